@@ -1,0 +1,85 @@
+# caiatop: what a developer runs. `make` alone lists the targets.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The pinned tools have a module file of their own: their dependencies never
+# touch those of the program.
+TOOL    := go tool -modfile=.ci/go.mod
+# A copy of the vulnerability database beside the clone is used instead of the
+# live one, for machines without a way out.
+VULNDB  ?= $(if $(wildcard ../shared/vulndb),file://$(abspath ../shared/vulndb),https://vuln.go.dev)
+CHECKS  := fmt-check vet lint vuln test race
+ARGS    ?=
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: ## start the console (ARGS="status --json" and the like are passed on)
+	@go run . $(ARGS)
+
+.PHONY: build
+build: ## a static binary in dist/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/caiatop .
+
+.PHONY: test
+test: ## every test once
+	@.ci/gotest -timeout 10m ./...
+
+.PHONY: race
+race: ## every test once under the race detector
+	@.ci/gotest -race -timeout 15m ./...
+
+.PHONY: lint
+lint: ## static checks, and the import rules of the architecture
+	@$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## format all Go files in place
+	@$(TOOL) gofumpt -w .
+
+.PHONY: fmt-check
+fmt-check: ## fail if a file is not formatted
+	@out=$$($(TOOL) gofumpt -l .); \
+	if [ -n "$$out" ]; then printf 'not formatted (make fmt mends it):\n%s\n' "$$out" >&2; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	@go vet ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in code that is really called
+	@case '$(VULNDB)' in \
+	https://*) curl -sSf -o /dev/null --max-time 20 '$(VULNDB)/index/db.json' || { \
+	  echo 'vuln: the vulnerability database $(VULNDB) cannot be reached; set VULNDB=file:///folder/of/a/copy' >&2; exit 1; };; \
+	esac; \
+	$(TOOL) govulncheck -db '$(VULNDB)' ./...
+
+.PHONY: check
+check: ## all that must hold before a change is shared: format, vet, lint, vulnerabilities, tests, races
+	@all=$$SECONDS; for step in $(CHECKS); do \
+	  begin=$$SECONDS; \
+	  $(MAKE) $$step || { echo "== $$step failed after $$((SECONDS - begin)) s" >&2; exit 1; }; \
+	  echo "== $$step: $$((SECONDS - begin)) s"; \
+	done; echo "== all checks passed in $$((SECONDS - all)) s"
+
+.PHONY: bench
+bench: ## the Go benchmarks of every package
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+.PHONY: screenshots
+screenshots: ## draw the pictures in screenshots/ anew from the real program
+	CAIATOP_SCREENSHOTS='$(CURDIR)/screenshots' go test -count=1 -run '^TestScreenshots$$' ./tui/...
+
+.PHONY: soak
+soak: ## the long form of the durability and fault tests (an hour)
+	CAIATOP_SOAK=1 go test -count=1 -timeout 90m ./backend/...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf dist caiatop
+	find . -name '*.test' -type f -delete

@@ -1,0 +1,131 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Limits of names, in bytes.
+const (
+	MaxID      = 200
+	MaxType    = 64
+	MaxSegment = 255
+	MaxPath    = 1024
+)
+
+// ID identifies a document: 1 to MaxID bytes of UTF-8 that form one safe path
+// segment. The zero ID is no identity.
+type ID struct{ s string }
+
+// ParseID validates s. Errors wrap ErrInvalid and say which rule was broken.
+func ParseID(s string) (ID, error) {
+	if err := checkName("id", s, MaxID); err != nil {
+		return ID{}, err
+	}
+	return ID{s}, nil
+}
+
+// String returns the identity as it was given. It is not safe to show.
+func (id ID) String() string { return id.s }
+
+// IsZero reports whether id is no identity.
+func (id ID) IsZero() bool { return id.s == "" }
+
+// Type is the kind of a document ("text", "pdf"): 1 to MaxType bytes of UTF-8
+// that form one safe path segment.
+type Type struct{ s string }
+
+// ParseType validates s. Errors wrap ErrInvalid and say which rule was broken.
+func ParseType(s string) (Type, error) {
+	if err := checkName("type", s, MaxType); err != nil {
+		return Type{}, err
+	}
+	return Type{s}, nil
+}
+
+// String returns the type as it was given. It is not safe to show.
+func (t Type) String() string { return t.s }
+
+// IsZero reports whether t is no type.
+func (t Type) IsZero() bool { return t.s == "" }
+
+// Path is a relative, slash-separated path whose segments are all safe, at
+// most MaxPath bytes long. The zero Path is the root.
+type Path struct{ s string }
+
+// ParsePath validates s. Errors wrap ErrInvalid and say which rule was broken.
+func ParsePath(s string) (Path, error) {
+	if len(s) > MaxPath {
+		return Path{}, fmt.Errorf("%w: the path has %d bytes, the limit is %d", ErrInvalid, len(s), MaxPath)
+	}
+	for segment := range strings.SplitSeq(s, "/") {
+		if err := checkName("path segment", segment, MaxSegment); err != nil {
+			return Path{}, err
+		}
+	}
+	return Path{s}, nil
+}
+
+// String returns the path with slashes between its segments.
+func (p Path) String() string { return p.s }
+
+// IsZero reports whether p is the root.
+func (p Path) IsZero() bool { return p.s == "" }
+
+// checkName holds the rules for everything that becomes one segment of a git
+// tree, a file name or a part of a URL.
+func checkName(what, s string, limit int) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("%w: the %s is empty", ErrInvalid, what)
+	case len(s) > limit:
+		return fmt.Errorf("%w: the %s has %d bytes, the limit is %d", ErrInvalid, what, len(s), limit)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%w: the %s is not UTF-8", ErrInvalid, what)
+	case s == "." || s == "..":
+		return fmt.Errorf("%w: the %s may not be %q", ErrInvalid, what, s)
+	case disguisesGit(s):
+		return fmt.Errorf("%w: the %s %q means .git on some file systems", ErrInvalid, what, s)
+	}
+	for _, r := range s {
+		switch {
+		case r == '/' || r == '\\':
+			return fmt.Errorf("%w: the %s holds %q", ErrInvalid, what, r)
+		case unicode.IsControl(r) || isInvisible(r):
+			return fmt.Errorf("%w: the %s holds the control character %U", ErrInvalid, what, r)
+		}
+	}
+	return nil
+}
+
+// isInvisible reports bidi controls, line separators, zero-width characters
+// and tags: what can make two names look alike or one look like another.
+func isInvisible(r rune) bool {
+	switch r {
+	case '\u00ad', '\u034f', '\u061c', '\u180e', '\u2028', '\u2029', '\ufeff', utf8.RuneError:
+		return true
+	}
+	return unicode.Is(unicode.Cf, r) || (r >= 0xe0000 && r <= 0xe0fff)
+}
+
+// disguisesGit reports whether s is taken for ".git" by a file system that
+// folds case, ignores characters (HFS+) or has short names, trailing dots and
+// streams (NTFS). The rules are those of git's core.protectHFS and
+// core.protectNTFS.
+func disguisesGit(s string) bool {
+	folded := strings.ToLower(norm.NFKC.String(strings.Map(func(r rune) rune {
+		if isInvisible(r) {
+			return -1
+		}
+		return r
+	}, s)))
+	if stream, _, found := strings.Cut(folded, ":"); found {
+		folded = stream
+	}
+	folded = strings.TrimRight(folded, ". ")
+	return folded == ".git" || folded == "git~1"
+}

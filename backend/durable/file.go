@@ -1,0 +1,142 @@
+package durable
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is a file under construction. It is written under a name of its own
+// and gets its final name by Commit. It is not safe for concurrent use. Every
+// File ends in Commit or Abort.
+type File struct {
+	file   *os.File
+	path   string
+	failed error
+	done   bool
+}
+
+// Create makes a new file at path, which must not exist (fs.ErrExist).
+func Create(path string, perm os.FileMode) (*File, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, wrap("create", path, err)
+	}
+	return &File{file: file, path: path}, nil
+}
+
+// CreateTemp makes a new file in dir, under prefix and a random name.
+func CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) {
+	const attempts = 16
+	var last error
+	for range attempts {
+		var random [8]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return nil, fmt.Errorf("name a temporary file in %s: %w", dir, err)
+		}
+		f, err := Create(filepath.Join(dir, prefix+hex.EncodeToString(random[:])), perm)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// Path returns the name that the file has until Commit.
+func (f *File) Path() string { return f.path }
+
+// Write appends data. After an error the file can only be aborted.
+func (f *File) Write(data []byte) (int, error) {
+	if f.failed != nil {
+		return 0, f.failed
+	}
+	n, err := f.file.Write(data)
+	if err != nil {
+		return n, f.poison(wrap("write", f.path, err))
+	}
+	return n, nil
+}
+
+// Sync brings what was written to the disk. After an error the file can only
+// be aborted.
+func (f *File) Sync() error {
+	if f.failed != nil {
+		return f.failed
+	}
+	if err := f.file.Sync(); err != nil {
+		return f.poison(wrap("sync", f.path, err))
+	}
+	return nil
+}
+
+// Commit syncs the file, renames it to final, replacing what is there, and
+// syncs the folder. After a failed Write or Sync it renames nothing, removes
+// the file and returns an error that wraps ErrPoisoned. An error that wraps
+// ErrUnsynced says that the rename itself did happen.
+func (f *File) Commit(final string) error {
+	if f.done {
+		return fmt.Errorf("commit %s: %w", f.path, fs.ErrClosed)
+	}
+	// The outcome is decided by Sync, whose error names the first failure.
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Abort())
+	}
+	f.done = true
+	if err := f.file.Close(); err != nil {
+		err = wrap("close", f.path, err)
+		return errors.Join(err, wrap("remove", f.path, os.Remove(f.path)))
+	}
+	if err := os.Rename(f.path, final); err != nil {
+		err = wrap("rename", f.path, err)
+		return errors.Join(err, wrap("remove", f.path, os.Remove(f.path)))
+	}
+	return syncRename(f.path, final)
+}
+
+// Abort closes and removes the file. After Commit it does nothing.
+func (f *File) Abort() error {
+	if f.done {
+		return nil
+	}
+	f.done = true
+	closed := f.file.Close()
+	if errors.Is(closed, fs.ErrClosed) {
+		closed = nil
+	}
+	removed := os.Remove(f.path)
+	if errors.Is(removed, fs.ErrNotExist) {
+		removed = nil
+	}
+	return errors.Join(wrap("close", f.path, closed), wrap("remove", f.path, removed))
+}
+
+func (f *File) poison(err error) error {
+	f.failed = fmt.Errorf("%w: %w", ErrPoisoned, err)
+	return err
+}
+
+// WriteFile puts data under path, replacing what is there: after a power cut
+// the file holds the old bytes or the new ones. An error that wraps
+// ErrUnsynced says that the new ones are visible already.
+func WriteFile(path string, data []byte, perm os.FileMode) error {
+	f, err := CreateTemp(filepath.Dir(path), "."+shortBase(path)+".tmp-", perm)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Abort())
+	}
+	return f.Commit(path)
+}
+
+// shortBase leaves room for the temporary suffix within the 255 bytes of a
+// file name.
+func shortBase(path string) string {
+	base := filepath.Base(path)
+	return base[:min(len(base), 200)]
+}

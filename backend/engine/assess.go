@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// Keys of the state file's meta table that record the attachment.
+const (
+	metaLineage = "primary.lineage"
+	metaEpoch   = "primary.epoch"
+)
+
+const adoptHint = "If this service is to hold these documents: caiatop recover --adopt"
+
+// assess looks at the service as if for the first time and says which state
+// follows: the identity marker decides. An error means that the service cannot
+// be judged now.
+func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.Budget)
+	defer cancel()
+	info, err := e.o.Primary.Describe(ctx)
+	if err != nil {
+		return e.unjudged(err)
+	}
+	e.setInfo(info)
+	marker, found, err := e.o.Primary.ReadMarker(ctx)
+	if err != nil {
+		return e.unjudged(err)
+	}
+	lineage := e.o.State.Meta(metaLineage)
+	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
+	if err != nil {
+		return nil, err
+	}
+	e.breaker.clear()
+	switch {
+	case found && marker.Lineage == lineage && marker.Epoch == epoch:
+		if e.lastLost(ctx) {
+			return reseeding("the service no longer holds the document that was written last"), nil
+		}
+		return &verdict{to: StateReplaying, reason: "the service is the one that this state belongs to"}, nil
+	case found && marker.Lineage == lineage:
+		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
+	case found:
+		return e.assessForeign(ctx, marker, lineage, adopt)
+	case lineage != "" || e.o.Embedded != nil:
+		return reseeding("the service came back without its data (the identity marker is absent)"), nil
+	}
+	return e.assessNew(ctx, adopt)
+}
+
+// unjudged tells refused credentials from an outage.
+func (e *Engine) unjudged(err error) (*verdict, error) {
+	if errors.Is(err, store.ErrUnauthorized) {
+		v := locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again")
+		if e.current() == StateLocked {
+			return nil, err
+		}
+		return v, nil
+	}
+	return nil, err
+}
+
+// assessForeign meets a marker of another lineage: a new state joins it, any
+// other state needs a person.
+func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage string, adopt bool) (*verdict, error) {
+	if !adopt && (lineage != "" || !e.isNew()) {
+		return locked(
+			fmt.Sprintf("the service holds another repository (lineage %s, ours is %s)", marker.Lineage, orNone(lineage)),
+			adoptHint+"; or point GOVC_SERVICE_URL at another service"), nil
+	}
+	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
+		return nil, err
+	}
+	if _, attached := e.o.State.Cursor(primaryReplica); !attached {
+		if err := e.o.State.Attach(ctx, primaryReplica, 0); err != nil {
+			return nil, local(err)
+		}
+	}
+	if err := e.importListed(ctx); err != nil {
+		return nil, err
+	}
+	if adopt {
+		return reseeding("adopted by the operator"), nil
+	}
+	return &verdict{to: StateReplaying, reason: "joined the repository that the service holds"}, nil
+}
+
+// assessNew meets a service without a marker that this state was never
+// attached to: only if both sides are empty is it taken without asking.
+func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
+	created, err := e.o.Primary.EnsureRepo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	empty := created
+	if !empty {
+		if empty, err = e.repositoryEmpty(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !adopt && (!empty || !e.isNew()) {
+		return locked(
+			fmt.Sprintf("repository %q at the service has no identity marker, and it or this state holds documents already", e.o.Repository),
+			adoptHint), nil
+	}
+	if err := e.importListed(ctx); err != nil {
+		return nil, err
+	}
+	return reseeding("first attachment to this service"), nil
+}
+
+// repositoryEmpty reports whether the repository has no commit.
+func (e *Engine) repositoryEmpty(ctx context.Context) (bool, error) {
+	revisions, err := e.o.Primary.History(ctx, store.Key{}, 1)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil // cannot be known: a person decides
+	}
+	return len(revisions) == 0, err
+}
+
+// isNew reports whether this state has never held an operation.
+func (e *Engine) isNew() bool {
+	s := e.o.State.Summary()
+	return s.MaxSeq == 0 && s.Documents == 0
+}
+
+// attach records which repository this state belongs to.
+func (e *Engine) attach(ctx context.Context, lineage string, epoch int64) error {
+	if err := e.o.State.SetMeta(ctx, metaEpoch, strconv.FormatInt(epoch, 10)); err != nil {
+		return local(err)
+	}
+	if err := e.o.State.SetMeta(ctx, metaLineage, lineage); err != nil {
+		return local(err)
+	}
+	return nil
+}
+
+// raiseEpoch writes the marker that says that the service is whole again, and
+// then records it here. A crash in between leads to one more comparison.
+func (e *Engine) raiseEpoch(ctx context.Context) error {
+	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
+	if err != nil {
+		return err
+	}
+	lineage := e.o.State.Meta(metaLineage)
+	if lineage == "" {
+		lineage = e.o.NewID()
+		// Recorded before the marker exists: a crash here leaves a state that
+		// knows its lineage and refills the service.
+		if err := e.attach(ctx, lineage, epoch); err != nil {
+			return err
+		}
+	}
+	marker, found, err := e.o.Primary.ReadMarker(ctx)
+	if err != nil {
+		return err
+	}
+	if found && marker.Lineage == lineage {
+		epoch = max(epoch, marker.Epoch)
+	}
+	next := govc.Marker{Lineage: lineage, Epoch: epoch + 1, Created: e.o.Now().UTC()}
+	if err := e.o.Primary.WriteMarker(ctx, next); err != nil {
+		return err
+	}
+	return e.attach(ctx, lineage, next.Epoch)
+}
+
+// checkMarker is part of every full probe while the primary serves: a service
+// that answers but lost or changed its data must not be trusted a second
+// longer.
+func (e *Engine) checkMarker(ctx context.Context) error {
+	if e.current() != StatePrimary {
+		return nil
+	}
+	marker, found, err := e.o.Primary.ReadMarker(ctx)
+	switch {
+	case errors.Is(err, store.ErrUnauthorized):
+		e.interrupt(locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"), StatePrimary)
+		return err
+	case err != nil:
+		return err
+	case !found:
+		e.interrupt(reseeding("the service came back without its data (the identity marker is absent)"), StatePrimary)
+	case marker.Lineage != e.o.State.Meta(metaLineage):
+		e.interrupt(locked("the service now holds another repository (lineage "+marker.Lineage+")", adoptHint), StatePrimary)
+	case marker.Epoch < e.epoch():
+		e.interrupt(reseeding(fmt.Sprintf("the service went back to epoch %d", marker.Epoch)), StatePrimary)
+	}
+	return nil
+}
+
+func (e *Engine) epoch() int64 {
+	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
+	if err != nil {
+		return 0
+	}
+	return epoch
+}
+
+func parseEpoch(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	epoch, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, local(fmt.Errorf("epoch in the state file: %w", err))
+	}
+	return epoch, nil
+}
+
+// lastLost reports whether the document that this process wrote last reads as
+// absent, or as an earlier version of ours.
+func (e *Engine) lastLost(ctx context.Context) bool {
+	e.mu.Lock()
+	last := e.lastWritten
+	e.mu.Unlock()
+	if last.key.ID.IsZero() {
+		return false
+	}
+	row, err := e.o.State.Lookup(ctx, last.key.ID)
+	if err != nil || row.Deleted || row.Hash != last.hash {
+		return false // written again or deleted since, by whomever: not a proof
+	}
+	_, err = e.o.Primary.Get(ctx, last.key)
+	return errors.Is(err, store.ErrNotFound)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func roundDuration(d time.Duration) time.Duration {
+	if d > time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Millisecond)
+}

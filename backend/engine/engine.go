@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// Engine runs the stores. All its methods are safe for concurrent use.
+type Engine struct {
+	o       Options
+	breaker breaker
+	gate    gate
+
+	govcMark *watermark
+	gitMark  *watermark
+	textMark *watermark
+
+	// Signals, each of capacity one: something was appended, or is to be shown.
+	wakeGovc, wakeGit, wakeText, dirty chan struct{}
+	feedC                              chan []store.Op // to the memory replicator
+	recoverC                           chan recovery
+	healthC                            chan probe.Health // newest result of the prober
+	prober                             *probe.Prober
+
+	published atomic.Pointer[Stats]
+	reads     atomic.Uint64
+	writes    atomic.Uint64
+	closing   atomic.Bool
+
+	// failing belongs to the goroutine that owns the primary.
+	failing struct {
+		seq   int64
+		ops   int
+		count int
+	}
+
+	drillMu sync.Mutex // one drill command at a time
+
+	mu             sync.Mutex // guards everything below; never held over I/O
+	view           view
+	stateCtx       context.Context //nolint:containedctx // the running state's, handed to waiters
+	leaveState     context.CancelCauseFunc
+	recentSwitches []time.Time
+	lastWritten    writtenDocument
+	missing        map[document.ID]bool // seen missing at the primary; true once written again
+	subscribers    map[*Subscription]struct{}
+
+	stop     context.CancelFunc
+	routines sync.WaitGroup
+}
+
+// view is what Stats shows beside what the parts know themselves.
+type view struct {
+	state        State
+	since        time.Time
+	reason, next string
+	held         bool
+	switches     int
+	drill        bool
+	info         govc.Info
+	health       probe.Health
+	progress     *Progress
+	errs         map[string]string
+	known        map[string]bool // replicas that have been looked at
+	events       []Event         // newest last
+}
+
+type writtenDocument struct {
+	key  store.Key
+	hash document.Hash
+}
+
+// Names of the trailers below every commit message.
+const (
+	trailerSeq = "Outbox-Seq"
+	trailerOp  = "Op-Id"
+)
+
+// maxMissing bounds the documents that are remembered as missing.
+const maxMissing = 10_000
+
+// Open starts the engine on parts that are open. It returns as soon as
+// operations can be acknowledged; the stores are caught up in the background.
+// An error that wraps store.ErrIdentity means that state file and git
+// repository do not belong together.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		o:           o,
+		gate:        gate{now: o.Now},
+		wakeGovc:    make(chan struct{}, 1),
+		wakeGit:     make(chan struct{}, 1),
+		wakeText:    make(chan struct{}, 1),
+		dirty:       make(chan struct{}, 1),
+		feedC:       make(chan []store.Op, 64),
+		recoverC:    make(chan recovery),
+		healthC:     make(chan probe.Health, 1),
+		missing:     map[document.ID]bool{},
+		subscribers: map[*Subscription]struct{}{},
+	}
+	now := o.Now()
+	e.view = view{state: StateProbing, since: now, reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
+	if o.Primary == nil {
+		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
+	}
+	govcSeq, attached := o.State.Cursor(primaryReplica)
+	e.govcMark = newWatermark(govcSeq)
+	e.view.known[primaryReplica] = attached
+	resume, err := e.resumeGit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.textMark = newWatermark(o.Derived.Cursor())
+	if err := e.loadEvents(ctx); err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.published.Store(e.snapshot())
+	e.start(func() { e.runGit(run, resume) })
+	e.start(func() { e.runText(run) })
+	e.start(func() { e.runMemory(run) })
+	e.start(func() { e.runPublisher(run) })
+	if o.Primary != nil {
+		e.prober = probe.NewProber(checker{e}, probe.ProberOptions{OnResult: e.onHealth, Now: o.Now, Rand: o.Rand})
+		e.start(func() { e.prober.Run(run) })
+		e.start(func() { e.runPrimary(run) })
+	}
+	return e, nil
+}
+
+func (e *Engine) start(routine func()) {
+	e.routines.Add(1)
+	go func() {
+		defer e.routines.Done()
+		routine()
+	}()
+}
+
+// Close refuses new writes, waits until git holds every acknowledged one or
+// the context ends, and stops. Nothing is lost when it does not wait: the
+// outbox is carried on by the next start.
+func (e *Engine) Close(ctx context.Context) error {
+	e.closing.Store(true)
+	err := e.Sync(ctx)
+	e.stop()
+	e.routines.Wait()
+	e.mu.Lock()
+	for s := range e.subscribers {
+		s.end()
+	}
+	clear(e.subscribers)
+	e.mu.Unlock()
+	return err
+}
+
+// Sync waits until git holds every write that is acknowledged now.
+func (e *Engine) Sync(ctx context.Context) error {
+	through := e.o.State.Summary().MaxSeq
+	if _, passed := e.gitMark.wait(ctx, through); !passed {
+		e.mu.Lock()
+		why := e.view.errs[gitReplica]
+		e.mu.Unlock()
+		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), why)
+	}
+	return nil
+}
+
+// appended wakes the replicators.
+func (e *Engine) appended() {
+	for _, c := range []chan struct{}{e.wakeGovc, e.wakeGit, e.wakeText} {
+		signal(c)
+	}
+	e.touch()
+}
+
+// touch makes the publisher look.
+func (e *Engine) touch() { signal(e.dirty) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// checker is what the prober calls: the service's health, and while it serves
+// its identity.
+type checker struct{ e *Engine }
+
+// Check implements probe.Checker.
+func (c checker) Check(ctx context.Context) (probe.Found, error) {
+	found, err := c.e.o.Checker.Check(ctx)
+	if err != nil {
+		return found, err
+	}
+	return found, c.e.checkMarker(ctx)
+}
+
+// onHealth takes the result of one probe.
+func (e *Engine) onHealth(h probe.Health) {
+	e.mu.Lock()
+	before := e.view.health
+	e.view.health = h
+	e.mu.Unlock()
+	for sent := false; !sent; {
+		select {
+		case e.healthC <- h:
+			sent = true
+		default:
+			select { // drop the older one
+			case <-e.healthC:
+			default:
+			}
+		}
+	}
+	if e.current() == StatePrimary {
+		if why := e.breaker.report(e.o.Now(), !h.Up); why != "" {
+			e.interrupt(unreachable(why+", the last one: "+h.Err), StatePrimary)
+		} else if !h.Up {
+			time.AfterFunc(suspectRetry, e.prober.Hurry)
+		}
+	}
+	if before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
+		e.touch()
+	}
+}
+
+// shownLatency rounds to what a screen shows, so that a probe which changes no
+// shown value causes no drawing.
+func shownLatency(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+
+func (e *Engine) healthUp() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.health.Up
+}

@@ -1,0 +1,450 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// patience bounds every wait of a test.
+const patience = 30 * time.Second
+
+func setup(dir string) Setup {
+	return Setup{
+		Dir: dir, Repository: "caia-documents", Phase: PhaseDual, Version: "test", Strict: true,
+		Author: store.Author{Name: "caiatop", Email: "caiatop@example.org"},
+	}
+}
+
+func start(t *testing.T, s Setup) *Host {
+	t.Helper()
+	h, err := Start(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, h) })
+	return h
+}
+
+func stop(t *testing.T, h *Host) {
+	t.Helper()
+	if h.closers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := h.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// await returns the first snapshot for which ok holds.
+func await(t *testing.T, h *Host, what string, ok func(*Stats) bool) *Stats {
+	t.Helper()
+	feed := h.Subscribe()
+	defer feed.Close()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		select {
+		case <-feed.C:
+			if s := h.Stats(); ok(s) {
+				return s
+			}
+		case <-timeout.C:
+			s := h.Stats()
+			t.Fatalf("%s did not happen: state %s (%s), outbox %+v, stores %+v, events %+v", what, s.State, s.Reason, s.Outbox, s.Stores, s.Events)
+		}
+	}
+}
+
+func awaitState(t *testing.T, h *Host, want State) *Stats {
+	t.Helper()
+	return await(t, h, "state "+string(want), func(s *Stats) bool { return s.State == want })
+}
+
+func inStep(s *Stats) bool {
+	for _, r := range s.Stores {
+		if r.Unknown || r.Lag != 0 {
+			return false
+		}
+	}
+	return s.Outbox.Pending == 0
+}
+
+func doc(id, text string) document.Document {
+	return document.Document{
+		ID: mustID(id), Source: document.Source{Type: mustType("text")},
+		Content: document.Content{Text: text, Metadata: map[string]any{"title": id}},
+	}
+}
+
+func put(t *testing.T, h *Host, docs ...document.Document) Ack {
+	t.Helper()
+	ack, err := h.Put(t.Context(), docs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ack
+}
+
+func wantText(t *testing.T, h *Host, id, text string, from ...probe.Store) {
+	t.Helper()
+	found, err := h.Get(t.Context(), mustID(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Document.Content.Text != text {
+		t.Errorf("%s: %q, want %q (served by %s)", id, found.Document.Content.Text, text, found.ServedBy)
+	}
+	for _, f := range from {
+		if found.ServedBy == f {
+			return
+		}
+	}
+	if len(from) > 0 {
+		t.Errorf("%s was served by %s, want %v", id, found.ServedBy, from)
+	}
+}
+
+// gitOutput runs real git on the state's repository.
+func gitOutput(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("git", append([]string{"-C", filepath.Join(dir, GitDir)}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// outside is a client of the service that knows nothing of the engine.
+func outside(t *testing.T, h *Host, dir string) *govc.Client {
+	t.Helper()
+	key, err := embeddedKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := govc.New(govc.Options{URL: h.Stats().Service.URL, Repo: "caia-documents", APIKey: govc.Secret(key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestWritesReachEveryStore(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	ack := put(t, h, doc("a", "alpha"), doc("b", "beta"))
+	if ack.Durability != PrimaryAndLocal || len(ack.Commit) != 40 || len(ack.OpIDs) != 2 {
+		t.Errorf("acknowledged as %+v", ack)
+	}
+	wantText(t, h, "a", "alpha", probe.Govc)
+	put(t, h, doc("a", "alpha two"))
+	if _, err := h.Delete(t.Context(), mustID("b")); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, h, "a", "alpha two", probe.Govc)
+	if _, err := h.Get(t.Context(), mustID("b")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("b was deleted, got %v", err)
+	}
+	s := await(t, h, "every store in step", inStep)
+	if s.Documents != 1 || strings.Join(s.Safe, "+") != "state+git" || strings.Join(s.Also, "+") != "govc" {
+		t.Errorf("%d documents, safe %v, also %v", s.Documents, s.Safe, s.Also)
+	}
+
+	out := gitOutput(t, dir, "log", "--format=%B")
+	for _, id := range ack.OpIDs {
+		if !strings.Contains(out, "Op-Id: "+id) {
+			t.Errorf("no commit names operation %s:\n%s", id, out)
+		}
+	}
+	if !strings.Contains(out, "Outbox-Seq: "+h.o.State.StateID()+"/4") {
+		t.Errorf("no commit names the outbox's operation 4:\n%s", out)
+	}
+	gitOutput(t, dir, "fsck", "--strict", "--full")
+	found, err := h.Get(t.Context(), mustID("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := gitOutput(t, dir, "show", "main:"+found.Folder.String()+"/content.txt"); text != "alpha two" {
+		t.Errorf("git holds %q", text)
+	}
+	there, err := outside(t, h, dir).Get(t.Context(), store.Key{ID: mustID("a"), Folder: found.Folder})
+	if err != nil || there.Content.Text != "alpha two" {
+		t.Errorf("govc holds %q, %v", there.Content.Text, err)
+	}
+}
+
+func TestListAndSearch(t *testing.T) {
+	h := start(t, setup(t.TempDir()))
+	put(t, h, doc("net~http~server.go", "package http listens"), doc("net~url.go", "package url escapes"), doc("zebra", "stripes"))
+	await(t, h, "the text index in step", inStep)
+	page, err := h.List(t.Context(), Query{Contains: "net~", Limit: 1})
+	if err != nil || page.Total != 2 || len(page.Rows) != 1 || page.Rows[0].ID.String() != "net~http~server.go" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	hits, err := h.Search(t.Context(), "package esc", 10)
+	if err != nil || len(hits) != 1 || hits[0].Row.ID.String() != "net~url.go" {
+		t.Fatalf("%+v, %v", hits, err)
+	}
+	if want := MarkStart + "escapes" + MarkEnd; !strings.Contains(hits[0].Snippet, want) {
+		t.Errorf("snippet %q does not mark the word", hits[0].Snippet)
+	}
+	if _, err := h.Delete(t.Context(), mustID("net~url.go")); err != nil {
+		t.Fatal(err)
+	}
+	if hits, err = h.Search(t.Context(), "escapes", 10); err != nil || len(hits) != 0 {
+		t.Errorf("a deleted document is found: %+v, %v", hits, err)
+	}
+}
+
+func TestOutageOfTheServiceLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("before", "one"))
+	if down, err := h.Drill(t.Context()); err != nil || !down {
+		t.Fatalf("drill: %v, %v", down, err)
+	}
+	s := awaitState(t, h, StateFallback)
+	if !strings.Contains(s.Reason, "refused") || s.Switches != 1 || !s.Service.Drill {
+		t.Errorf("FALLBACK because %q, %d switches", s.Reason, s.Switches)
+	}
+	ack := put(t, h, doc("during", "two"), doc("before", "one changed"))
+	if ack.Durability != Local || ack.Commit != "" {
+		t.Errorf("acknowledged as %+v", ack)
+	}
+	wantText(t, h, "during", "two", probe.State, probe.Git)
+	wantText(t, h, "before", "one changed", probe.State, probe.Git)
+	await(t, h, "two pending operations", func(s *Stats) bool { return s.Outbox.Pending == 2 })
+	if err := h.Recover(t.Context(), false); err == nil {
+		t.Error("a service that was taken down was taken back")
+	}
+
+	if down, err := h.Drill(t.Context()); err != nil || down {
+		t.Fatalf("drill: %v, %v", down, err)
+	}
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	awaitState(t, h, StatePrimary)
+	s = await(t, h, "an empty outbox", inStep)
+	reseeded := false
+	for _, ev := range s.Events {
+		reseeded = reseeded || ev.Kind == "reseed"
+	}
+	if !reseeded {
+		t.Error("the service lost its memory, yet nothing was copied back")
+	}
+	wantText(t, h, "during", "two", probe.Govc)
+	wantText(t, h, "before", "one changed", probe.Govc)
+}
+
+func TestOperatorLeavesAndComesBack(t *testing.T) {
+	h := start(t, setup(t.TempDir()))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	if err := h.Fallback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ack := put(t, h, doc("a", "two")); ack.Durability != Local {
+		t.Errorf("acknowledged as %+v", ack)
+	}
+	wantText(t, h, "a", "two", probe.State, probe.Git)
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	s := awaitState(t, h, StatePrimary)
+	for _, ev := range s.Events {
+		if ev.Kind == "reseed" && strings.Contains(ev.Text, "Copied 1") {
+			t.Errorf("the service kept its data, yet everything was copied: %s", ev.Text)
+		}
+	}
+	wantText(t, h, "a", "two", probe.Govc)
+}
+
+func TestEverythingIsThereAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	var docs []document.Document
+	for i := range 300 {
+		docs = append(docs, doc(fmt.Sprintf("doc-%03d", i), fmt.Sprintf("text %d", i)))
+	}
+	put(t, h, docs...)
+	stop(t, h)
+
+	h = start(t, setup(dir))
+	s := awaitState(t, h, StatePrimary)
+	if s.Documents != 300 {
+		t.Errorf("%d documents", s.Documents)
+	}
+	wantText(t, h, "doc-299", "text 299", probe.Govc)
+	client := outside(t, h, dir)
+	n := 0
+	for _, err := range client.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 300 {
+		t.Errorf("the service lists %d documents", n)
+	}
+}
+
+func TestASecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	start(t, setup(dir))
+	_, err := Start(t.Context(), setup(dir))
+	var held *durable.LockedError
+	if !errors.As(err, &held) || held.PID != os.Getpid() {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOneShotStopsAtStateFileAndGit(t *testing.T) {
+	dir := t.TempDir()
+	s := setup(dir)
+	s.Detached = true
+	h := start(t, s)
+	put(t, h, doc("a", "one"))
+	if err := h.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h.Stats().State != StateNone {
+		t.Errorf("state %s", h.Stats().State)
+	}
+	stop(t, h)
+	gitOutput(t, dir, "fsck", "--strict", "--full")
+
+	h = start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	wantText(t, h, "a", "one", probe.Govc)
+}
+
+func TestALostStateFileIsMadeAnewFromGit(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, setup(dir))
+	put(t, h, doc("a", "one"), doc("b", "two"))
+	stop(t, h)
+	for _, name := range []string{"state.db", "state.db-wal", "state.db-shm", "derived.db"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	h = start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	await(t, h, "two documents", func(s *Stats) bool { return s.Documents == 2 && inStep(s) })
+	wantText(t, h, "a", "one")
+	hits, err := h.Search(t.Context(), "two", 10)
+	if err != nil || len(hits) != 1 {
+		t.Errorf("search finds %+v, %v", hits, err)
+	}
+}
+
+func TestALostGitFolderIsFilledAgain(t *testing.T) {
+	dir := t.TempDir()
+	remote := service(t, "k")
+	s := setup(dir)
+	s.URL, s.APIKey = remote, "k"
+	h := start(t, s)
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"), doc("b", "two"))
+	await(t, h, "every store in step", inStep)
+	stop(t, h)
+	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	h = start(t, s)
+	awaitState(t, h, StatePrimary)
+	await(t, h, "every store in step", inStep)
+	stop(t, h)
+	gitOutput(t, dir, "fsck", "--strict", "--full")
+	if names := gitOutput(t, dir, "ls-tree", "-r", "--name-only", "main"); strings.Count(names, "/content.txt") != 2 {
+		t.Errorf("git holds:\n%s", names)
+	}
+}
+
+func TestAnOldStateFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := setup(dir)
+	s.Detached = true
+	h := start(t, s)
+	put(t, h, doc("a", "one"))
+	stop(t, h)
+	old, err := os.ReadFile(filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = start(t, s)
+	put(t, h, doc("a", "two"))
+	stop(t, h)
+	if err := os.WriteFile(filepath.Join(dir, "state.db"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(t.Context(), s); !errors.Is(err, store.ErrIdentity) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// service runs a govc service of its own for the test and returns its URL.
+func service(t *testing.T, key string) string {
+	t.Helper()
+	s := govcd.New(govcd.Options{Key: key})
+	url, err := s.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
+}
+
+func TestPutRefusesWhatCannotBeWritten(t *testing.T) {
+	s := setup(t.TempDir())
+	s.Detached = true
+	h := start(t, s)
+	large := doc("large", strings.Repeat("x", document.MaxContent+1))
+	untyped := document.Document{ID: mustID("untyped")}
+	for name, docs := range map[string][]document.Document{
+		"nothing": nil, "too large": {large}, "no type": {untyped}, "twice": {doc("a", "1"), doc("a", "2")},
+		"too many": make([]document.Document, MaxBatch+1),
+	} {
+		if _, err := h.Put(t.Context(), docs...); !errors.Is(err, document.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := h.Delete(t.Context(), mustID("nobody")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("delete of what is not there: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Put(ended, doc("a", "1")); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if n := h.o.State.Summary().Documents; n != 0 {
+		t.Errorf("%d documents were written", n)
+	}
+}

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/gitstore"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/memstore"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// Names in a state folder.
+const (
+	LockFile = "lock"
+	KeyFile  = "embedded.key"
+	GitDir   = "documents.git"
+)
+
+// cacheBytes bounds the memory store as a cache.
+const cacheBytes = 64 << 20
+
+// Setup says which engine Start is to build.
+type Setup struct {
+	Dir        string // the state folder, made if missing
+	URL        string // of the service; "" runs an embedded one
+	Repository string
+	Token      string // sent as Bearer
+	APIKey     string // sent as X-API-Key
+	Phase      Phase
+	Layout     document.Layout
+	// Budget bounds one interactive operation; 0 means DefaultBudget.
+	Budget time.Duration
+	// Detached leaves the embedded service away: one-shot commands stop at
+	// state file and git. It has no effect with a URL.
+	Detached bool
+	// Port of the embedded service on 127.0.0.1, 0 takes a free one.
+	Port    int
+	Version string
+	Author  store.Author
+	Now     func() time.Time
+	Strict  bool
+}
+
+// Host is an engine with all its parts, in one state folder that no other
+// process uses.
+type Host struct {
+	*Engine
+	closers []func(context.Context) error
+}
+
+// Start opens the state folder and starts the engine on it. A folder that
+// another process holds is a *durable.LockedError.
+func Start(ctx context.Context, s Setup) (host *Host, err error) {
+	h := &Host{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.closeParts(ctx))
+		}
+	}()
+	if err := durable.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder %s: %w", s.Dir, err)
+	}
+	lock, err := durable.AcquireLock(filepath.Join(s.Dir, LockFile))
+	if err != nil {
+		return nil, fmt.Errorf("state folder %s: %w", s.Dir, err)
+	}
+	h.onClose(func(context.Context) error { return lock.Release() })
+	o := Options{
+		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Budget: s.Budget, Now: s.Now, Strict: s.Strict,
+		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir),
+		Memory: memstore.New(cacheBytes),
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Recorder = probe.New(o.Now)
+	if err := h.openStores(ctx, &o); err != nil {
+		return nil, err
+	}
+	if s.Phase != PhaseGitOnly && (s.URL != "" || !s.Detached) {
+		if err := h.openService(s, &o); err != nil {
+			return nil, err
+		}
+	}
+	if h.Engine, err = Open(ctx, o); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *Host) onClose(f func(context.Context) error) { h.closers = append(h.closers, f) }
+
+// openStores opens what lies in the state folder.
+func (h *Host) openStores(ctx context.Context, o *Options) (err error) {
+	if o.State, err = state.Open(ctx, o.StateDir, state.Options{Now: o.Now}); err != nil {
+		return err
+	}
+	h.onClose(func(context.Context) error { return o.State.Close() })
+	if o.Derived, err = state.OpenDerived(ctx, o.StateDir, o.State.StateID()); err != nil {
+		return err
+	}
+	h.onClose(func(context.Context) error { return o.Derived.Close() })
+	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{})
+	if err != nil {
+		return fmt.Errorf("git repository %s: %w", o.GitDir, err)
+	}
+	h.onClose(func(context.Context) error { return repo.Close() })
+	o.Git = gitstore.New(repo)
+	return nil
+}
+
+// openService starts the embedded service if no URL is given, and makes the
+// client of whichever service there is.
+func (h *Host) openService(s Setup, o *Options) error {
+	o.URL = s.URL
+	apiKey := s.APIKey
+	if s.URL == "" {
+		key, err := embeddedKey(s.Dir)
+		if err != nil {
+			return err
+		}
+		apiKey = key
+		service := govcd.New(govcd.Options{Key: key, Version: s.Version, Now: o.Now})
+		own := &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))}
+		if o.URL, err = service.Start(own.addr); err != nil {
+			return fmt.Errorf("embedded service: %w", err)
+		}
+		h.onClose(service.Stop)
+		o.Embedded = own
+	}
+	client, err := govc.New(govc.Options{URL: o.URL, Repo: s.Repository, Token: govc.Secret(s.Token), APIKey: govc.Secret(apiKey)})
+	if err != nil {
+		return fmt.Errorf("govc client: %w", err)
+	}
+	h.onClose(func(context.Context) error { client.Close(); return nil })
+	o.Primary, o.Checker = client, health{client}
+	return nil
+}
+
+// embedded is the service in this process at its one address.
+type embedded struct {
+	*govcd.Service
+	addr string
+}
+
+// Start implements Embedded.
+func (e *embedded) Start() error {
+	_, err := e.Service.Start(e.addr)
+	return err
+}
+
+// embeddedKey returns the key of the embedded service, made at the first start.
+func embeddedKey(dir string) (string, error) {
+	name := filepath.Join(dir, KeyFile)
+	data, err := os.ReadFile(name)
+	if err == nil && len(strings.TrimSpace(string(data))) >= 32 {
+		return strings.TrimSpace(string(data)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("key of the embedded service: %w", err)
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("key of the embedded service: %w", err)
+	}
+	key := hex.EncodeToString(secret)
+	if err := durable.WriteFile(name, []byte(key+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("key of the embedded service: %w", err)
+	}
+	return key, nil
+}
+
+// health makes a checker of the client.
+type health struct{ client *govc.Client }
+
+// Check implements probe.Checker.
+func (h health) Check(ctx context.Context) (probe.Found, error) {
+	found, err := h.client.Health(ctx)
+	return probe.Found{Status: found.Status, Version: found.Version, Uptime: found.Uptime, Checks: found.Checks}, err
+}
+
+// Close drains the engine within the context's deadline and closes every part,
+// in the reverse order of their opening. The error says what did not end well;
+// acknowledged writes are safe in any case.
+func (h *Host) Close(ctx context.Context) error {
+	return errors.Join(h.Engine.Close(ctx), h.closeParts(ctx))
+}
+
+func (h *Host) closeParts(ctx context.Context) error {
+	var all error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		all = errors.Join(all, h.closers[i](context.WithoutCancel(ctx)))
+	}
+	h.closers = nil
+	return all
+}

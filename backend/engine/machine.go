@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// transitions lists where each state of the primary may lead. One goroutine,
+// runPrimary, owns the state; everybody else sends it commands or reports.
+var transitions = map[State][]State{
+	StateProbing:   {StateReplaying, StateReseeding, StateFallback, StateLocked},
+	StatePrimary:   {StateFallback, StateReseeding, StateLocked},
+	StateFallback:  {StateReplaying, StateReseeding, StateLocked},
+	StateReplaying: {StatePrimary, StateFallback, StateReseeding, StateLocked},
+	StateReseeding: {StateReplaying, StateFallback, StateLocked},
+	StateLocked:    {StateReplaying, StateReseeding, StateFallback},
+}
+
+// verdict is where a state leads and why. As an error it is the cause with
+// which the context of the running state is cancelled.
+type verdict struct {
+	to     State
+	reason string
+	next   string
+	// held: FALLBACK lasts until the operator ends it.
+	held bool
+}
+
+func (v *verdict) Error() string { return string(v.to) + ": " + v.reason }
+
+// recovery is the operator's command to look at the primary again.
+type recovery struct {
+	adopt bool
+	reply chan error
+}
+
+// runPrimary is the goroutine that owns the state of the primary and writes to
+// it. Each state is one call that returns where to go next.
+func (e *Engine) runPrimary(ctx context.Context) {
+	steps := map[State]func(context.Context) *verdict{
+		StateProbing:   e.stepProbing,
+		StatePrimary:   e.stepPrimary,
+		StateFallback:  e.stepFallback,
+		StateReplaying: e.stepReplaying,
+		StateReseeding: e.stepReseeding,
+		StateLocked:    e.stepLocked,
+	}
+	e.renew(ctx)
+	for ctx.Err() == nil {
+		e.mu.Lock()
+		state, stepCtx := e.view.state, e.stateCtx
+		e.mu.Unlock()
+		next := steps[state](stepCtx)
+		var forced *verdict
+		if errors.As(context.Cause(stepCtx), &forced) {
+			next = forced
+		}
+		if ctx.Err() == nil {
+			e.enter(ctx, next)
+		}
+	}
+	e.mu.Lock()
+	e.leaveState(nil)
+	e.mu.Unlock()
+}
+
+// renew ends the context of the running state and makes the next one.
+func (e *Engine) renew(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.renewLocked(ctx)
+}
+
+func (e *Engine) renewLocked(ctx context.Context) {
+	if e.leaveState != nil {
+		e.leaveState(nil)
+	}
+	e.stateCtx, e.leaveState = context.WithCancelCause(ctx)
+}
+
+// enter makes the transition, state and context in one step, so that no
+// command falls between them. It records it as an event and wakes whoever
+// waits for the state to change. A nil verdict stays where it is.
+func (e *Engine) enter(ctx context.Context, v *verdict) {
+	now := e.o.Now()
+	e.mu.Lock()
+	from := e.view.state
+	if v != nil && from != v.to && !slices.Contains(transitions[from], v.to) {
+		e.renewLocked(ctx)
+		e.mu.Unlock()
+		if e.o.Strict {
+			panic(fmt.Sprintf("engine: no transition from %s to %s (%s)", from, v.to, v.reason))
+		}
+		e.event(Error, "state", fmt.Sprintf("Refused to go from %s to %s: %s", from, v.to, v.reason))
+		return
+	}
+	e.renewLocked(ctx)
+	if v == nil || from == v.to {
+		e.mu.Unlock()
+		if v != nil {
+			e.explain(v)
+		}
+		return
+	}
+	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.view.state, e.view.since = v.to, now
+	if v.to == StateFallback {
+		e.view.switches++
+		e.recentSwitches = append(e.recentSwitches, now)
+	}
+	e.mu.Unlock()
+
+	level := Info
+	switch v.to {
+	case StateFallback, StateReseeding:
+		level = Warning
+	case StateLocked:
+		level = Error
+	}
+	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason))
+}
+
+// current returns the state of the primary.
+func (e *Engine) current() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.state
+}
+
+// explain gives the present state another reason.
+func (e *Engine) explain(v *verdict) {
+	e.mu.Lock()
+	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.mu.Unlock()
+	e.touch()
+}
+
+// interrupt ends the running state with v if it is one of from.
+func (e *Engine) interrupt(v *verdict, from ...State) bool {
+	e.mu.Lock()
+	leave, ok := e.leaveState, slices.Contains(from, e.view.state)
+	e.mu.Unlock()
+	if ok && leave != nil {
+		leave(v)
+	}
+	return ok && leave != nil
+}
+
+// primaryContext returns a context that ends when the state leaves PRIMARY,
+// and false if the state is another one.
+func (e *Engine) primaryContext() (context.Context, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stateCtx, e.view.state == StatePrimary && e.stateCtx != nil
+}
+
+func (e *Engine) stepProbing(ctx context.Context) *verdict {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case command := <-e.recoverC:
+			v, err := e.assess(ctx, command.adopt)
+			command.reply <- err
+			if v != nil {
+				return v
+			}
+		case h := <-e.healthC:
+			if !h.Up {
+				return unreachable("the service has not answered since the start: " + h.Err)
+			}
+			v, err := e.assess(ctx, false)
+			if err != nil {
+				return unreachable(err.Error())
+			}
+			return v
+		}
+	}
+	return nil
+}
+
+func unreachable(reason string) *verdict {
+	return &verdict{
+		to: StateFallback, reason: reason,
+		next: fmt.Sprintf("It ends after %s of good probes, or press r to try now", goodFor),
+	}
+}
+
+// stepFallback waits for the operator, or for good probes if the operator does
+// not hold the engine here.
+func (e *Engine) stepFallback(ctx context.Context) *verdict {
+	var goodSince time.Time
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case command := <-e.recoverC:
+			v, err := e.assess(ctx, command.adopt)
+			command.reply <- err
+			if v != nil {
+				return v
+			}
+		case h := <-e.healthC:
+			if !h.Up || e.held() {
+				goodSince = time.Time{}
+				continue
+			}
+			now := e.o.Now()
+			if goodSince.IsZero() {
+				goodSince = now
+			}
+			if now.Sub(goodSince) < e.holdDown(now) {
+				continue
+			}
+			v, err := e.assess(ctx, false)
+			if err == nil && v != nil {
+				return v
+			}
+			goodSince = time.Time{}
+			e.explain(unreachable(errorText(err)))
+		}
+	}
+	return nil
+}
+
+// holdDown is how long probes must be good before FALLBACK ends by itself: it
+// grows with every recent switch, so that a flapping service causes a bounded
+// number of them.
+func (e *Engine) holdDown(now time.Time) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recentSwitches = slices.DeleteFunc(e.recentSwitches, func(t time.Time) bool { return now.Sub(t) > holdWindow })
+	return min(goodFor*time.Duration(max(1, len(e.recentSwitches))), holdMost)
+}
+
+func (e *Engine) held() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.held
+}
+
+// stepLocked waits for a person.
+func (e *Engine) stepLocked(ctx context.Context) *verdict {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-e.healthC: // probes go on, they decide nothing here
+		case command := <-e.recoverC:
+			v, err := e.assess(ctx, command.adopt)
+			command.reply <- err
+			if v != nil {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// stepReplaying sends what the primary lacks until nothing is left.
+func (e *Engine) stepReplaying(ctx context.Context) *verdict {
+	pending := e.lag(primaryReplica)
+	started := e.o.Now()
+	sent := int64(0)
+	e.setProgress("sending pending operations to govc", pending)
+	defer e.clearProgress()
+	for ctx.Err() == nil {
+		n, err := e.govcRound(ctx)
+		if err != nil {
+			if v := e.judge(ctx, err); v != nil {
+				return v
+			}
+			continue
+		}
+		sent += n
+		e.advanceProgress(n)
+		if n == 0 {
+			e.breaker.clear()
+			e.setReplicaError(primaryReplica, nil)
+			if sent > 0 {
+				e.event(Info, "replay", fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started))))
+			}
+			return &verdict{to: StatePrimary, reason: "the service holds every acknowledged write"}
+		}
+	}
+	return nil
+}
+
+// stepPrimary carries operations to the service as they come.
+func (e *Engine) stepPrimary(ctx context.Context) *verdict {
+	for ctx.Err() == nil {
+		n, err := e.govcRound(ctx)
+		if err != nil {
+			if v := e.judge(ctx, err); v != nil {
+				return v
+			}
+			continue
+		}
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-e.wakeGovc:
+		case <-e.healthC: // counted by onHealth
+		case command := <-e.recoverC:
+			command.reply <- nil // it is already so
+		}
+	}
+	return nil
+}
+
+// judge says what an error of the primary means: another state, or nil to try
+// again after a pause.
+func (e *Engine) judge(ctx context.Context, err error) *verdict {
+	if ctx.Err() != nil {
+		return nil
+	}
+	e.setReplicaError(primaryReplica, err)
+	switch {
+	case errors.Is(err, store.ErrUnauthorized):
+		return locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY, start again, or press r once the service accepts them")
+	case errors.Is(err, store.ErrIdentity):
+		return reseeding("the service lost the repository: " + err.Error())
+	case errors.Is(err, errLocal):
+		// Our own side failed; the primary is not to blame.
+		e.event(Error, "state file", err.Error())
+		pause(ctx, time.Second, nil)
+		return nil
+	}
+	if why := e.breaker.report(e.o.Now(), true); why != "" {
+		return unreachable(why + ", the last one: " + err.Error())
+	}
+	pause(ctx, time.Duration(float64(suspectRetry)*(0.5+e.o.Rand())), nil)
+	return nil
+}
+
+func locked(reason, next string) *verdict {
+	return &verdict{to: StateLocked, reason: reason, next: next}
+}
+
+func reseeding(reason string) *verdict {
+	return &verdict{to: StateReseeding, reason: reason, next: "Everything is copied back from here; reads and writes go on"}
+}

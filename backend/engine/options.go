@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/gitstore"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/memstore"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// Limits and times of the engine. The thresholds of the state machine are the
+// starting values of docs/architecture.md, section 6.
+const (
+	// DefaultBudget bounds one interactive operation as a whole.
+	DefaultBudget = 8 * time.Second
+	// readShare bounds the part of a read's budget that the primary may use.
+	readShare = 2 * time.Second
+	// writeBudget bounds one batch at the primary; 1 s is added for each MiB.
+	writeBudget = 30 * time.Second
+
+	tripConsecutive = 5                // failures in a row that end PRIMARY
+	tripWindow      = 10 * time.Second // or half of the calls within this,
+	tripCalls       = 10               // if there were at least so many
+	goodFor         = 15 * time.Second // good probes that end FALLBACK
+	holdWindow      = 10 * time.Minute // switches within this prolong goodFor,
+	holdMost        = 5 * time.Minute  // up to this
+	suspectRetry    = 200 * time.Millisecond
+
+	// MaxBatch is the most documents that Put and Delete take in one call.
+	MaxBatch = 1000
+	// MaxOutboxBytes is the payload that the outbox keeps before Put refuses
+	// more: it is reached only when git cannot be written.
+	MaxOutboxBytes = 1 << 30
+
+	govcBatchOps   = 256
+	govcBatchBytes = 8 << 20
+	gitBatchOps    = 1000
+	gitBatchBytes  = 16 << 20
+	textBatchOps   = 500
+	textBatchBytes = 16 << 20
+	attemptsMost   = 3 // of one operation, while the service is good
+)
+
+// Attachment is what the engine needs of the primary beside its documents.
+type Attachment interface {
+	Describe(ctx context.Context) (govc.Info, error)
+	EnsureRepo(ctx context.Context) (created bool, err error)
+	ReadMarker(ctx context.Context) (govc.Marker, bool, error)
+	WriteMarker(ctx context.Context, m govc.Marker) error
+	Fits(d document.Document) error
+}
+
+// Primary is the govc service.
+type Primary interface {
+	store.Store
+	Attachment
+}
+
+// Embedded is the service that runs in this process, for drills.
+type Embedded interface {
+	// Start brings the service up again at its address, with nothing in it.
+	Start() error
+	// Stop refuses connections from then on and forgets everything.
+	Stop(ctx context.Context) error
+}
+
+// Options are the parts that an engine is made of. The engine closes none of
+// them.
+type Options struct {
+	State   *state.DB
+	Derived *state.Derived
+	Git     *gitstore.Store
+	Memory  *memstore.Store
+	// Primary is nil when this engine does not talk to a service: in phase
+	// git-only, and in one-shot commands beside the embedded service.
+	Primary Primary
+	// Checker probes the primary's health; required with Primary.
+	Checker probe.Checker
+	// Embedded is the service in this process, nil for a real one.
+	Embedded Embedded
+
+	Recorder *probe.Recorder
+	Phase    Phase
+	Layout   document.Layout
+	Author   store.Author
+
+	URL        string // of the primary, to be shown
+	Repository string
+	StateDir   string
+	GitDir     string
+
+	// Budget bounds one interactive operation; 0 means DefaultBudget.
+	Budget time.Duration
+	// Now, NewID and Rand are the clock, the maker of operation ids and the
+	// source of jitter; nil takes the system's.
+	Now   func() time.Time
+	NewID func() string
+	Rand  func() float64
+	// Strict makes a transition that the table does not allow panic. Tests set
+	// it; without it such a transition is an error event.
+	Strict bool
+}
+
+func (o *Options) complete() error {
+	switch {
+	case o.State == nil || o.Derived == nil || o.Git == nil || o.Memory == nil || o.Recorder == nil:
+		return fmt.Errorf("engine: a part is missing")
+	case o.Primary != nil && o.Checker == nil:
+		return fmt.Errorf("engine: a primary needs a checker")
+	case o.Author.Name == "" || o.Author.Email == "":
+		return fmt.Errorf("engine: the author needs a name and an email")
+	}
+	if o.Phase == "" {
+		o.Phase = PhaseDual
+	}
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = newID
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	return nil
+}

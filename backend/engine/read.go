@@ -1,0 +1,296 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// Get returns the newest acknowledged version of a document and which store it
+// came from. The error wraps store.ErrNotFound if the document does not exist,
+// and store.ErrUnavailable if it does and no store can deliver it now.
+func (e *Engine) Get(ctx context.Context, id document.ID) (Found, error) {
+	started := e.o.Now()
+	found, err := e.get(ctx, id)
+	if !errors.Is(err, store.ErrNotFound) {
+		e.o.Recorder.Observe(probe.Read, probe.Engine, e.o.Now().Sub(started), err)
+	}
+	if err == nil {
+		e.reads.Add(1)
+	}
+	e.touch()
+	return found, err
+}
+
+func (e *Engine) get(ctx context.Context, id document.ID) (Found, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.Budget)
+	defer cancel()
+	row, err := e.o.State.Lookup(ctx, id)
+	if err != nil {
+		return Found{}, fmt.Errorf("get %q: %w", id, err)
+	}
+	if row.Deleted {
+		return Found{}, fmt.Errorf("get %q: %w: it was deleted", id, store.ErrNotFound)
+	}
+	found := Found{Folder: row.Folder, Hash: row.Hash, Pending: e.pendingAnywhere(row.Seq)}
+	if e.serving() && row.Seq <= e.govcMark.now() {
+		if doc, moved, ok := e.readPrimary(ctx, row); ok {
+			found.Document, found.ServedBy, found.Hash = doc, probe.Govc, moved
+			return found, nil
+		}
+	}
+	if doc, ok := e.readPending(ctx, row); ok {
+		found.Document, found.ServedBy = doc, probe.State
+		return found, nil
+	}
+	key := store.Key{ID: row.ID, Folder: row.Folder}
+	trouble := []error{}
+	for _, source := range []struct {
+		name probe.Store
+		read func() (document.Document, error)
+	}{
+		{probe.Git, func() (document.Document, error) { return e.readGit(ctx, row, key) }},
+		{probe.Memory, func() (document.Document, error) { return e.o.Memory.Get(ctx, key) }},
+	} {
+		started := e.o.Now()
+		doc, err := source.read()
+		if err == nil {
+			err = matches(doc, row.Hash)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			e.o.Recorder.Observe(probe.Read, source.name, e.o.Now().Sub(started), err)
+		}
+		if err == nil {
+			found.Document, found.ServedBy = doc, source.name
+			return found, nil
+		}
+		trouble = append(trouble, fmt.Errorf("%s: %w", source.name, err))
+	}
+	return Found{}, fmt.Errorf("get %q: %w: no store can deliver it now (%v)", id, store.ErrUnavailable, errors.Join(trouble...))
+}
+
+// serving reports whether content is read from the primary.
+func (e *Engine) serving() bool {
+	s := e.current()
+	return s == StatePrimary || s == StateReplaying
+}
+
+func (e *Engine) pendingAnywhere(seq int64) bool {
+	return seq > e.gitMark.now() || (e.o.Primary != nil && seq > e.govcMark.now())
+}
+
+// readPending overlays what the primary lacks: the payload is still in the
+// outbox.
+func (e *Engine) readPending(ctx context.Context, row state.Row) (document.Document, bool) {
+	started := e.o.Now()
+	out, found, err := e.o.State.Newest(ctx, row.ID)
+	if err != nil || !found || out.Doc == nil || out.Seq != row.Seq {
+		return document.Document{}, false
+	}
+	e.o.Recorder.Observe(probe.Read, probe.State, e.o.Now().Sub(started), nil)
+	return *out.Doc, true
+}
+
+// readGit reads the version at the commit that took it, or at the tip.
+func (e *Engine) readGit(ctx context.Context, row state.Row, key store.Key) (document.Document, error) {
+	if row.Commit != "" {
+		if doc, err := e.o.Git.GetAt(ctx, row.Commit, key); err == nil {
+			return doc, nil
+		}
+	}
+	return e.o.Git.Get(ctx, key)
+}
+
+func matches(doc document.Document, want document.Hash) error {
+	got, err := doc.Hash()
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("%w: it holds version %.12s, not %.12s", store.ErrCorrupt, got, want)
+	}
+	return nil
+}
+
+// readPrimary reads a document that the primary has passed. It returns false
+// when another store has to serve it, and reports what that says about the
+// primary: an outage, a lost document, or somebody else's change.
+func (e *Engine) readPrimary(ctx context.Context, row state.Row) (document.Document, document.Hash, bool) {
+	ctx, cancel := context.WithTimeout(ctx, readShare)
+	defer cancel()
+	key := store.Key{ID: row.ID, Folder: row.Folder}
+	started := e.o.Now()
+	doc, err := e.o.Primary.Get(ctx, key)
+	took := e.o.Now().Sub(started)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		e.lost(ctx, row)
+		return document.Document{}, document.Hash{}, false
+	case errors.Is(err, store.ErrIdentity):
+		e.interrupt(reseeding("the service lost the repository: "+err.Error()), StatePrimary)
+		return document.Document{}, document.Hash{}, false
+	case errors.Is(err, store.ErrUnauthorized):
+		e.interrupt(locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"), StatePrimary)
+		return document.Document{}, document.Hash{}, false
+	case err != nil:
+		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
+		if errors.Is(err, context.Canceled) {
+			return document.Document{}, document.Hash{}, false
+		}
+		if why := e.breaker.report(e.o.Now(), true); why != "" {
+			e.interrupt(unreachable(why+", the last one: "+err.Error()), StatePrimary)
+		}
+		return document.Document{}, document.Hash{}, false
+	}
+	e.o.Recorder.Observe(probe.Read, probe.Govc, took, nil)
+	e.breaker.report(e.o.Now(), false)
+	hash, err := doc.Hash()
+	if err != nil || hash == row.Hash {
+		return doc, hash, err == nil
+	}
+	return doc, hash, e.changedThere(ctx, row, key, doc, hash)
+}
+
+// lost notes a document that the primary passed and does not hold any more: a
+// 404 never means deleted. It is written again once, and if the identity
+// marker is gone too the probe starts the refill.
+func (e *Engine) lost(ctx context.Context, row state.Row) {
+	if now, err := e.o.State.Lookup(ctx, row.ID); err != nil || now.Seq != row.Seq {
+		return // written or deleted meanwhile
+	}
+	parked, err := e.o.State.ParkedAt(ctx, row.ID)
+	if err != nil || len(parked) > 0 {
+		return // known not to be there
+	}
+	e.mu.Lock()
+	_, known := e.missing[row.ID]
+	if !known && len(e.missing) < maxMissing {
+		e.missing[row.ID] = false
+	}
+	e.mu.Unlock()
+	if !known {
+		e.event(Warning, "missing", fmt.Sprintf("govc answers 404 for %q, which it had taken", row.ID))
+		signal(e.wakeGovc)
+		e.prober.Hurry()
+	}
+}
+
+// changedThere takes over somebody else's version, found while reading, unless
+// it is an earlier one of ours: then the primary went back in time.
+func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key, doc document.Document, hash document.Hash) bool {
+	if now, err := e.o.State.Lookup(ctx, row.ID); err != nil || now.Seq != row.Seq {
+		return false // ours is on its way
+	}
+	w := snapshotOf(row)
+	if err := e.addEarlier(ctx, &w); err != nil {
+		e.event(Error, "inbound", err.Error())
+		return false
+	}
+	if w.isOurs(hash) {
+		e.interrupt(reseeding(fmt.Sprintf("the service holds an earlier version of %q", row.ID)), StatePrimary)
+		return false
+	}
+	err := e.inbound(ctx, key, &doc, primaryReplica, &row.Hash)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return false
+	case err != nil:
+		e.event(Error, "inbound", err.Error())
+		return false
+	}
+	e.event(Info, "inbound", fmt.Sprintf("%q was changed at govc by somebody else", row.ID))
+	return true
+}
+
+// List returns a page of the index.
+func (e *Engine) List(ctx context.Context, q Query) (Page, error) {
+	limit := q.Limit
+	if limit == 0 {
+		limit = 100
+	}
+	limit = min(max(limit, 1), 1000)
+	rows, total, err := e.o.State.Page(ctx, state.PageQuery{Contains: q.Contains, Type: q.Type, Offset: max(q.Offset, 0), Limit: limit})
+	if err != nil {
+		return Page{}, fmt.Errorf("list: %w", err)
+	}
+	page := Page{Total: total, Rows: make([]Row, 0, len(rows))}
+	for _, r := range rows {
+		row, err := e.describe(ctx, r)
+		if err != nil {
+			return Page{}, fmt.Errorf("list: %w", err)
+		}
+		page.Rows = append(page.Rows, row)
+	}
+	return page, nil
+}
+
+// Search returns the documents that hold every word of the query, best first.
+// Words in double quotes are a phrase; the last word matches its beginnings.
+func (e *Engine) Search(ctx context.Context, query string, limit int) ([]Hit, error) {
+	started := e.o.Now()
+	found, _, err := e.o.Derived.Search(ctx, query, min(max(limit, 1), 1000))
+	e.o.Recorder.Observe(probe.Search, probe.Engine, e.o.Now().Sub(started), err)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	hits := make([]Hit, 0, len(found))
+	for _, h := range found {
+		r, err := e.o.State.Lookup(ctx, h.ID)
+		if errors.Is(err, store.ErrNotFound) || (err == nil && r.Deleted) {
+			continue // deleted, and the text index has not come that far
+		}
+		if err != nil {
+			return nil, fmt.Errorf("search: %w", err)
+		}
+		row, err := e.describe(ctx, r)
+		if err != nil {
+			return nil, fmt.Errorf("search: %w", err)
+		}
+		hits = append(hits, Hit{Row: row, Snippet: h.Snippet})
+	}
+	e.touch()
+	return hits, nil
+}
+
+// describe adds to a row of the index what each store holds of it.
+func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
+	row := Row{
+		ID: r.ID, Type: r.Type, Folder: r.Folder, Source: r.Source, Size: r.Size,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Hash: r.Hash, Govc: InStep, Git: InStep,
+	}
+	if r.Seq > e.gitMark.now() {
+		row.Git = Behind
+	}
+	e.mu.Lock()
+	state, _ := e.view.state, e.view.reason
+	_, missing := e.missing[r.ID]
+	e.mu.Unlock()
+	switch {
+	case state == StateNone:
+		row.Govc = Detached
+	case state != StatePrimary && state != StateReplaying:
+		row.Govc = Unknown
+	case missing:
+		row.Govc = Missing
+	case r.Seq > e.govcMark.now():
+		row.Govc = Behind
+	}
+	if e.o.State.ParkedCount() > 0 && row.Govc != Detached {
+		parked, err := e.o.State.ParkedAt(ctx, r.ID)
+		if err != nil {
+			return Row{}, err
+		}
+		for _, p := range parked {
+			row.Govc = Parked
+			if p.Reason == parkedTooLarge {
+				row.Govc = TooLarge
+			}
+		}
+	}
+	return row, nil
+}

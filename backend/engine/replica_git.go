@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// trailerDepth is how many commits are looked at for our own trailer.
+const trailerDepth = 10_000
+
+// gitResume is what the git replicator has to do before it follows the outbox.
+type gitResume int
+
+const (
+	gitFollow   gitResume = iota // git is where its trailer says
+	gitAdopt                     // a new state meets a repository with documents
+	gitSnapshot                  // git lost data: everything is compared and copied
+)
+
+// resumeGit finds git's true cursor: the trailer of the newest commit that
+// carries this state's id. The cursor in the state file is a hint.
+func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
+	hint, attached := e.o.State.Cursor(gitReplica)
+	e.gitMark = newWatermark(hint)
+	prefix := e.o.State.StateID() + "/"
+	value, commit, err := e.o.Git.Trailer(ctx, trailerSeq, func(v string) bool { return strings.HasPrefix(v, prefix) }, trailerDepth)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, fmt.Errorf("git repository %s: %w", e.o.GitDir, err)
+	}
+	if errors.Is(err, store.ErrNotFound) || value == "" {
+		return e.resumeWithoutTrailer(ctx, attached)
+	}
+	seq, err := strconv.ParseInt(strings.TrimPrefix(value, prefix), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("git repository %s: commit %s has the trailer %q: %w", e.o.GitDir, commit, value, store.ErrCorrupt)
+	}
+	most := e.o.State.Summary().MaxSeq
+	switch {
+	case seq > most:
+		return 0, fmt.Errorf("%w: git holds operation %d of this state, but state.db has issued only %d: it is an old copy. "+
+			"Move state.db away to have it made anew from git: %s", store.ErrIdentity, seq, most, e.o.StateDir)
+	case seq < hint:
+		return gitSnapshot, nil
+	case !attached:
+		err = e.o.State.Attach(ctx, gitReplica, seq)
+	case seq > hint:
+		err = e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: seq, Commit: commit})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("state file: %w", err)
+	}
+	e.gitMark = newWatermark(seq)
+	e.view.known[gitReplica] = true
+	return gitFollow, nil
+}
+
+func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitResume, error) {
+	if e.o.State.Summary().MaxSeq > 0 {
+		if !attached {
+			if err := e.o.State.Attach(ctx, gitReplica, 0); err != nil {
+				return 0, fmt.Errorf("state file: %w", err)
+			}
+		}
+		if seq, _ := e.o.State.Cursor(gitReplica); seq > 0 {
+			return gitSnapshot, nil
+		}
+		e.view.known[gitReplica] = true
+		return gitFollow, nil // nothing was ever committed: the outbox has it all
+	}
+	if err := e.o.State.Attach(ctx, gitReplica, 0); err != nil {
+		return 0, fmt.Errorf("state file: %w", err)
+	}
+	e.gitMark = newWatermark(0)
+	return gitAdopt, nil
+}
+
+// runGit carries the outbox to git. It never ends but by its context: what git
+// cannot take stays in the outbox.
+func (e *Engine) runGit(ctx context.Context, resume gitResume) {
+	var failures int
+	retry := func(err error) {
+		e.setReplicaError(gitReplica, err)
+		if failures == 0 {
+			e.event(Error, "git", "git cannot take writes, they are kept in the outbox: "+err.Error())
+		}
+		failures++
+		pause(ctx, min(time.Duration(failures)*500*time.Millisecond, 10*time.Second), nil)
+	}
+	for resume != gitFollow && ctx.Err() == nil {
+		if err := e.catchUpGit(ctx, resume); err != nil {
+			if ctx.Err() == nil {
+				retry(err)
+			}
+			continue
+		}
+		resume = gitFollow
+	}
+	e.mu.Lock()
+	e.view.known[gitReplica] = true
+	e.mu.Unlock()
+	e.touch()
+	for ctx.Err() == nil {
+		e.gate.yield(ctx)
+		n, err := e.gitRound(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				retry(err)
+			}
+			continue
+		}
+		if failures > 0 {
+			failures = 0
+			e.setReplicaError(gitReplica, nil)
+			e.event(Info, "git", "git takes writes again")
+		}
+		if n == 0 {
+			select {
+			case <-ctx.Done():
+			case <-e.wakeGit:
+			}
+		}
+	}
+}
+
+// gitRound commits the next operations as one commit and returns how many it
+// passed.
+func (e *Engine) gitRound(ctx context.Context) (int, error) {
+	cursor := e.gitMark.now()
+	rows, err := e.o.State.Next(ctx, cursor, gitBatchOps, gitBatchBytes)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	rows = untilSecondVersion(rows)
+	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
+	for _, row := range rows {
+		if row.Origin == gitReplica {
+			continue // it came from there
+		}
+		op := store.Op{ID: row.OpID, Key: row.Key}
+		if !row.Delete {
+			doc, err := e.payload(ctx, row)
+			if err != nil {
+				return 0, err
+			}
+			op.Doc = &doc
+		}
+		batch.Ops = append(batch.Ops, op)
+		batch.Trailers = append(batch.Trailers, store.Trailer{Key: trailerOp, Value: row.OpID})
+	}
+	last := rows[len(rows)-1].Seq
+	commit, err := e.commitGit(ctx, batch, last)
+	if err != nil {
+		return 0, err
+	}
+	e.gitMark.pass(last, commit)
+	if err := e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: last, Commit: commit}); err != nil {
+		return 0, fmt.Errorf("state file: %w", err)
+	}
+	e.touch()
+	return len(rows), nil
+}
+
+func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64) (string, error) {
+	batch.Trailers = append(batch.Trailers, store.Trailer{
+		Key: trailerSeq, Value: e.o.State.StateID() + "/" + strconv.FormatInt(through, 10),
+	})
+	started := e.o.Now()
+	receipt, err := e.o.Git.Apply(ctx, batch)
+	took := e.o.Now().Sub(started)
+	for _, op := range batch.Ops {
+		kind := probe.Write
+		if op.Doc == nil {
+			kind = probe.Delete
+		}
+		e.o.Recorder.Observe(kind, probe.Git, took, err)
+	}
+	return receipt.Commit, err
+}
+
+// untilSecondVersion cuts the rows before the second version of a document:
+// git keeps every version, and one commit can hold only one.
+func untilSecondVersion(rows []state.Outgoing) []state.Outgoing {
+	seen := make(map[document.ID]struct{}, len(rows))
+	for i, row := range rows {
+		if _, twice := seen[row.Key.ID]; twice {
+			return rows[:i]
+		}
+		seen[row.Key.ID] = struct{}{}
+	}
+	return rows
+}
+
+// catchUpGit makes index and repository one before the outbox is followed.
+func (e *Engine) catchUpGit(ctx context.Context, resume gitResume) error {
+	if resume == gitAdopt {
+		return e.adoptGit(ctx)
+	}
+	return e.snapshotGit(ctx)
+}
+
+// adoptGit fills the index of a new state from the documents that git holds.
+func (e *Engine) adoptGit(ctx context.Context) error {
+	var ops []state.Operation
+	adopted := 0
+	flush := func() error {
+		if len(ops) == 0 {
+			return nil
+		}
+		if _, err := e.o.State.Append(ctx, ops); err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+		adopted += len(ops)
+		ops = ops[:0]
+		e.appended()
+		return nil
+	}
+	for entry, err := range e.o.Git.List(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); err == nil {
+			continue // an earlier attempt, or a caller, was here first
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("state file: %w", err)
+		}
+		doc, err := e.o.Git.Get(ctx, entry.Key)
+		if err != nil {
+			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
+			continue
+		}
+		hash, err := doc.Hash()
+		if err != nil {
+			return err
+		}
+		ops = append(ops, state.Operation{OpID: e.o.NewID(), Key: entry.Key, Doc: &doc, Hash: hash, At: e.o.Now(), Origin: gitReplica})
+		if len(ops) == govcBatchOps {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if adopted > 0 {
+		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted))
+	}
+	return nil
+}
+
+// snapshotGit copies what git lost from wherever it still is.
+func (e *Engine) snapshotGit(ctx context.Context) error {
+	through := e.o.State.Summary().MaxSeq
+	e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back")
+	copied, missing, after := 0, 0, ""
+	for {
+		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
+		if err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		after = rows[len(rows)-1].ID.String()
+		batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
+		for _, row := range rows {
+			key := store.Key{ID: row.ID, Folder: row.Folder}
+			if doc, err := e.o.Git.Get(ctx, key); err == nil && matches(doc, row.Hash) == nil {
+				continue
+			}
+			doc, err := e.anywhere(ctx, row, key)
+			if err != nil {
+				missing++
+				e.event(Error, "git", fmt.Sprintf("%q is in no store any more: %v", row.ID, err))
+				continue
+			}
+			batch.Ops = append(batch.Ops, store.Op{Key: key, Doc: &doc})
+		}
+		if len(batch.Ops) == 0 {
+			continue
+		}
+		if _, err := e.o.Git.Apply(ctx, batch); err != nil {
+			return err
+		}
+		copied += len(batch.Ops)
+	}
+	commit, err := e.commitGit(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through)
+	if err != nil {
+		return err
+	}
+	if err := e.o.State.Attach(ctx, gitReplica, through); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	e.gitMark.reset(through)
+	e.event(Info, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, missing))
+	return nil
+}
+
+// anywhere is version, and then the primary.
+func (e *Engine) anywhere(ctx context.Context, row state.Row, key store.Key) (document.Document, error) {
+	doc, err := e.version(ctx, key, row.Hash, row.Commit)
+	if err == nil || e.o.Primary == nil {
+		return doc, err
+	}
+	doc, there := e.o.Primary.Get(ctx, key)
+	if there == nil {
+		there = matches(doc, row.Hash)
+	}
+	if there != nil {
+		return document.Document{}, errors.Join(err, there)
+	}
+	return doc, nil
+}

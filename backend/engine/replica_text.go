@@ -1,0 +1,218 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// incomplete is the cursor of a full-text index whose snapshot was not
+// finished: it is made again at the next start.
+const incomplete = -1
+
+// runText keeps the full-text index in step. It is a replica like any other,
+// with its own cursor, and callers never wait for it.
+func (e *Engine) runText(ctx context.Context) {
+	failures := 0
+	retry := func(err error) {
+		if ctx.Err() != nil {
+			return
+		}
+		e.setReplicaError(textReplica, err)
+		if failures == 0 {
+			e.event(Error, "search", "The full-text index cannot be filled: "+err.Error())
+		}
+		failures++
+		pause(ctx, min(time.Duration(failures)*time.Second, 30*time.Second), nil)
+	}
+	for ctx.Err() == nil {
+		err := e.catchUpText(ctx)
+		if err == nil {
+			break
+		}
+		retry(err)
+	}
+	for ctx.Err() == nil {
+		e.gate.yield(ctx)
+		n, err := e.textRound(ctx)
+		if err != nil {
+			retry(err)
+			continue
+		}
+		if failures > 0 {
+			failures = 0
+			e.setReplicaError(textReplica, nil)
+		}
+		if n == 0 {
+			select {
+			case <-ctx.Done():
+			case <-e.wakeText:
+			}
+		}
+	}
+}
+
+// catchUpText fills an index that is new, or older than what the outbox still
+// holds, from a snapshot.
+func (e *Engine) catchUpText(ctx context.Context) error {
+	cursor := e.o.Derived.Cursor()
+	hint, attached := e.o.State.Cursor(textReplica)
+	if attached && !e.o.Derived.Fresh() && cursor >= hint {
+		e.textMark.reset(cursor)
+		e.markKnown(textReplica)
+		return nil
+	}
+	through := e.o.State.Summary().MaxSeq
+	// Attached first, so that nothing after the snapshot is trimmed meanwhile.
+	if err := e.o.State.Attach(ctx, textReplica, min(through, max(hint, 0))); err != nil {
+		return err
+	}
+	after := ""
+	for {
+		rows, err := e.o.State.Scan(ctx, after, textBatchOps)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		after = rows[len(rows)-1].ID.String()
+		ops := make([]state.TextOp, 0, len(rows))
+		for _, row := range rows {
+			doc, err := e.version(ctx, store.Key{ID: row.ID, Folder: row.Folder}, row.Hash, row.Commit)
+			if errors.Is(err, store.ErrNotFound) {
+				continue // found nowhere here; verification lists it
+			}
+			if err != nil {
+				return err
+			}
+			ops = append(ops, textOp(doc))
+		}
+		if err := e.o.Derived.Index(ctx, ops, incomplete); err != nil {
+			return err
+		}
+		e.gate.yield(ctx)
+	}
+	if err := e.o.Derived.Index(ctx, nil, through); err != nil {
+		return err
+	}
+	if err := e.o.State.Advance(ctx, state.Advance{Store: textReplica, Seq: through}); err != nil {
+		return err
+	}
+	e.textMark.reset(through)
+	e.markKnown(textReplica)
+	return nil
+}
+
+func (e *Engine) markKnown(replica string) {
+	e.mu.Lock()
+	e.view.known[replica] = true
+	e.mu.Unlock()
+	e.touch()
+}
+
+func (e *Engine) textRound(ctx context.Context) (int, error) {
+	rows, err := e.o.State.Next(ctx, e.textMark.now(), textBatchOps, textBatchBytes)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	newest := make(map[document.ID]state.Outgoing, len(rows))
+	for _, row := range rows {
+		newest[row.Key.ID] = row
+	}
+	ops := make([]state.TextOp, 0, len(newest))
+	for _, row := range rows {
+		if newest[row.Key.ID].Seq != row.Seq {
+			continue
+		}
+		if row.Delete {
+			ops = append(ops, state.TextOp{ID: row.Key.ID, Delete: true})
+			continue
+		}
+		doc, err := e.payload(ctx, row)
+		if errors.Is(err, store.ErrNotFound) {
+			// A newer version replaced it and only that one is kept; its own
+			// operation follows.
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		ops = append(ops, textOp(doc))
+	}
+	last := rows[len(rows)-1].Seq
+	if err := e.o.Derived.Index(ctx, ops, last); err != nil {
+		return 0, err
+	}
+	if err := e.o.State.Advance(ctx, state.Advance{Store: textReplica, Seq: last}); err != nil {
+		return 0, fmt.Errorf("state file: %w", err)
+	}
+	e.textMark.pass(last, "")
+	e.touch()
+	return len(rows), nil
+}
+
+// textOp is what can be searched of a document.
+func textOp(doc document.Document) state.TextOp {
+	var meta strings.Builder
+	meta.WriteString(doc.Source.Type.String() + " " + doc.Source.URL + " " + doc.Source.Path)
+	flatten(&meta, doc.Content.Metadata)
+	return state.TextOp{ID: doc.ID, Text: doc.Content.Text, Meta: meta.String()}
+}
+
+// flatten writes the keys and values of metadata as words.
+func flatten(out *strings.Builder, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			out.WriteString(" " + name)
+			flatten(out, inner)
+		}
+	case []any:
+		for _, inner := range v {
+			flatten(out, inner)
+		}
+	case string:
+		out.WriteString(" " + v)
+	case json.Number:
+		out.WriteString(" " + v.String())
+	case nil:
+	default:
+		fmt.Fprintf(out, " %v", v)
+	}
+}
+
+// feedMemory hands fresh documents to the memory replicator. What does not fit
+// is left out: the memory store is a cache, and a stale version in it is never
+// served, because its hash is not the one that the index knows.
+func (e *Engine) feedMemory(ops []state.Operation, issued []state.Issued) {
+	batch := make([]store.Op, 0, len(ops))
+	for i, op := range ops {
+		batch = append(batch, store.Op{ID: op.OpID, Key: issued[i].Key, Doc: op.Doc})
+	}
+	select {
+	case e.feedC <- batch:
+	default:
+	}
+}
+
+// runMemory writes to the memory store.
+func (e *Engine) runMemory(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case batch := <-e.feedC:
+			if _, err := e.o.Memory.Apply(ctx, store.Batch{Ops: batch}); err != nil && ctx.Err() == nil {
+				e.event(Error, "memory", err.Error())
+			}
+		}
+	}
+}

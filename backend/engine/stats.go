@@ -1,0 +1,265 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// Bounds of what a snapshot shows, and how often it is made.
+const (
+	shownEvents  = 50
+	publishEvery = 100 * time.Millisecond
+	slotEvery    = 5 * time.Second
+	second       = time.Second
+)
+
+// Subscription delivers the newest snapshot. A slow reader misses older ones
+// and blocks nobody.
+type Subscription struct {
+	// C has a capacity of one and is closed when the engine ends.
+	C      <-chan *Stats
+	c      chan *Stats
+	engine *Engine
+}
+
+// Subscribe starts delivering snapshots, the present one first.
+func (e *Engine) Subscribe() *Subscription {
+	c := make(chan *Stats, 1)
+	s := &Subscription{C: c, c: c, engine: e}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.subscribers[s] = struct{}{}
+	c <- e.published.Load()
+	return s
+}
+
+// Close ends the delivery.
+func (s *Subscription) Close() {
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	delete(s.engine.subscribers, s)
+}
+
+func (s *Subscription) end() { close(s.c) }
+
+// Stats makes a snapshot of this moment, for callers that ask once. Whoever
+// watches subscribes.
+func (e *Engine) Stats() *Stats { return e.snapshot() }
+
+// runPublisher makes a snapshot when something changed, at most ten a second,
+// and when the passing of time alone changes what is shown: rates fall to zero
+// and series move on. At rest it sleeps.
+func (e *Engine) runPublisher(ctx context.Context) {
+	for {
+		var tick <-chan time.Time
+		var timer *time.Timer
+		if wait := nextChange(e.published.Load()); wait > 0 {
+			timer = time.NewTimer(wait)
+			tick = timer.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-e.dirty:
+		case <-tick:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		e.publish()
+		pause(ctx, publishEvery, nil)
+	}
+}
+
+// nextChange says when a snapshot becomes stale by time alone, 0 for never.
+func nextChange(s *Stats) time.Duration {
+	wait := time.Duration(0)
+	for _, op := range s.Ops {
+		switch {
+		case op.Rate > 0:
+			return second
+		case op.Count > 0 || op.Errors > 0:
+			wait = slotEvery
+		}
+	}
+	return wait
+}
+
+func (e *Engine) publish() {
+	s := e.snapshot()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.published.Store(s)
+	for sub := range e.subscribers {
+		select {
+		case <-sub.c: // the older one was not read
+		default:
+		}
+		sub.c <- s
+	}
+}
+
+// snapshot gathers one consistent view.
+func (e *Engine) snapshot() *Stats {
+	summary := e.o.State.Summary()
+	govcSeq, gitSeq, textSeq := e.govcMark.now(), e.gitMark.now(), e.textMark.now()
+	s := &Stats{
+		At: e.o.Now(), Phase: e.o.Phase,
+		Documents: summary.Documents, Bytes: summary.Bytes, Parked: summary.Parked,
+		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
+		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
+		Reads: e.reads.Load(), Writes: e.writes.Load(),
+	}
+	behind := govcSeq
+	if e.o.Primary == nil {
+		behind = gitSeq
+	}
+	s.Outbox = Outbox{Pending: summary.MaxSeq - behind, Bytes: summary.PayloadBytes}
+	if s.Outbox.Pending > 0 {
+		s.Outbox.Oldest = e.oldest(behind)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.view
+	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
+	s.Service = Service{
+		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
+		Features: v.info.Capabilities, Drill: v.drill, Health: v.health,
+	}
+	if v.progress != nil {
+		p := *v.progress
+		s.Progress = &p
+	}
+	if v.state == StateFallback && !v.held && v.health.Up {
+		s.Next = "The service answers again: it is taken back after good probes, or press r to do it now"
+	}
+	s.Events = slices.Clone(v.events)
+	slices.Reverse(s.Events)
+	s.Stores = []StoreStats{
+		e.replicaStats(probe.Govc, primaryReplica, govcSeq, summary),
+		e.replicaStats(probe.Git, gitReplica, gitSeq, summary),
+		e.replicaStats("text", textReplica, textSeq, summary),
+	}
+	if v.state == StateNone {
+		s.Stores[0].Unknown = true
+	}
+	s.Safe = []string{"state"}
+	if v.known[gitReplica] && gitSeq >= summary.MaxSeq {
+		s.Safe = append(s.Safe, "git")
+	}
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == 0 && len(e.missing) == 0 {
+		s.Also = []string{"govc"}
+	}
+	return s
+}
+
+func (e *Engine) replicaStats(name probe.Store, replica string, seq int64, summary state.Summary) StoreStats {
+	return StoreStats{
+		Name: name, Cursor: seq, Lag: max(0, summary.MaxSeq-seq),
+		Err: e.view.errs[replica], Unknown: !e.view.known[replica],
+	}
+}
+
+// oldest returns when the first operation after seq was acknowledged, zero if
+// that cannot be read now.
+func (e *Engine) oldest(seq int64) time.Time {
+	ctx, cancel := context.WithTimeout(context.Background(), second)
+	defer cancel()
+	at, found, err := e.o.State.Oldest(ctx, seq)
+	if err != nil || !found {
+		return time.Time{}
+	}
+	return at
+}
+
+// lag is how many operations a replica is behind.
+func (e *Engine) lag(replica string) int64 {
+	marks := map[string]*watermark{primaryReplica: e.govcMark, gitReplica: e.gitMark, textReplica: e.textMark}
+	return e.o.State.Summary().MaxSeq - marks[replica].now()
+}
+
+func (e *Engine) setInfo(info govc.Info) {
+	e.mu.Lock()
+	e.view.info = info
+	e.mu.Unlock()
+	e.touch()
+}
+
+func (e *Engine) setReplicaError(replica string, err error) {
+	e.mu.Lock()
+	e.view.errs[replica] = errorText(err)
+	if err == nil {
+		e.view.known[replica] = true
+	}
+	e.mu.Unlock()
+	e.touch()
+}
+
+func (e *Engine) replicaError(replica string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.errs[replica]
+}
+
+func (e *Engine) setProgress(what string, total int64) {
+	e.mu.Lock()
+	e.view.progress = &Progress{What: what, Total: total, Started: e.o.Now()}
+	e.mu.Unlock()
+	e.touch()
+}
+
+// advanceProgress counts n more as done; a total that was too low is raised.
+func (e *Engine) advanceProgress(n int64) {
+	e.mu.Lock()
+	if p := e.view.progress; p != nil {
+		p.Done += n
+		p.Total = max(p.Total, p.Done)
+	}
+	e.mu.Unlock()
+	e.touch()
+}
+
+func (e *Engine) clearProgress() {
+	e.mu.Lock()
+	e.view.progress = nil
+	e.mu.Unlock()
+	e.touch()
+}
+
+// event records that something happened, for the screen at once and in the
+// state file for later.
+func (e *Engine) event(level Level, kind, text string) {
+	ev := Event{At: e.o.Now(), Level: level, Kind: kind, Text: text}
+	e.mu.Lock()
+	e.view.events = append(e.view.events, ev)
+	if extra := len(e.view.events) - shownEvents; extra > 0 {
+		e.view.events = slices.Delete(e.view.events, 0, extra)
+	}
+	e.mu.Unlock()
+	e.touch()
+	ctx, cancel := context.WithTimeout(context.Background(), second)
+	defer cancel()
+	if err := e.o.State.AddEvent(ctx, state.Event{At: ev.At, Level: string(level), Kind: kind, Text: text}); err != nil {
+		e.setReplicaError("events", fmt.Errorf("event not recorded: %w", err))
+	}
+}
+
+// loadEvents shows what happened before the start.
+func (e *Engine) loadEvents(ctx context.Context) error {
+	past, err := e.o.State.Events(ctx, shownEvents)
+	if err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	for _, ev := range slices.Backward(past) {
+		e.view.events = append(e.view.events, Event{At: ev.At, Level: Level(ev.Level), Kind: ev.Kind, Text: ev.Text})
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// ErrClosing refuses writes while the engine drains.
+var ErrClosing = fmt.Errorf("%w: the engine is shutting down", store.ErrUnavailable)
+
+// localReserve is the part of a write's budget that is kept for the way back.
+const localReserve = 500 * time.Millisecond
+
+// Put creates or overwrites documents, at most MaxBatch and each identity once.
+// The time of creation is kept of a document that exists; where it is zero it
+// is now, and the time of the update always is.
+//
+// When Put returns without error every document is durable on this machine.
+// Errors wrap document.ErrInvalid, store.ErrDiskFull, store.ErrReadOnly or
+// store.ErrUnavailable; then none of the documents was written.
+func (e *Engine) Put(ctx context.Context, docs ...document.Document) (Ack, error) {
+	started := e.o.Now()
+	ack, err := e.put(ctx, docs)
+	e.observe(probe.Write, started, len(docs), err)
+	return ack, err
+}
+
+func (e *Engine) put(ctx context.Context, docs []document.Document) (Ack, error) {
+	if err := e.admit(ctx, len(docs)); err != nil {
+		return Ack{}, err
+	}
+	now := e.o.Now().UTC()
+	ops := make([]state.Operation, 0, len(docs))
+	seen := make(map[document.ID]struct{}, len(docs))
+	for _, doc := range docs {
+		if _, twice := seen[doc.ID]; twice {
+			return Ack{}, fmt.Errorf("put %q: %w: it is given twice", doc.ID, document.ErrInvalid)
+		}
+		seen[doc.ID] = struct{}{}
+		op, err := e.operation(ctx, doc, now)
+		if err != nil {
+			return Ack{}, fmt.Errorf("put: %w", err)
+		}
+		ops = append(ops, op)
+	}
+	return e.commit(ctx, ops)
+}
+
+// operation completes one document and computes what is recorded of it.
+func (e *Engine) operation(ctx context.Context, doc document.Document, now time.Time) (state.Operation, error) {
+	row, err := e.o.State.Lookup(ctx, doc.ID)
+	known := err == nil && !row.Deleted
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return state.Operation{}, err
+	}
+	if known {
+		// What an edit does not know of must survive it.
+		earlier, err := e.version(ctx, store.Key{ID: row.ID, Folder: row.Folder}, row.Hash, row.Commit)
+		if err == nil {
+			doc = doc.Inherit(earlier)
+		}
+		doc.CreatedAt = row.CreatedAt
+	}
+	if doc.CreatedAt.IsZero() {
+		doc.CreatedAt = now
+	}
+	doc.CreatedAt, doc.UpdatedAt = doc.CreatedAt.UTC(), now
+	if err := doc.Validate(); err != nil {
+		return state.Operation{}, err
+	}
+	hash, err := doc.Hash()
+	if err != nil {
+		return state.Operation{}, err
+	}
+	return state.Operation{OpID: e.o.NewID(), Key: store.NewKey(e.o.Layout, doc), Doc: &doc, Hash: hash, At: now}, nil
+}
+
+// Delete removes documents, at most MaxBatch. An identity that does not exist
+// is an error that wraps store.ErrNotFound, and then nothing is deleted. Git
+// history keeps what was deleted.
+func (e *Engine) Delete(ctx context.Context, ids ...document.ID) (Ack, error) {
+	started := e.o.Now()
+	ack, err := e.remove(ctx, ids)
+	e.observe(probe.Delete, started, len(ids), err)
+	return ack, err
+}
+
+func (e *Engine) remove(ctx context.Context, ids []document.ID) (Ack, error) {
+	if err := e.admit(ctx, len(ids)); err != nil {
+		return Ack{}, err
+	}
+	now := e.o.Now().UTC()
+	ops := make([]state.Operation, 0, len(ids))
+	seen := make(map[document.ID]struct{}, len(ids))
+	for _, id := range ids {
+		if _, twice := seen[id]; twice {
+			continue
+		}
+		seen[id] = struct{}{}
+		row, err := e.o.State.Lookup(ctx, id)
+		if err == nil && row.Deleted {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return Ack{}, fmt.Errorf("delete %q: %w", id, err)
+		}
+		ops = append(ops, state.Operation{OpID: e.o.NewID(), Key: store.Key{ID: id, Folder: row.Folder}, At: now})
+	}
+	return e.commit(ctx, ops)
+}
+
+// admit refuses what cannot be taken before anything is done.
+func (e *Engine) admit(ctx context.Context, n int) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case e.closing.Load():
+		return ErrClosing
+	case n == 0:
+		return fmt.Errorf("%w: nothing is given", document.ErrInvalid)
+	case n > MaxBatch:
+		return fmt.Errorf("%w: %d documents at once, the limit is %d", document.ErrInvalid, n, MaxBatch)
+	case e.o.State.Summary().PayloadBytes > MaxOutboxBytes:
+		return fmt.Errorf("%w: the outbox holds more than %d bytes that git could not take: %s", store.ErrUnavailable, MaxOutboxBytes, e.replicaError(gitReplica))
+	}
+	return nil
+}
+
+// commit is the acknowledgement point: what it returns without error is
+// durable in the state file. While the primary is healthy it also waits for
+// the primary's replicator, within the caller's budget.
+func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error) {
+	deadline := e.o.Now().Add(e.o.Budget)
+	e.gate.enter()
+	issued, err := e.o.State.Append(ctx, ops)
+	e.gate.leave()
+	if err != nil {
+		return Ack{}, fmt.Errorf("state file: %w", err)
+	}
+	e.feedMemory(ops, issued)
+	e.appended()
+	ack := Ack{Durability: Local}
+	last := int64(0)
+	for i, op := range ops {
+		ack.OpIDs = append(ack.OpIDs, op.OpID)
+		last = max(last, issued[i].Seq)
+	}
+	stateCtx, healthy := e.primaryContext()
+	if !healthy {
+		return ack, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, deadline.Sub(e.o.Now())-localReserve)
+	defer cancel()
+	release := context.AfterFunc(stateCtx, cancel) // leaving PRIMARY ends the wait
+	defer release()
+	if commit, passed := e.govcMark.wait(wait, last); passed {
+		ack.Durability, ack.Commit = PrimaryAndLocal, commit
+	}
+	return ack, nil
+}
+
+// observe measures what a caller saw, once for each document.
+func (e *Engine) observe(op probe.Op, started time.Time, n int, err error) {
+	if errors.Is(err, document.ErrInvalid) || errors.Is(err, store.ErrNotFound) {
+		return // the caller's mistake, not an operation
+	}
+	took := e.o.Now().Sub(started)
+	for range n {
+		e.o.Recorder.Observe(op, probe.Engine, took, err)
+	}
+	if err == nil {
+		e.writes.Add(uint64(n))
+	}
+	e.touch()
+}

@@ -1,0 +1,142 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caiatech/caiatop/backend/document"
+)
+
+const benchDocs = 10_000
+
+var benchText = []byte(strings.Repeat("synthetic words of a document ", 34)) // 1,020 bytes
+
+// benchDoc is a document in the folders of caiatop: 1.3 KB in two files.
+func benchDoc(i, version int) []Change {
+	id, err := document.ParseID(fmt.Sprintf("doc-%06d", i))
+	if err != nil {
+		panic(err)
+	}
+	kind, err := document.ParseType("text")
+	if err != nil {
+		panic(err)
+	}
+	folder := document.LayoutFanOut.Folder(kind, when, id).String()
+	meta := fmt.Sprintf("{\n  \"id\": %q,\n  \"version\": %d,\n  \"metadata\": {\"title\": %q}\n}\n", id, version, strings.Repeat("t", 250))
+	return []Change{
+		{Path: mustPath(folder + "/metadata.json"), Data: []byte(meta)},
+		{Path: mustPath(folder + "/content.txt"), Data: fmt.Appendf(nil, "%d %d %s", i, version, benchText)},
+	}
+}
+
+// fill commits n documents in batches.
+func fill(b *testing.B, r *Repo, n, batch int) {
+	b.Helper()
+	for i := 0; i < n; i += batch {
+		var changes []Change
+		for j := i; j < min(i+batch, n); j++ {
+			changes = append(changes, benchDoc(j, 0)...)
+		}
+		commit(b, r, changes...)
+	}
+}
+
+func benchCommit(b *testing.B, r *Repo) {
+	fill(b, r, benchDocs, 500)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		changes := benchDoc(i%benchDocs, i+1)
+		b.StartTimer()
+		commit(b, r, changes...)
+	}
+}
+
+func BenchmarkCommitDisk(b *testing.B) {
+	r, _ := disked(b)
+	benchCommit(b, r)
+}
+
+func BenchmarkCommitMemory(b *testing.B) {
+	r := NewMemory(Options{})
+	defer closeRepo(b, r)
+	benchCommit(b, r)
+}
+
+func BenchmarkImportDisk(b *testing.B) {
+	for b.Loop() {
+		r, _ := disked(b)
+		fill(b, r, benchDocs, 500)
+		closeRepo(b, r)
+	}
+	b.ReportMetric(float64(b.N*benchDocs)/b.Elapsed().Seconds(), "docs/s")
+}
+
+func benchRead(b *testing.B, r *Repo) {
+	fill(b, r, benchDocs, 500)
+	tip, err := r.Tip("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var paths []document.Path
+	for i := range benchDocs {
+		paths = append(paths, benchDoc(i*7919%benchDocs, 0)[1].Path)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := r.ReadFile(context.Background(), tip, paths[i%benchDocs]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadDisk(b *testing.B) {
+	r, _ := disked(b)
+	benchRead(b, r)
+}
+
+// BenchmarkReadDiskCold reads through a cache that holds next to nothing.
+func BenchmarkReadDiskCold(b *testing.B) {
+	r, err := OpenDisk(b.TempDir(), Options{CacheBytes: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer closeRepo(b, r)
+	benchRead(b, r)
+}
+
+func BenchmarkReadMemory(b *testing.B) {
+	r := NewMemory(Options{})
+	defer closeRepo(b, r)
+	benchRead(b, r)
+}
+
+func BenchmarkMergeMemory(b *testing.B) {
+	r := NewMemory(Options{})
+	defer closeRepo(b, r)
+	fill(b, r, benchDocs, 500)
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		tip, err := r.Tip("")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := r.CreateBranch("side", tip); err != nil {
+			b.Fatal(err)
+		}
+		commit(b, r, benchDoc(i%benchDocs, i+1)...)
+		commitOn(b, r, "side", when, benchDoc((i+1)%benchDocs, i+1)...)
+		b.StartTimer()
+		_, err = r.Merge(context.Background(), MergeInput{From: "side", Author: ann, At: when})
+		b.StopTimer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := r.DeleteBranch("side"); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

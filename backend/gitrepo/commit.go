@@ -1,0 +1,139 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// CommitInput says what to commit.
+type CommitInput struct {
+	Branch     string // "" is Main; created by its first commit
+	Changes    []Change
+	Message    string // UTF-8 text, at most MaxMessage bytes
+	Author     Signature
+	At         time.Time // recorded in UTC, to the second
+	AllowEmpty bool      // commit even if the tree does not change
+	// Plan, if set, gives the changes instead of Changes. It is called with
+	// the tip that they will be made on, zero if the branch does not exist,
+	// and again if another program moves it; it may read, but not write.
+	Plan func(ctx context.Context, tip Hash) ([]Change, error)
+	// Parent is the tip that the changes are made for; another tip is
+	// ErrMoved. Nil takes the tip as it is.
+	Parent *Hash
+}
+
+// attempts bounds how often a commit is made anew because another program
+// moved the branch meanwhile.
+const attempts = 8
+
+// Commit writes one commit onto a branch and returns its name. The commit is
+// durable then. ErrNothing if the tree would not change and AllowEmpty is not
+// set; ErrMoved; ErrInvalid; ErrTooLarge. An error that wraps
+// durable.ErrUnsynced says that the commit is visible, but may be undone by a
+// power cut. After any other error the branch is what it was.
+func (r *Repo) Commit(ctx context.Context, in CommitInput) (Hash, error) {
+	ref, err := branchRef(in.Branch)
+	if err != nil {
+		return Hash{}, err
+	}
+	if err := r.acquire(ctx); err != nil {
+		return Hash{}, err
+	}
+	defer r.release()
+	for range attempts {
+		h, err := r.commitOnce(ctx, ref, in)
+		if !errors.Is(err, ErrMoved) || in.Parent != nil {
+			return h, wrapCommit(ref, err)
+		}
+	}
+	return Hash{}, wrapCommit(ref, fmt.Errorf("%w %d times in a row", ErrMoved, attempts))
+}
+
+func wrapCommit(ref string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("commit to %s: %w", ref, err)
+}
+
+func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash, error) {
+	tip, tree, err := r.tipOf(ref)
+	if err != nil {
+		return Hash{}, err
+	}
+	if in.Parent != nil && *in.Parent != tip {
+		return Hash{}, fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, tip, *in.Parent)
+	}
+	if in.Plan != nil {
+		if in.Changes, err = in.Plan(ctx, tip); err != nil {
+			return Hash{}, err
+		}
+	}
+	root, err := plan(in.Changes)
+	if err != nil {
+		return Hash{}, err
+	}
+	b := &builder{repo: r}
+	changed, err := b.rebuild(ctx, tree, root)
+	if err != nil {
+		return Hash{}, err
+	}
+	// A branch without commits has no files, as one with an empty tree.
+	if tree.IsZero() {
+		tree = emptyTree
+	}
+	if changed.IsZero() {
+		changed = emptyTree
+	}
+	if changed == tree && !in.AllowEmpty {
+		return Hash{}, ErrNothing
+	}
+	if changed == emptyTree {
+		if _, err := b.stage(plumbing.TreeObject, nil); err != nil {
+			return Hash{}, err
+		}
+	}
+	c := Commit{Tree: changed, Author: in.Author, At: in.At, Message: in.Message}
+	if !tip.IsZero() {
+		c.Parents = []Hash{tip}
+	}
+	return r.publish(ctx, ref, tip, c, b)
+}
+
+// tipOf returns the tip of a reference and its tree, both zero if it does not
+// exist.
+func (r *Repo) tipOf(ref string) (tip, tree Hash, err error) {
+	tip, err = r.refs.ref(ref)
+	if errors.Is(err, ErrNotFound) {
+		return Hash{}, Hash{}, nil
+	}
+	if err != nil {
+		return Hash{}, Hash{}, err
+	}
+	c, err := r.commit(tip)
+	return tip, c.Tree, err
+}
+
+// publish stores the objects of b and the commit, and only then moves the
+// reference to it.
+func (r *Repo) publish(ctx context.Context, ref string, tip Hash, c Commit, b *builder) (Hash, error) {
+	data, err := encodeCommit(c)
+	if err != nil {
+		return Hash{}, err
+	}
+	h, err := b.stage(plumbing.CommitObject, data)
+	if err != nil {
+		return Hash{}, err
+	}
+	if err := r.objects.store(ctx, b.out); err != nil {
+		return Hash{}, fmt.Errorf("store %d objects: %w", len(b.out), err)
+	}
+	if err := r.refs.set(ctx, ref, tip, h); err != nil {
+		return Hash{}, err
+	}
+	return h, nil
+}

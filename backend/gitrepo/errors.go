@@ -1,0 +1,45 @@
+package gitrepo
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrNotFound: the branch, commit, file or folder does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrNothing: the commit would not change the tree.
+	ErrNothing = errors.New("nothing to commit")
+	// ErrMoved: the branch does not point where the caller said.
+	ErrMoved = errors.New("the branch has moved")
+	// ErrExists: a branch of that name exists.
+	ErrExists = errors.New("exists already")
+	// ErrInvalid: the input cannot be written to a git repository.
+	ErrInvalid = errors.New("invalid input")
+	// ErrTooLarge: an object is over MaxObject. It is also an ErrInvalid.
+	ErrTooLarge = fmt.Errorf("%w: object too large", ErrInvalid)
+	// ErrCorrupt: a file or an object of the repository is not what it should
+	// be. The message names it.
+	ErrCorrupt = errors.New("corrupt repository")
+	// ErrGone: the repository is not on the disk any more.
+	ErrGone = errors.New("the repository is gone")
+	// ErrBusy: another program holds the lock of a reference for too long.
+	ErrBusy = errors.New("the reference is locked")
+	// ErrClosed: the Repo was closed.
+	ErrClosed = errors.New("the repository is closed")
+)
+
+// ConflictError lists the paths that both sides of a merge changed
+// differently, at most MaxConflicts of them.
+type ConflictError struct{ Paths []string }
+
+// Error names the first paths.
+func (e *ConflictError) Error() string {
+	const named = 5
+	shown := strings.Join(e.Paths[:min(len(e.Paths), named)], ", ")
+	if len(e.Paths) > named {
+		shown += fmt.Sprintf(" and %d more", len(e.Paths)-named)
+	}
+	return "both sides changed " + shown
+}

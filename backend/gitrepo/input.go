@@ -1,0 +1,70 @@
+package gitrepo
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Main is the branch that an empty name means.
+const Main = "main"
+
+const (
+	headsPrefix = "refs/heads/"
+	// MaxMessage bounds a commit message, in bytes (1 MiB).
+	MaxMessage = 1 << 20
+)
+
+// branchRef checks the name of a branch and returns its reference.
+func branchRef(branch string) (string, error) {
+	if branch == "" {
+		branch = Main
+	}
+	ref := headsPrefix + branch
+	if err := checkRef(ref); err != nil {
+		return "", fmt.Errorf("branch %q: %w", branch, err)
+	}
+	return ref, nil
+}
+
+// checkRef holds git's rules for references and ours for paths, because a
+// reference is also a file.
+func checkRef(ref string) error {
+	if _, err := document.ParsePath(ref); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if !strings.HasPrefix(ref, "refs/") {
+		return fmt.Errorf("%w: a reference begins with refs/", ErrInvalid)
+	}
+	if err := plumbing.ReferenceName(ref).Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+// cleanIdentity drops what would end a name or an email early, as git does.
+func cleanIdentity(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '<' || r == '>' || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Trim(s, " .,:;\"'\\")
+}
+
+// cleanMessage checks a message and ends its last line.
+func cleanMessage(s string) (string, error) {
+	switch {
+	case len(s) > MaxMessage:
+		return "", fmt.Errorf("%w: the message has %d bytes, the limit is %d", ErrInvalid, len(s), MaxMessage)
+	case strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s):
+		return "", fmt.Errorf("%w: the message is not text", ErrInvalid)
+	case s != "" && !strings.HasSuffix(s, "\n"):
+		s += "\n"
+	}
+	return s, nil
+}

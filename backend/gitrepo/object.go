@@ -1,0 +1,176 @@
+package gitrepo
+
+import (
+	"bytes"
+	"crypto"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	githash "github.com/go-git/go-git/v5/plumbing/hash"
+)
+
+// MaxObject bounds one object, decompressed, in bytes (64 MiB). Larger ones
+// are neither written nor read.
+const MaxObject = 64 << 20
+
+// Hash names an object.
+type Hash = plumbing.Hash
+
+// object is the content of one object. The bytes are shared between all who
+// hold it and are never changed.
+type object struct {
+	kind plumbing.ObjectType
+	data []byte
+}
+
+// staged is an object that is not in the repository yet.
+type staged struct {
+	hash Hash
+	object
+}
+
+// hashers are collision detecting, as git's are; making one costs more than
+// hashing a small object.
+var hashers = sync.Pool{New: func() any { return githash.New(crypto.SHA1) }}
+
+func hashObject(kind plumbing.ObjectType, data []byte) Hash {
+	h, ok := hashers.Get().(githash.Hash)
+	if !ok {
+		h = githash.New(crypto.SHA1)
+	}
+	h.Reset()
+	var header [32]byte
+	b := append(header[:0], kind.Bytes()...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(data)), 10)
+	b = append(b, 0)
+	h.Write(b)
+	h.Write(data)
+	var out Hash
+	h.Sum(out[:0])
+	hashers.Put(h)
+	return out
+}
+
+// stage names an object.
+func stage(kind plumbing.ObjectType, data []byte) (staged, error) {
+	if len(data) > MaxObject {
+		return staged{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), MaxObject)
+	}
+	return staged{hashObject(kind, data), object{kind, data}}, nil
+}
+
+// Signature names who made a commit.
+type Signature struct{ Name, Email string }
+
+// Commit is one commit of the history.
+type Commit struct {
+	Hash, Tree Hash
+	Parents    []Hash
+	Author     Signature
+	At         time.Time // of the commit (the committer's time), UTC
+	Message    string
+}
+
+// encodeCommit writes c. Author and committer are the same, and the time is
+// in UTC.
+func encodeCommit(c Commit) ([]byte, error) {
+	name, email := cleanIdentity(c.Author.Name), cleanIdentity(c.Author.Email)
+	if name == "" || email == "" {
+		return nil, fmt.Errorf("%w: a commit needs the name and the email of its author", ErrInvalid)
+	}
+	if c.At.Unix() < 0 || c.At.Year() > 9999 {
+		return nil, fmt.Errorf("%w: the commit time %v is outside 1970 to 9999", ErrInvalid, c.At)
+	}
+	message, err := cleanMessage(c.Message)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, 256+len(message))
+	b = append(b, "tree "...)
+	b = append(b, c.Tree.String()...)
+	for _, p := range c.Parents {
+		b = append(b, "\nparent "...)
+		b = append(b, p.String()...)
+	}
+	for _, role := range []string{"author", "committer"} {
+		b = append(b, '\n')
+		b = append(b, role...)
+		b = append(b, ' ')
+		b = append(b, name...)
+		b = append(b, " <"...)
+		b = append(b, email...)
+		b = append(b, "> "...)
+		b = strconv.AppendInt(b, c.At.Unix(), 10)
+		b = append(b, " +0000"...)
+	}
+	b = append(b, "\n\n"...)
+	return append(b, message...), nil
+}
+
+// decodeCommit reads a commit written by anybody. Headers that it does not
+// know (signatures, encodings) are skipped.
+func decodeCommit(h Hash, data []byte) (Commit, error) {
+	c := Commit{Hash: h}
+	corrupt := func(what string) (Commit, error) {
+		return Commit{}, fmt.Errorf("%w: commit %s: %s", ErrCorrupt, h, what)
+	}
+	for {
+		line, rest, found := bytes.Cut(data, []byte("\n"))
+		if len(line) == 0 {
+			c.Message = string(rest)
+			break
+		}
+		key, value, _ := bytes.Cut(line, []byte(" "))
+		ok := true
+		switch string(key) {
+		case "tree":
+			c.Tree, ok = parseHash(value)
+		case "parent":
+			var p Hash
+			p, ok = parseHash(value)
+			c.Parents = append(c.Parents, p)
+		case "author":
+			c.Author, _, ok = parseIdentity(value)
+		case "committer":
+			_, c.At, ok = parseIdentity(value)
+		}
+		if !ok {
+			return corrupt(fmt.Sprintf("the %s line cannot be read", key))
+		}
+		if !found {
+			break
+		}
+		data = rest
+	}
+	if c.Tree.IsZero() {
+		return corrupt("it has no tree")
+	}
+	return c, nil
+}
+
+func parseHash(hex []byte) (Hash, bool) {
+	if len(hex) != 2*len(Hash{}) || !plumbing.IsHash(string(hex)) {
+		return Hash{}, false
+	}
+	return plumbing.NewHash(string(hex)), true
+}
+
+// parseIdentity reads "name <email> seconds zone". A time that cannot be read
+// counts as the start of 1970, as git shows it.
+func parseIdentity(value []byte) (Signature, time.Time, bool) {
+	open, end := bytes.IndexByte(value, '<'), bytes.LastIndexByte(value, '>')
+	if open < 0 || end < open {
+		return Signature{}, time.Time{}, false
+	}
+	s := Signature{string(bytes.TrimSpace(value[:open])), string(value[open+1 : end])}
+	seconds, _, _ := bytes.Cut(bytes.TrimSpace(value[end+1:]), []byte(" "))
+	unix, err := strconv.ParseInt(string(seconds), 10, 64)
+	if err != nil {
+		unix = 0
+	}
+	return s, time.Unix(unix, 0).UTC(), true
+}

@@ -1,0 +1,142 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caiatech/caiatop/backend/durable"
+)
+
+// packedLines calls fn with each line of packed-refs, as it is, and the name
+// and target it gives; comments and peeled tags have no name.
+func (d *diskRefs) packedLines(fn func(line []byte, name string, target Hash)) error {
+	path := filepath.Join(d.dir, "packed-refs")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimRight(line, "\r\n")
+		if len(text) == 0 || text[0] == '#' || text[0] == '^' {
+			fn(line, "", Hash{})
+			continue
+		}
+		hex, name, ok := bytes.Cut(text, []byte(" "))
+		target, valid := parseHash(hex)
+		if !ok || !valid {
+			return fmt.Errorf("%w: %s: the line %.80q", ErrCorrupt, path, text)
+		}
+		fn(line, string(name), target)
+	}
+	return nil
+}
+
+func (d *diskRefs) packedRef(name string) (Hash, error) {
+	var found Hash
+	err := d.packedLines(func(_ []byte, n string, target Hash) {
+		if n == name {
+			found = target
+		}
+	})
+	if err == nil && found.IsZero() {
+		err = fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	return found, err
+}
+
+// remove deletes a reference whose lock we hold, the packed line first: were
+// it last, a crash in between would bring back an older target.
+func (d *diskRefs) remove(ctx context.Context, name string) error {
+	_, err := d.packedRef(name)
+	if err == nil {
+		err = d.unpack(ctx, name)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	err = durable.Remove(d.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// unpack rewrites packed-refs without one reference.
+func (d *diskRefs) unpack(ctx context.Context, name string) error {
+	path := filepath.Join(d.dir, "packed-refs")
+	lock, err := d.lock(ctx, path+".lock")
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	dropping := false
+	err = d.packedLines(func(line []byte, n string, _ Hash) {
+		// The peeled target below a dropped tag goes with it.
+		dropping = n == name || (dropping && line[0] == '^')
+		if !dropping {
+			kept = append(kept, line...)
+		}
+	})
+	if err == nil {
+		_, err = lock.Write(kept)
+	}
+	if err != nil {
+		return errors.Join(err, lock.Abort())
+	}
+	return lock.Commit(path)
+}
+
+// list implements refStore.
+func (d *diskRefs) list(prefix string) (map[string]Hash, error) {
+	out := make(map[string]Hash)
+	err := d.packedLines(func(_ []byte, name string, target Hash) {
+		if strings.HasPrefix(name, prefix) {
+			out[name] = target
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(d.path(prefix), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // deleted while we look
+			}
+			return err
+		}
+		if e.IsDir() || strings.HasSuffix(path, ".lock") {
+			return nil
+		}
+		relative, err := filepath.Rel(d.dir, path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(relative)
+		if checkRef(name) != nil {
+			return nil //nolint:nilerr // git ignores such files, too
+		}
+		target, err := d.ref(name)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			out[name] = target
+		}
+		return err
+	})
+	if err == nil && len(out) == 0 {
+		if err := d.missing(prefix); errors.Is(err, ErrGone) {
+			return nil, err
+		}
+	}
+	return out, err
+}

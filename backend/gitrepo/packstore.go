@@ -1,0 +1,249 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// packStore keeps objects in the packs of a folder, and reads the loose ones
+// that other programs write.
+type packStore struct {
+	dir   string // objects
+	cache *cache
+	packs atomic.Pointer[[]*pack] // never changed in place; the newest first
+	hit   atomic.Pointer[pack]    // had the last object that was asked for
+
+	mu     sync.Mutex // held while packs is replaced
+	closed bool
+
+	keeper keeper
+}
+
+func newPackStore(dir string, cacheBytes int64) (*packStore, error) {
+	s := &packStore{dir: dir, cache: newCache(cacheBytes)}
+	s.packs.Store(&[]*pack{})
+	if err := s.rescan(); err != nil {
+		return nil, errors.Join(err, s.closePacks())
+	}
+	s.keeper.start(s)
+	return s, nil
+}
+
+func (s *packStore) packDir() string { return filepath.Join(s.dir, "pack") }
+
+func (s *packStore) close() error {
+	s.keeper.stop()
+	return s.closePacks()
+}
+
+func (s *packStore) closePacks() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	for _, p := range *s.packs.Load() {
+		err = errors.Join(err, p.close())
+	}
+	s.packs.Store(&[]*pack{})
+	s.closed = true
+	return err
+}
+
+// object looks in the cache, the packs, the loose objects, and once more in
+// the packs after reading the folder again: another program may have packed
+// or pushed meanwhile.
+func (s *packStore) object(h Hash) (object, error) {
+	if o, ok := s.cache.get(h); ok {
+		return o, nil
+	}
+	o, err := s.packed(h)
+	if errors.Is(err, ErrNotFound) {
+		o, err = s.loose(h)
+	}
+	if errors.Is(err, ErrNotFound) {
+		if err := s.rescan(); err != nil {
+			return object{}, err
+		}
+		o, err = s.packed(h)
+	}
+	if err != nil {
+		return object{}, err
+	}
+	s.cache.put(h, o)
+	return o, nil
+}
+
+// packed reads from the packs that are open now. A pack that the maintenance
+// closes under it has its objects in another one, so it looks again.
+func (s *packStore) packed(h Hash) (object, error) {
+	const rounds = 4
+	var err error
+	for range rounds {
+		var o object
+		if o, err = s.packedOnce(h); !errors.Is(err, os.ErrClosed) {
+			return o, err
+		}
+	}
+	return object{}, fmt.Errorf("object %s: %w: %w", h, ErrClosed, err)
+}
+
+func (s *packStore) packedOnce(h Hash) (object, error) {
+	p, offset, err := s.find(h)
+	if err != nil {
+		return object{}, err
+	}
+	return p.object(h, offset)
+}
+
+// find returns the pack that has an object.
+func (s *packStore) find(h Hash) (*pack, int64, error) {
+	last := s.hit.Load()
+	packs := *s.packs.Load()
+	if last != nil && slices.Contains(packs, last) {
+		if offset, ok, err := last.index.find(h); ok || err != nil {
+			return last, offset, err
+		}
+	}
+	for _, p := range packs {
+		if p == last {
+			continue
+		}
+		offset, ok, err := p.index.find(h)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ok {
+			s.hit.Store(p)
+			return p, offset, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("object %s: %w", h, ErrNotFound)
+}
+
+// store writes the objects that no pack has into one new pack.
+func (s *packStore) store(ctx context.Context, objects []staged) error {
+	// What a pack had that garbage collection removed must be written again.
+	if err := s.rescan(); err != nil {
+		return err
+	}
+	missing := make([]staged, 0, len(objects))
+	seen := make(map[Hash]struct{}, len(objects))
+	for _, o := range objects {
+		if _, twice := seen[o.hash]; twice {
+			continue
+		}
+		seen[o.hash] = struct{}{}
+		_, _, err := s.find(o.hash)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			missing = append(missing, o)
+		case err != nil:
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return ctx.Err()
+	}
+	indexPath, err := writePack(ctx, s.packDir(), missing)
+	if err != nil {
+		return err
+	}
+	if err := s.attach(indexPath); err != nil {
+		return err
+	}
+	for _, o := range missing {
+		// Blobs belong to the caller, who may change them after the commit.
+		if o.kind != plumbing.BlobObject {
+			s.cache.put(o.hash, o.object)
+		}
+	}
+	s.keeper.wake()
+	return nil
+}
+
+// attach opens a new pack for readers.
+func (s *packStore) attach(indexPath string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	packs := *s.packs.Load()
+	name := strings.TrimSuffix(filepath.Base(indexPath), ".idx")
+	if slices.ContainsFunc(packs, func(p *pack) bool { return p.name == name }) {
+		return nil
+	}
+	p, err := openPack(indexPath)
+	if err != nil {
+		return err
+	}
+	packs = append([]*pack{p}, packs...)
+	s.packs.Store(&packs)
+	return nil
+}
+
+// rescan makes the open packs those of the folder.
+func (s *packStore) rescan() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	entries, err := os.ReadDir(s.packDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if err != nil {
+		return err
+	}
+	open := *s.packs.Load()
+	var packs, gone []*pack
+	present := make(map[string]struct{}, len(entries))
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".idx"); ok && strings.HasPrefix(name, "pack-") {
+			present[name] = struct{}{}
+		}
+	}
+	for _, p := range open {
+		if _, ok := present[p.name]; ok {
+			packs = append(packs, p)
+			delete(present, p.name)
+		} else {
+			gone = append(gone, p)
+		}
+	}
+	var fresh []*pack
+	for name := range present {
+		p, err := openPack(filepath.Join(s.packDir(), name+".idx"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since we read the folder, or not all there yet
+		}
+		if err != nil {
+			for _, p := range fresh {
+				err = errors.Join(err, p.close())
+			}
+			return err
+		}
+		fresh = append(fresh, p)
+	}
+	packs = append(fresh, packs...)
+	s.packs.Store(&packs)
+	return closeAll(gone)
+}
+
+func closeAll(packs []*pack) error {
+	var err error
+	for _, p := range packs {
+		err = errors.Join(err, p.close())
+	}
+	return err
+}

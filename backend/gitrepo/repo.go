@@ -1,0 +1,158 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// DefaultCache is the bound of the object cache where Options names none, in
+// bytes (32 MiB).
+const DefaultCache = 32 << 20
+
+// Options tune a repository. The zero value is the safe default.
+type Options struct {
+	// CacheBytes bounds the cache of decompressed objects, in bytes; 0 is
+	// DefaultCache. A repository in memory needs none.
+	CacheBytes int64
+}
+
+// objectStore keeps objects. The methods are safe for concurrent use.
+type objectStore interface {
+	// object returns an object. ErrNotFound if there is none.
+	object(h Hash) (object, error)
+	// store keeps all objects or none; they are durable when it returns.
+	store(ctx context.Context, objects []staged) error
+	close() error
+}
+
+// refStore keeps references, by full name. The methods are safe for
+// concurrent use.
+type refStore interface {
+	// ref returns what a reference points to. ErrNotFound if there is none.
+	ref(name string) (Hash, error)
+	// list returns the references below a prefix that ends in a slash.
+	list(prefix string) (map[string]Hash, error)
+	// set moves a reference from old to target: a zero old demands that it
+	// does not exist, a zero target deletes it. ErrMoved if it is not at old.
+	set(ctx context.Context, name string, old, target Hash) error
+}
+
+// Repo is a git repository. All methods are safe for concurrent use.
+type Repo struct {
+	objects objectStore
+	refs    refStore
+	writer  chan struct{} // holds one token; who has it writes
+	closed  atomic.Bool
+}
+
+func newRepo(objects objectStore, refs refStore) *Repo {
+	return &Repo{objects: objects, refs: refs, writer: make(chan struct{}, 1)}
+}
+
+// NewMemory returns an empty repository in memory.
+func NewMemory(Options) *Repo {
+	m := newMemory()
+	return newRepo(m, m)
+}
+
+// OpenDisk opens the bare repository in dir. A folder that is missing or empty
+// becomes one; a folder with anything else in it is an error that wraps
+// ErrInvalid, and torn packs and indexes one that wraps ErrCorrupt.
+//
+// At most one Repo should write to a folder at a time; a second one, as any
+// other git program, costs speed but nothing else.
+func OpenDisk(dir string, o Options) (*Repo, error) {
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = DefaultCache
+	}
+	d, err := openDisk(dir, o.CacheBytes)
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", dir, err)
+	}
+	return newRepo(d.packs, d.refs), nil
+}
+
+// Close waits for a running commit, stops the maintenance and waits for it,
+// and releases the files. Reads that are under way fail with ErrClosed.
+// Closing twice is no error.
+func (r *Repo) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	r.writer <- struct{}{}
+	defer r.release()
+	return r.objects.close()
+}
+
+// acquire makes the caller the one writer.
+func (r *Repo) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case r.writer <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if r.closed.Load() {
+		r.release()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (r *Repo) release() { <-r.writer }
+
+// get returns an object of a kind that the repository must have: another
+// object names it.
+func (r *Repo) get(h Hash, kind plumbing.ObjectType) ([]byte, error) {
+	if r.closed.Load() {
+		return nil, ErrClosed
+	}
+	o, err := r.objects.object(h)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, fmt.Errorf("%w: %s %s is missing", ErrCorrupt, kind, h)
+	case err != nil:
+		return nil, err
+	case o.kind != kind:
+		return nil, fmt.Errorf("%w: %s is a %s, not a %s", ErrCorrupt, h, o.kind, kind)
+	}
+	return o.data, nil
+}
+
+func (r *Repo) tree(h Hash) ([]byte, error) {
+	if h == emptyTree {
+		return nil, nil
+	}
+	return r.get(h, plumbing.TreeObject)
+}
+
+// commit returns a commit that another object or a reference names.
+func (r *Repo) commit(h Hash) (Commit, error) {
+	data, err := r.get(h, plumbing.CommitObject)
+	if err != nil {
+		return Commit{}, err
+	}
+	return decodeCommit(h, data)
+}
+
+// Maintenance reports the background work of a repository on disk.
+type Maintenance struct {
+	Packs int   // packs on the disk now
+	Runs  int   // consolidations done since the repository was opened
+	Err   error // of the last consolidation, nil if it was done
+}
+
+// Maintenance returns the state of the background work. It is zero for a
+// repository in memory.
+func (r *Repo) Maintenance() Maintenance {
+	if p, ok := r.objects.(*packStore); ok {
+		return p.maintenance()
+	}
+	return Maintenance{}
+}

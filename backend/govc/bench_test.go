@@ -1,0 +1,81 @@
+package govc_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
+)
+
+// BenchmarkEcho is the floor: one exchange of 1 KiB over the same loopback.
+func BenchmarkEcho(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	defer server.Close()
+	body := strings.Repeat("x", 1024)
+	for b.Loop() {
+		r, err := server.Client().Post(server.URL, "text/plain", strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			b.Fatal(err)
+		}
+		if err := r.Body.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	_, url := startService(b, govcd.Options{})
+	c := openClient(b, govc.Options{URL: url})
+	d := newDoc(b, "one", strings.Repeat("x", 1024))
+	if _, err := c.Apply(b.Context(), put(d)); err != nil {
+		b.Fatal(err)
+	}
+	key := keyOf(d)
+	for b.Loop() {
+		if _, err := c.Get(b.Context(), key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPut is a whole Apply of one document: look, stage two files,
+// commit, read back.
+func BenchmarkPut(b *testing.B) {
+	_, url := startService(b, govcd.Options{})
+	c := openClient(b, govc.Options{URL: url})
+	text := strings.Repeat("x", 1024)
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := c.Apply(b.Context(), put(newDoc(b, fmt.Sprintf("doc-%d", n), text))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkApply256(b *testing.B) {
+	_, url := startService(b, govcd.Options{})
+	c := openClient(b, govc.Options{URL: url})
+	text := strings.Repeat("x", 1024)
+	n := 0
+	for b.Loop() {
+		docs := make([]document.Document, 256)
+		for i := range docs {
+			n++
+			docs[i] = newDoc(b, fmt.Sprintf("doc-%d", n), text)
+		}
+		if _, err := c.Apply(b.Context(), put(docs...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "docs/s")
+}

@@ -1,0 +1,207 @@
+package govc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// maxAnswer bounds the body of an answer that is kept whole, in bytes: a
+// document's content with every byte escaped.
+const maxAnswer = 80 << 20
+
+// request is one call of the service.
+type request struct {
+	op      string // for errors and Observe: "read file"
+	method  string
+	path    string
+	query   url.Values
+	body    []byte
+	write   bool          // it may change something
+	repeat  bool          // sending it twice does what sending it once does
+	timeout time.Duration // of one attempt; 0 is Read or Write
+	consume func(io.Reader) error
+}
+
+// reply is what the service answered. body is empty if request.consume took it.
+type reply struct {
+	status int
+	path   string
+	header http.Header
+	body   []byte
+}
+
+// call makes a call, with retries where q.repeat allows them. A status that is
+// no success is an error; the reply is returned beside it.
+func (c *Client) call(ctx context.Context, q request) (reply, error) {
+	c.budget.earn()
+	staleSpent := false
+	for attempt := 0; ; {
+		r, stale, err := c.attempt(ctx, q)
+		if err == nil {
+			err = c.check(q, r)
+		}
+		again := q.repeat && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrAmbiguous)) && ctx.Err() == nil
+		if !again {
+			return r, err
+		}
+		if stale && !staleSpent {
+			staleSpent = true
+			continue
+		}
+		if attempt >= c.retry.Max || !c.budget.take() {
+			return r, err
+		}
+		if c.retry.Sleep(ctx, c.retry.wait(attempt, c.random)) != nil {
+			return r, err
+		}
+		attempt++
+	}
+}
+
+// attempt makes one exchange, and a second one if the service wants a CSRF
+// token that it was not given.
+func (c *Client) attempt(ctx context.Context, q request) (r reply, stale bool, err error) {
+	token := ""
+	if q.write && c.csrf.Load() {
+		if token, err = c.csrfToken(ctx); err != nil {
+			return reply{}, false, err
+		}
+	}
+	r, stale, err = c.exchange(ctx, q, token)
+	if err == nil && q.write && r.status == http.StatusForbidden && r.code() == "CSRF_TOKEN_INVALID" {
+		c.csrf.Store(true)
+		if token, err = c.csrfToken(ctx); err != nil {
+			return reply{}, false, err
+		}
+		r, stale, err = c.exchange(ctx, q, token)
+	}
+	return r, stale, err
+}
+
+// csrfToken fetches a token; each is good for one write.
+func (c *Client) csrfToken(ctx context.Context) (string, error) {
+	q := request{op: "fetch CSRF token", method: http.MethodGet, path: "/api/v1/auth/csrf-token"}
+	r, _, err := c.exchange(ctx, q, "")
+	if err != nil {
+		return "", err
+	}
+	if err := c.check(q, r); err != nil {
+		return "", err
+	}
+	var got struct {
+		Token string `json:"csrf_token"`
+	}
+	if err := decodeFirst(r.body, &got); err != nil || got.Token == "" {
+		return "", c.notGovc(r, "it gives no CSRF token")
+	}
+	return got.Token, nil
+}
+
+// exchange is one HTTP request and its answer. stale says that a connection
+// that had been idle turned out to be closed, before any byte of an answer.
+func (c *Client) exchange(ctx context.Context, q request, token string) (r reply, stale bool, err error) {
+	start := c.now()
+	defer func() {
+		if c.observe != nil {
+			seen := err
+			if seen == nil {
+				seen = c.check(q, r)
+			}
+			c.observe(q.op, c.now().Sub(start), seen)
+		}
+	}()
+	limited, cancel := context.WithTimeout(ctx, c.limit(q))
+	defer cancel()
+	var sent, reused, answered atomic.Bool
+	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
+		GotConn:              func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
+		WroteHeaders:         func() { sent.Store(true) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	})
+	out := c.http.R().SetContext(traced).SetDoNotParseResponse(true)
+	if q.body != nil {
+		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
+	}
+	if token != "" {
+		out.SetHeader("X-CSRF-Token", token)
+	}
+	target := c.base + q.path
+	if len(q.query) > 0 {
+		target += "?" + q.query.Encode()
+	}
+	in, err := out.Execute(q.method, target)
+	if err != nil {
+		stale = reused.Load() && !answered.Load() && closedByPeer(err)
+		return reply{}, stale, transportError(ctx, q, sent.Load(), withoutURL(err))
+	}
+	return c.receive(ctx, q, in)
+}
+
+// receive reads the answer's body.
+func (c *Client) receive(ctx context.Context, q request, in *resty.Response) (r reply, stale bool, err error) {
+	body := in.RawBody()
+	defer func() {
+		if closeErr := body.Close(); err == nil && closeErr != nil {
+			err = transportError(ctx, q, true, closeErr)
+		}
+	}()
+	r = reply{status: in.StatusCode(), path: q.path, header: in.Header()}
+	if q.consume != nil && r.status == http.StatusOK {
+		if err := q.consume(body); err != nil {
+			return r, false, transportError(ctx, q, true, err)
+		}
+		return r, false, nil
+	}
+	r.body, err = io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err != nil {
+		return r, false, transportError(ctx, q, true, err)
+	}
+	if len(r.body) > maxAnswer {
+		return r, false, fmt.Errorf("govc: %s: %w: the answer has more than %d bytes", q.op, store.ErrTooLarge, maxAnswer)
+	}
+	return r, false, nil
+}
+
+// limit is the time that one exchange may take.
+func (c *Client) limit(q request) time.Duration {
+	switch {
+	case q.timeout > 0:
+		return q.timeout
+	case q.write:
+		return c.timeouts.Write + time.Duration(len(q.body)>>20)*time.Second
+	}
+	return c.timeouts.Read
+}
+
+func closedByPeer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, http.ErrServerClosed)
+}
+
+// withoutURL drops the URL that net/http puts before a cause: the operation
+// names what was asked, and queries may be long.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// api is the path of something in the client's repository.
+func (c *Client) api(rest string) string {
+	return "/api/v2/repos/" + url.PathEscape(c.repo) + rest
+}

@@ -1,0 +1,161 @@
+package govc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// DialectV2 is the only dialect spoken here.
+const DialectV2 = "v2"
+
+// ours is the implementation whose capabilities are believed and which takes
+// concurrent additions.
+const ours = "caiatop-govcd"
+
+// The capabilities that are made use of; see package govcd.
+const (
+	capDelete        = "delete"
+	capRecursiveTree = "tree.recursive"
+	capFolder        = "folder.read"
+	capLogPath       = "log.path"
+	capCommitTime    = "commit.time"
+)
+
+// Info is what a service says of itself.
+type Info struct {
+	Dialect        string
+	Version        string
+	Implementation string   // "" for a plain govc
+	Capabilities   []string // sorted
+	Embedded       bool     // it runs inside its only console
+	Durable        bool     // it declares that a restart keeps its data
+}
+
+// Has reports a capability.
+func (i Info) Has(capability string) bool {
+	_, ok := slices.BinarySearch(i.Capabilities, capability)
+	return ok
+}
+
+func (i Info) isOurs() bool { return i.Implementation == ours }
+
+// Health is the service's view of itself.
+type Health struct {
+	Status  string // "healthy", "unhealthy"; unsanitised
+	Version string // unsanitised
+	Uptime  time.Duration
+	Checks  map[string]string // name -> status, unsanitised; at most 32
+}
+
+// Describe finds out the dialect and asks for version and capabilities. It
+// changes nothing and needs no repository. What is no govc, and the older
+// dialect, is a *NotGovcError.
+func (c *Client) Describe(ctx context.Context) (Info, error) {
+	q := request{
+		op: "probe dialect", method: http.MethodGet, path: "/api/v1/repos/no-such-repo/log",
+		query: url.Values{"limit": {"0"}}, repeat: true,
+	}
+	r, err := c.call(ctx, q)
+	switch r.code() {
+	case "INVALID_LIMIT":
+	case "REPO_NOT_FOUND":
+		return Info{}, c.notGovc(r, "it speaks govc's older dialect, which is not spoken here yet; start it with development.use_new_architecture: true")
+	default:
+		if err == nil {
+			err = c.notGovc(r, "it does not answer the dialect probe; check host, port and path of the URL")
+		}
+		return Info{}, err
+	}
+	r, err = c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true})
+	if err != nil {
+		return Info{}, err
+	}
+	var told struct {
+		Version        string   `json:"version"`
+		Implementation string   `json:"implementation"`
+		Capabilities   []string `json:"capabilities"`
+		Embedded       bool     `json:"embedded"`
+		Durable        bool     `json:"durable"`
+	}
+	if err := decodeFirst(r.body, &told); err != nil || told.Version == "" {
+		return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
+	}
+	info := Info{
+		Dialect: DialectV2, Version: bounded(told.Version, maxStart), Implementation: bounded(told.Implementation, maxStart),
+		Embedded: told.Embedded, Durable: told.Durable,
+	}
+	if info.isOurs() {
+		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
+	}
+	c.info.Store(&info)
+	return info, nil
+}
+
+// described returns what is known of the service, and asks if nothing is.
+func (c *Client) described(ctx context.Context) (Info, error) {
+	if known := c.info.Load(); known != nil {
+		return *known, nil
+	}
+	return c.Describe(ctx)
+}
+
+// maxChecks bounds the checks of a Health.
+const maxChecks = 32
+
+// Health asks whether the service is alive, then how it is. A service whose
+// only trouble is that it has nearly as many repositories as it may is usable
+// and no error. Nothing is retried.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live"}
+	r, err := c.call(ctx, live)
+	if err != nil {
+		return Health{}, err
+	}
+	var alive struct {
+		Status string `json:"status"`
+	}
+	if decodeFirst(r.body, &alive) != nil || alive.Status != "alive" {
+		return Health{}, c.notGovc(r, "its /health/live is not govc's; check host, port and path of the URL")
+	}
+	r, err = c.call(ctx, request{op: "check health", method: http.MethodGet, path: "/health"})
+	if err != nil && r.status != http.StatusServiceUnavailable {
+		return Health{}, err
+	}
+	var told struct {
+		Status  string `json:"status"`
+		Version string `json:"version"`
+		Uptime  string `json:"uptime"`
+		Checks  map[string]struct {
+			Status string `json:"status"`
+		} `json:"checks"`
+	}
+	if decodeFirst(r.body, &told) != nil || told.Status == "" {
+		if err != nil { // 503 of something in between
+			return Health{}, err
+		}
+		return Health{}, c.notGovc(r, "its /health is not govc's; check host, port and path of the URL")
+	}
+	h := Health{Status: bounded(told.Status, maxStart), Version: bounded(told.Version, maxStart), Checks: map[string]string{}}
+	if uptime, err := time.ParseDuration(told.Uptime); err == nil {
+		h.Uptime = uptime
+	}
+	broken := ""
+	for name, check := range told.Checks {
+		if len(h.Checks) < maxChecks {
+			h.Checks[bounded(name, maxStart)] = bounded(check.Status, maxStart)
+		}
+		if check.Status != "healthy" && (name != "repositories" || check.Status != "warning") {
+			broken = name
+		}
+	}
+	if err != nil && (broken != "" || len(told.Checks) == 0) {
+		return h, fmt.Errorf("govc: check health: %w: the service says %q of %q", store.ErrUnavailable, h.Status, bounded(broken, maxStart))
+	}
+	return h, nil
+}

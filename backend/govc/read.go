@@ -1,0 +1,241 @@
+package govc
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// Get returns the newest version of a document. From a service of ours it is
+// what one commit holds; from any other, what the working files hold, file by
+// file. A tombstone is store.ErrNotFound; a repository that is gone is
+// store.ErrIdentity; files that make no document are store.ErrCorrupt.
+func (c *Client) Get(ctx context.Context, key store.Key) (document.Document, error) {
+	found, err := c.look(ctx, key)
+	if err != nil {
+		return document.Document{}, err
+	}
+	if found.broken != nil {
+		return document.Document{}, found.broken
+	}
+	if found.doc == nil {
+		return document.Document{}, fmt.Errorf("govc: get %q: %w", key.ID, store.ErrNotFound)
+	}
+	return *found.doc, nil
+}
+
+// state is what a folder of the service holds.
+type state struct {
+	doc       *document.Document // nil if there is none, or it is broken
+	broken    error              // a store.ErrCorrupt: there are files, but no document
+	tombstone bool
+	names     []string // of the files that were seen
+}
+
+// absent reports that there is nothing at all to delete.
+func (s state) absent() bool { return s.doc == nil && s.broken == nil && len(s.names) == 0 }
+
+// same reports whether the state is exactly this version.
+func (s state) same(h document.Hash) bool {
+	if s.doc == nil {
+		return false
+	}
+	held, err := s.doc.Hash()
+	return err == nil && held == h
+}
+
+// look reads what the service holds under a key.
+func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
+	info, err := c.described(ctx)
+	if err != nil {
+		return state{}, err
+	}
+	if info.Has(capFolder) {
+		files, err := c.readFolder(ctx, key.Folder)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return state{}, nil
+		case err == nil:
+			return assemble(key, files), nil
+		case !errors.Is(err, store.ErrTooLarge):
+			return state{}, err
+		}
+	}
+	files, err := c.readFiles(ctx, key.Folder)
+	if err != nil || len(files) == 0 {
+		return state{}, err
+	}
+	return assemble(key, files), nil
+}
+
+// assemble makes a state of the files of a folder.
+func assemble(key store.Key, files map[string][]byte) state {
+	var s state
+	for name := range files {
+		s.names = append(s.names, name)
+	}
+	slices.Sort(s.names)
+	corrupt := func(err error) state {
+		s.broken = fmt.Errorf("govc: get %q: %w: %w", key.ID, store.ErrCorrupt, err)
+		return s
+	}
+	meta, ok := files[document.MetadataFile]
+	if !ok {
+		return s
+	}
+	if isTombstone(meta) {
+		s.tombstone = true
+		return s
+	}
+	recorded, complete, err := document.RecordedFiles(meta)
+	if err != nil {
+		return corrupt(err)
+	}
+	if complete { // what else lies there is left over from an earlier version
+		kept := map[string][]byte{document.MetadataFile: meta}
+		for _, name := range recorded {
+			data, ok := files[name]
+			if !ok {
+				return corrupt(fmt.Errorf("%s is missing", name))
+			}
+			kept[name] = data
+		}
+		files = kept
+	}
+	d, err := document.FromFiles(files, typeOf(key.Folder))
+	if err != nil {
+		return corrupt(err)
+	}
+	if d.ID != key.ID {
+		return corrupt(fmt.Errorf("the folder holds %q", d.ID))
+	}
+	s.doc = &d
+	return s
+}
+
+// typeOf returns the type that a document's folder names, or none.
+func typeOf(folder store.Path) document.Type {
+	parts := strings.Split(folder.String(), "/")
+	if len(parts) < 3 || parts[0] != document.Root {
+		return document.Type{}
+	}
+	t, err := document.ParseType(parts[1])
+	if err != nil {
+		return document.Type{}
+	}
+	return t
+}
+
+// remoteFile is a file as the service answers it.
+type remoteFile struct {
+	Path     string `json:"path"`
+	Content  string `json:"content"`
+	Encoding string `json:"encoding"`
+}
+
+func (f remoteFile) decode() ([]byte, error) {
+	switch f.Encoding {
+	case "base64":
+		data, err := base64.StdEncoding.DecodeString(f.Content)
+		if err != nil {
+			return nil, fmt.Errorf("govc: %w: a file of the service: %w", store.ErrCorrupt, err)
+		}
+		return data, nil
+	case "", "utf-8":
+		return []byte(f.Content), nil
+	}
+	return nil, fmt.Errorf("govc: %w: a file of the service has the encoding %q", store.ErrCorrupt, bounded(f.Encoding, maxStart))
+}
+
+// readFolder reads the files of a folder as the newest commit has them.
+func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string][]byte, error) {
+	q := request{
+		op: "read folder", method: http.MethodGet, path: c.api("/folder"), query: url.Values{"path": {folder.String()}}, repeat: true,
+	}
+	r, err := c.call(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var told struct {
+		Files []remoteFile `json:"files"`
+	}
+	if err := json.Unmarshal(r.body, &told); err != nil {
+		return nil, c.notGovc(r, "its answer is not JSON")
+	}
+	files := make(map[string][]byte, len(told.Files))
+	for _, f := range told.Files {
+		name, ok := strings.CutPrefix(f.Path, folder.String()+"/")
+		if !ok {
+			continue
+		}
+		if files[name], err = f.decode(); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// readFiles reads the files of a folder one by one: metadata.json, then what
+// it records. Where it records nothing, the names that documents have are
+// tried. No metadata.json is an empty result.
+func (c *Client) readFiles(ctx context.Context, folder store.Path) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	read := func(name string) (bool, error) {
+		data, err := c.readFile(ctx, folder.String()+"/"+name)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		if err == nil {
+			files[name] = data
+		}
+		return err == nil, err
+	}
+	if found, err := read(document.MetadataFile); err != nil || !found {
+		return nil, err
+	}
+	meta := files[document.MetadataFile]
+	names, complete, err := document.RecordedFiles(meta)
+	if err != nil || isTombstone(meta) {
+		return files, nil // assemble says what that means
+	}
+	if !complete {
+		hasText, err := read(document.TextFile)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{document.RawFile}
+		if !hasText {
+			names = append(names, document.LegacyTextFile)
+		}
+	}
+	for _, name := range names {
+		if _, err := read(name); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// readFile reads one file.
+func (c *Client) readFile(ctx context.Context, path string) ([]byte, error) {
+	r, err := c.call(ctx, request{
+		op: "read file", method: http.MethodGet, path: c.api("/files"), query: url.Values{"path": {path}}, repeat: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var told *remoteFile
+	if err := decodeFirst(r.body, &told); err != nil || told == nil {
+		return nil, c.notGovc(r, "its answer is not JSON")
+	}
+	return told.decode()
+}

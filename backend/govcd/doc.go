@@ -1,0 +1,15 @@
+// Package govcd is a document service that speaks the wire of govc, in its v2
+// dialect, over repositories of package gitrepo in memory.
+//
+// What a client of govc can observe is kept: paths, status codes, error codes,
+// texts, headers, one staging area a repository that all clients share, reads
+// that see staged content. What loses data there is mended here: a delete
+// deletes, every commit's tree is complete, a listing can be recursive, paths
+// are checked by every route, no mix of clients ends the process. What this
+// service can do beyond govc it announces as capabilities in the answer of
+// /version, so that a client never has to try.
+//
+// Repositories live in memory only: Stop drops them, and the service never
+// claims otherwise. It never keeps a path that a git tree cannot hold, never
+// answers with HTML but for redirects, and never logs content or keys.
+package govcd

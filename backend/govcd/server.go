@@ -1,0 +1,97 @@
+package govcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits on the time and size that one connection may take.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 120 * time.Second
+	// maxHeaderBytes is what net/http reads before it gives up by itself; the
+	// smaller MaxHeaders answers in the wire's own form.
+	maxHeaderBytes = 32 << 10
+)
+
+// running is one server between Start and Stop.
+type running struct {
+	server *http.Server
+	cancel context.CancelFunc // of the context of all its requests
+	done   chan struct{}      // closed when Serve has returned
+	url    string
+}
+
+// Start listens on addr ("127.0.0.1:0" lets the system choose a port) and
+// returns the service's URL. After a Stop, the same addr is bound to the same
+// port again. A service that runs already is an error.
+func (s *Service) Start(addr string) (url string, err error) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.running != nil {
+		return "", fmt.Errorf("govcd: start on %s: the service runs at %s already", addr, s.running.url)
+	}
+	bind := addr
+	if earlier, ok := s.ports[addr]; ok {
+		bind = earlier
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", bind)
+	if err != nil {
+		return "", loopbackHint(bind, err)
+	}
+	s.ports[addr] = listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	run := &running{
+		server: &http.Server{
+			Handler: s.handler, BaseContext: func(net.Listener) context.Context { return ctx },
+			ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		},
+		cancel: cancel, done: make(chan struct{}), url: "http://" + listener.Addr().String(),
+	}
+	s.mu.Lock()
+	s.started = s.now()
+	s.mu.Unlock()
+	s.running = run
+	go func() {
+		defer close(run.done)
+		if err := run.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("govc service ended", "address", run.url, "error", err)
+		}
+	}()
+	s.log.Info("govc service started", "address", run.url)
+	return run.url, nil
+}
+
+// Stop closes the listener, waits for requests under way until ctx ends, cuts
+// off the rest, closes every connection and forgets every repository. A
+// service that does not run only forgets its repositories.
+func (s *Service) Stop(ctx context.Context) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	var errs []error
+	if run := s.running; run != nil {
+		s.running = nil
+		if err := run.server.Shutdown(ctx); err != nil {
+			s.log.Warn("govc service cut off requests under way", "address", run.url, "error", err)
+			run.cancel()
+			errs = append(errs, run.server.Close())
+		}
+		run.cancel()
+		<-run.done
+		s.log.Info("govc service stopped", "address", run.url)
+	}
+	errs = append(errs, s.dropAll())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("govcd: stop: %w", err)
+	}
+	return nil
+}

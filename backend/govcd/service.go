@@ -1,0 +1,213 @@
+package govcd
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/gitrepo"
+)
+
+// Limits of the service. Those of the wire are govc's.
+const (
+	// MaxBody bounds the body of a request, in bytes (10 MiB).
+	MaxBody = 10 << 20
+	// MaxURLPath bounds the path of a request, in bytes.
+	MaxURLPath = 4096
+	// MaxQuery bounds the query of a request, in bytes.
+	MaxQuery = 2048
+	// MaxHeaders bounds the headers of a request, names and values, in bytes.
+	MaxHeaders = 8192
+	// MaxMessage bounds a commit message, in bytes.
+	MaxMessage = 100_000
+	// MaxLog bounds the commits of one answer.
+	MaxLog = 10_000
+	// MaxStaged bounds the files staged in one repository; more answer 507.
+	MaxStaged = 1 << 16
+	// MaxInFlight bounds the API requests served at once; more answer 503.
+	MaxInFlight = 256
+
+	defaultMaxRepos = 100
+	defaultMaxBytes = 2 << 30
+	requestTimeout  = 25 * time.Second
+)
+
+// Implementation is what /version answers as "implementation".
+const Implementation = "caiatop-govcd"
+
+// The capabilities that /version announces.
+const (
+	// CapDelete: DELETE files?path= removes a file or a folder.
+	CapDelete = "delete"
+	// CapFullTree: every commit's tree holds all files, not only those staged.
+	CapFullTree = "tree.full"
+	// CapRecursiveTree: tree?recursive=true lists all files with their blob
+	// hashes; view=committed leaves out what is only staged.
+	CapRecursiveTree = "tree.recursive"
+	// CapFolder: GET folder?path= answers all files of one folder as the newest
+	// commit has them, in one consistent answer.
+	CapFolder = "folder.read"
+	// CapLogPath: commits?path= lists only the commits that changed a file or
+	// folder, and marks those that removed it; offset= skips.
+	CapLogPath = "log.path"
+	// CapCommitTime: a commit request may name its "timestamp".
+	CapCommitTime = "commit.time"
+)
+
+// Options configure a Service. The zero value is an open service with the
+// default limits.
+type Options struct {
+	Key      string           // API key that every /api route requires; "" leaves them open
+	Version  string           // answered by /version and /health; "" is "dev"
+	Embedded bool             // announced by /version: the service runs inside its only console
+	Now      func() time.Time // nil is time.Now
+	MaxRepos int              // 0 is 100
+	MaxBytes int64            // content kept in all repositories, in bytes; 0 is 2 GiB; more answers 507
+	Logger   *slog.Logger     // nil discards
+}
+
+// Service is the HTTP service. Its methods are safe for concurrent use.
+type Service struct {
+	version  string
+	embedded bool
+	secured  bool
+	keyHash  [sha256.Size]byte
+	now      func() time.Time
+	log      *slog.Logger
+	maxRepos int
+	maxBytes int64
+	handler  http.Handler
+	metrics  *metrics
+	inFlight chan struct{}
+
+	stored atomic.Int64 // bytes of content accepted into live repositories
+
+	mu      sync.RWMutex // guards repos and started
+	repos   map[string]*repo
+	started time.Time
+
+	life    sync.Mutex // guards the server's life: Start and Stop
+	running *running
+	ports   map[string]string // address asked for -> address bound
+}
+
+// New returns a service that is not listening. Stop releases what it holds.
+func New(o Options) *Service {
+	s := &Service{
+		version: o.Version, embedded: o.Embedded, secured: o.Key != "", keyHash: sha256.Sum256([]byte(o.Key)),
+		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
+		inFlight: make(chan struct{}, MaxInFlight), repos: map[string]*repo{}, ports: map[string]string{},
+	}
+	if s.version == "" {
+		s.version = "dev"
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.maxRepos <= 0 {
+		s.maxRepos = defaultMaxRepos
+	}
+	if s.maxBytes <= 0 {
+		s.maxBytes = defaultMaxBytes
+	}
+	s.started = s.now()
+	s.metrics = newMetrics(s)
+	s.handler = s.chain()
+	return s
+}
+
+// Handler returns the service's routes without a server's limits on time.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// create makes an empty repository.
+func (s *Service) create(id string) (*repo, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.repos[id]; taken {
+		return nil, fail(http.StatusConflict, "REPO_EXISTS", fmt.Sprintf("repository %s already exists", id))
+	}
+	if len(s.repos) >= s.maxRepos {
+		return nil, fail(http.StatusServiceUnavailable, "MAX_REPOS_REACHED", "maximum number of repositories reached")
+	}
+	r := newRepo(id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
+	s.repos[id] = r
+	return r, nil
+}
+
+// repo returns a repository and holds it open until release is called.
+func (s *Service) repo(id string) (r *repo, release func(), err error) {
+	s.mu.RLock()
+	r = s.repos[id]
+	s.mu.RUnlock()
+	if r == nil || !r.hold() {
+		return nil, nil, fail(http.StatusNotFound, "REPO_NOT_FOUND", "repository not found: "+id)
+	}
+	return r, r.release, nil
+}
+
+// drop removes a repository and closes it once nobody uses it any more.
+func (s *Service) drop(id string) error {
+	s.mu.Lock()
+	r := s.repos[id]
+	delete(s.repos, id)
+	s.mu.Unlock()
+	if r == nil {
+		return fail(http.StatusNotFound, "REPO_NOT_FOUND", "repository not found")
+	}
+	return r.close()
+}
+
+// dropAll forgets every repository.
+func (s *Service) dropAll() error {
+	s.mu.Lock()
+	repos := s.repos
+	s.repos = map[string]*repo{}
+	s.mu.Unlock()
+	var errs []error
+	for _, r := range repos {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
+
+// list returns every repository, in no particular order.
+func (s *Service) list() []*repo {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*repo, 0, len(s.repos))
+	for _, r := range s.repos {
+		out = append(out, r)
+	}
+	return out
+}
+
+func (s *Service) count() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.repos)
+}
+
+func (s *Service) uptime() time.Duration {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.now().Sub(s.started)
+}
+
+// loopbackHint says what to do when an address cannot be bound.
+func loopbackHint(address string, err error) error {
+	host, port, splitErr := net.SplitHostPort(address)
+	if splitErr != nil {
+		return fmt.Errorf("govcd: listen on %q: %w; give an address of the form host:port", address, err)
+	}
+	return fmt.Errorf("govcd: listen on %s: %w; stop what uses port %s, or choose another address (%s lets the system choose)",
+		address, err, port, net.JoinHostPort(host, "0"))
+}

@@ -1,0 +1,189 @@
+package govcd
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The names of the request types are part of the wire: they appear in the
+// texts of errors.
+
+// CreateRepoRequest is the body of POST repos.
+type CreateRepoRequest struct {
+	ID         string `json:"id" binding:"required"`
+	MemoryOnly bool   `json:"memory_only"`
+}
+
+// AddFileRequest is the body of POST files.
+type AddFileRequest struct {
+	Path    string `json:"path" binding:"required"`
+	Content string `json:"content" binding:"required"`
+}
+
+// WriteFileRequest is the body of PUT files.
+type WriteFileRequest struct {
+	Path    string `json:"path" binding:"required"`
+	Content string `json:"content" binding:"required"`
+}
+
+// CommitRequest is the body of POST commits. Timestamp is ours (CapCommitTime).
+type CommitRequest struct {
+	Message   string    `json:"message" binding:"required"`
+	Author    string    `json:"author"`
+	Email     string    `json:"email"`
+	Timestamp time.Time `json:"timestamp"`
+}
+
+type repoAnswer struct {
+	ID      string    `json:"id"`
+	Path    string    `json:"path"`
+	Branch  string    `json:"current_branch"`
+	Created time.Time `json:"created_at"`
+}
+
+type doneAnswer struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
+}
+
+type fileAnswer struct {
+	Path     string `json:"path"`
+	Content  string `json:"content"`
+	Encoding string `json:"encoding"`
+	Size     int    `json:"size"`
+}
+
+type folderAnswer struct {
+	Path   string       `json:"path"`
+	Commit string       `json:"commit"`
+	Files  []fileAnswer `json:"files"`
+}
+
+type commitAnswer struct {
+	Hash      string    `json:"hash"`
+	Message   string    `json:"message"`
+	Author    string    `json:"author"`
+	Email     string    `json:"email"`
+	Timestamp time.Time `json:"timestamp"`
+	Parent    string    `json:"parent,omitempty"`
+	Deleted   bool      `json:"deleted,omitempty"` // the path asked for is absent from this commit
+}
+
+type logAnswer struct {
+	Commits []commitAnswer `json:"commits"`
+	Total   int            `json:"total"`
+}
+
+type statusAnswer struct {
+	Branch    string   `json:"branch"`
+	Staged    []string `json:"staged"`
+	Modified  []string `json:"modified"`
+	Untracked []string `json:"untracked"`
+	Clean     bool     `json:"clean"`
+}
+
+type treeEntry struct {
+	Name     string    `json:"name"`
+	Path     string    `json:"path"`
+	Type     string    `json:"type"`
+	Size     *int64    `json:"size,omitempty"` // bytes; absent from recursive listings, which do not read files
+	Mode     string    `json:"mode"`
+	Modified time.Time `json:"modified"`
+	Hash     string    `json:"hash,omitempty"`
+}
+
+// failure is an error that is answered as it is.
+type failure struct {
+	Status  int            `json:"-"`
+	Text    string         `json:"error"`
+	Code    string         `json:"code"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+func (f *failure) Error() string { return f.Code + ": " + f.Text }
+
+func fail(status int, code, text string) *failure {
+	return &failure{Status: status, Code: code, Text: text}
+}
+
+// asFailure finds the answer to an error that a handler returned.
+func asFailure(err error) *failure {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{
+			Status: http.StatusRequestTimeout, Code: "REQUEST_TIMEOUT", Text: "Request timeout",
+			Details: map[string]any{"timeout": requestTimeout.String()},
+		}
+	case errors.Is(err, context.Canceled):
+		return fail(http.StatusServiceUnavailable, "CANCELLED", "the request was cancelled")
+	}
+	return fail(http.StatusInternalServerError, "INTERNAL_ERROR", "internal server error")
+}
+
+// answer writes value as JSON. A client that went away is no error of ours.
+func answer(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("govcd: encode answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the only reader is gone if this fails
+	return nil
+}
+
+// bind decodes the first JSON value of a body and checks its required fields.
+func bind(r *http.Request, into any) error {
+	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
+	}
+	value := reflect.ValueOf(into).Elem()
+	var missing []string
+	for i := range value.NumField() {
+		field := value.Type().Field(i)
+		if field.Tag.Get("binding") == "required" && value.Field(i).IsZero() {
+			missing = append(missing, fmt.Sprintf("Key: '%s.%s' Error:Field validation for '%s' failed on the 'required' tag",
+				value.Type().Name(), field.Name, field.Name))
+		}
+	}
+	if len(missing) > 0 {
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", strings.Join(missing, "\n"))
+	}
+	return nil
+}
+
+// encodeFile describes a file for a read: as text, or in base64 where text
+// would not carry it or where it is mostly control characters.
+func encodeFile(path string, data []byte) fileAnswer {
+	if isBinary(data) {
+		return fileAnswer{path, base64.StdEncoding.EncodeToString(data), "base64", len(data)}
+	}
+	return fileAnswer{path, string(data), "utf-8", len(data)}
+}
+
+// isBinary reports a NUL, bytes that are not UTF-8, or more than 30 percent
+// control characters.
+func isBinary(data []byte) bool {
+	if bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data) {
+		return true
+	}
+	control := 0
+	for _, b := range data {
+		if b < 0x20 && b != '\t' && b != '\n' && b != '\r' {
+			control++
+		}
+	}
+	return control*10 > len(data)*3
+}

@@ -1,0 +1,112 @@
+package state
+
+// Statements of the writer.
+const (
+	wBegin = iota
+	wCommit
+	wRollback
+	wUnclean
+	wSaveSums
+	wTrimmed
+	wLookup
+	wInsertOutbox
+	wUpsertDocument
+	wDeleteDocument
+	wChunkEnd
+	wPayloadBetween
+	wCommitOutbox
+	wCommitDocuments
+	wSetCursor
+	wUnpark
+	wPark
+	wUnparkPassed
+	wDropTombstones
+	wTrimOutbox
+	wSetMeta
+	wAddEvent
+	wTrimEvents
+	writeStatements
+)
+
+var writeSQL = [writeStatements]string{
+	wBegin:    `BEGIN IMMEDIATE`,
+	wCommit:   `COMMIT`,
+	wRollback: `ROLLBACK`,
+	wUnclean:  `UPDATE header SET clean = 0`,
+	wSaveSums: `UPDATE header SET clean = 1, issued = ?, documents = ?, bytes = ?, payload = ?`,
+	wTrimmed:  `UPDATE header SET issued = ?, trimmed = ?`,
+	wLookup:   `SELECT deleted, hash, size, folder FROM documents WHERE id = ?`,
+	wInsertOutbox: `INSERT INTO outbox(seq, op_id, id, folder, kind, hash, base, at, origin, git, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	wUpsertDocument: `INSERT INTO documents(id, deleted, type, seq, size, created, updated, hash, git, folder, source)
+		VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT(id) DO UPDATE SET deleted = 0, type = excluded.type, seq = excluded.seq, size = excluded.size,
+			created = excluded.created, updated = excluded.updated, hash = excluded.hash, git = excluded.git, source = excluded.source`,
+	wDeleteDocument: `UPDATE documents SET deleted = 1, seq = ?, size = 0, updated = ?, hash = x'', git = ? WHERE id = ?`,
+	wChunkEnd:       `SELECT seq FROM outbox WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1 OFFSET ?`,
+	wPayloadBetween: `SELECT coalesce(sum(length(payload)), 0) FROM outbox WHERE seq > ? AND seq <= ?`,
+	wCommitOutbox:   `UPDATE outbox SET git = ?1, payload = NULL WHERE seq > ?2 AND seq <= ?3`,
+	wCommitDocuments: `UPDATE documents SET git = ?1
+		WHERE id IN (SELECT id FROM outbox WHERE seq > ?2 AND seq <= ?3) AND seq > ?2 AND seq <= ?3`,
+	wSetCursor: `INSERT INTO cursors(store, seq, attached) VALUES (?, ?, ?)
+		ON CONFLICT(store) DO UPDATE SET seq = excluded.seq, attached = excluded.attached`,
+	wUnpark: `DELETE FROM parked WHERE id = ? AND store = ? AND seq <= ?`,
+	wPark:   `INSERT INTO parked(id, store, seq, op_id, reason, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	wUnparkPassed: `WITH passed AS MATERIALIZED (SELECT id, max(seq) AS seq FROM outbox WHERE seq > ?2 AND seq <= ?3 GROUP BY id)
+		DELETE FROM parked WHERE store = ?1 AND id IN (SELECT id FROM passed)
+			AND seq < (SELECT passed.seq FROM passed WHERE passed.id = parked.id)`,
+	// A tombstone whose delete a store refused stays: it says that the document
+	// which that store still shows is none.
+	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
+		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
+	wTrimOutbox: `DELETE FROM outbox WHERE seq <= ?`,
+	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
+	wAddEvent:   `INSERT INTO events(at, level, kind, text) VALUES (?, ?, ?, ?)`,
+	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+}
+
+// Statements of the readers.
+const (
+	qLookup = iota
+	qPage
+	qPageType
+	qPageContains
+	qPageBoth
+	qCountType
+	qCountContains
+	qCountBoth
+	qScan
+	qNext
+	qNewest
+	qOldest
+	qParkedAt
+	qEvents
+	readStatements
+)
+
+const (
+	rowColumns      = `id, deleted, type, seq, size, created, updated, hash, git, folder, source`
+	outgoingColumns = `seq, op_id, id, folder, kind, hash, base, at, origin, git, payload`
+	listed          = ` FROM documents WHERE deleted = 0`
+	pageOf          = ` ORDER BY id LIMIT ? OFFSET ?`
+	ofType          = ` AND type = ?`
+	containing      = ` AND instr(id, ?) > 0`
+)
+
+var readSQL = [readStatements]string{
+	qLookup:        `SELECT ` + rowColumns + ` FROM documents WHERE id = ?`,
+	qPage:          `SELECT ` + rowColumns + listed + pageOf,
+	qPageType:      `SELECT ` + rowColumns + listed + ofType + pageOf,
+	qPageContains:  `SELECT ` + rowColumns + listed + containing + pageOf,
+	qPageBoth:      `SELECT ` + rowColumns + listed + ofType + containing + pageOf,
+	qCountType:     `SELECT count(*)` + listed + ofType,
+	qCountContains: `SELECT count(*)` + listed + containing,
+	qCountBoth:     `SELECT count(*)` + listed + ofType + containing,
+	qScan:          `SELECT ` + rowColumns + ` FROM documents WHERE id > ? AND deleted = 0 ORDER BY id LIMIT ?`,
+	qNext:          `SELECT ` + outgoingColumns + ` FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`,
+	qNewest: `SELECT ` + outgoingColumns + ` FROM outbox
+		WHERE seq = (SELECT seq FROM documents WHERE id = ?)`,
+	qOldest:   `SELECT at FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1`,
+	qParkedAt: `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE id = ? ORDER BY store`,
+	qEvents:   `SELECT at, level, kind, text FROM events ORDER BY n DESC LIMIT ?`,
+}

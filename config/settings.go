@@ -1,0 +1,251 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setting is one row of the table of all settings.
+type setting struct {
+	key, flag, env string // flag and env are "" if there is none
+	help           string
+	// set parses a value and stores it.
+	set func(c *Config, value string, env Env) error
+	// show returns the stored value.
+	show func(c Config) string
+}
+
+// settings is the table. Secrets have no flag: command lines are public.
+var settings = []setting{
+	{
+		"govc.url", "govc-url", "GOVC_SERVICE_URL", "address of the govc service; an embedded one is started if it is empty",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.URL, err = parseURL(v); return },
+		func(c Config) string { return c.Govc.URL },
+	},
+	{
+		"govc.token", "", "GOVC_AUTH_TOKEN", "token for the govc service",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.Token, err = parseSecret(v); return },
+		func(c Config) string { return showSecret(c.Govc.Token) },
+	},
+	{
+		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.APIKey, err = parseSecret(v); return },
+		func(c Config) string { return showSecret(c.Govc.APIKey) },
+	},
+	{
+		"govc.repo", "repo", "GOVC_REPO_NAME", "name of the repository at the service",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.Repo, err = parseRepo(v); return },
+		func(c Config) string { return c.Govc.Repo },
+	},
+	{
+		"govc.timeout", "timeout", "GOVC_TIMEOUT", "limit for one request to the service, 100ms to 10m",
+		func(c *Config, v string, _ Env) (err error) {
+			c.Govc.Timeout, err = parseTimeout(v)
+			c.Govc.TimeoutSet = true
+			return
+		},
+		func(c Config) string { return c.Govc.Timeout.String() },
+	},
+	{
+		"phase", "phase", phaseVariable, "which stores are used: dual, primary or git-only",
+		func(c *Config, v string, _ Env) (err error) { c.Phase, err = parsePhase(v); return },
+		func(c Config) string { return string(c.Phase) },
+	},
+	{
+		"layout", "layout", "", "where new documents are placed: fanout or library",
+		func(c *Config, v string, _ Env) (err error) { c.Layout, err = parseLayout(v); return },
+		func(c Config) string { return string(c.Layout) },
+	},
+	{
+		"state.dir", "state-dir", "CAIATOP_STATE_DIR", "folder for durable local state",
+		func(c *Config, v string, env Env) (err error) { c.State.Dir, err = parseDir(v, env); return },
+		func(c Config) string { return c.State.Dir },
+	},
+	{
+		"embedded.port", "embedded-port", "", "port of the embedded service on the loopback address; 0 is any free one",
+		func(c *Config, v string, _ Env) (err error) { c.Embedded.Port, err = parsePort(v); return },
+		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
+	},
+}
+
+// Flag is a setting that can be given on the command line.
+type Flag struct{ Name, Key, Help string }
+
+// Flags returns the flags that Input.Flags may name.
+func Flags() []Flag {
+	var flags []Flag
+	for _, s := range settings {
+		if s.flag != "" {
+			flags = append(flags, Flag{s.flag, s.key, s.help})
+		}
+	}
+	return flags
+}
+
+// Keys returns the keys that the file may hold, in the order they are shown.
+func Keys() []string {
+	keys := make([]string, len(settings))
+	for i, s := range settings {
+		keys[i] = s.key
+	}
+	return keys
+}
+
+// parseURL never repeats the address in what it says: it may hold credentials.
+func parseURL(v string) (string, error) {
+	if v == "" {
+		return "", nil
+	}
+	const fix = "write http://host:port or https://host"
+	u, err := url.Parse(v)
+	if err != nil {
+		return "", &problem{"the value is not a URL", fix}
+	}
+	scheme := strings.ToLower(u.Scheme)
+	switch {
+	case scheme != "http" && scheme != "https":
+		return "", &problem{"the URL does not begin with http:// or https://", fix}
+	case u.User != nil:
+		return "", &problem{"the URL holds credentials", "put credentials into GOVC_AUTH_TOKEN"}
+	case u.Hostname() == "":
+		return "", &problem{"the URL names no host", fix}
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", &problem{"the URL holds a query or a fragment", "end it after the path"}
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", &problem{"the port of the URL is not within 1 to 65535", fix}
+		}
+	}
+	u.Scheme = scheme
+	u.Host = strings.TrimSuffix(u.Host, ":")
+	return strings.TrimRight(u.String(), "/"), nil
+}
+
+func parseSecret(v string) (Secret, error) {
+	const fix = "write the token alone, without line end or quotes"
+	if len(v) > MaxSecret {
+		return Secret{}, &problem{fmt.Sprintf("the value has %d bytes, the limit is %d", len(v), MaxSecret), fix}
+	}
+	for _, b := range []byte(v) {
+		if b <= ' ' || b > '~' {
+			return Secret{}, &problem{"the value holds a character that no header can carry", fix}
+		}
+	}
+	return NewSecret(v), nil
+}
+
+func showSecret(s Secret) string {
+	if s.IsSet() {
+		return redacted
+	}
+	return ""
+}
+
+var repoRule = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_-]*\z`)
+
+func parseRepo(v string) (string, error) {
+	const fix = "use 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit"
+	switch {
+	case len(v) > MaxRepo:
+		return "", &problem{fmt.Sprintf("the name has %d bytes", len(v)), fix}
+	case !repoRule.MatchString(v):
+		return "", &problem{fmt.Sprintf("%s is no name of a repository", quote(v)), fix}
+	case v == "metrics":
+		return "", &problem{`the service keeps the name "metrics" for itself`, "use another name"}
+	}
+	return v, nil
+}
+
+var plainSeconds = regexp.MustCompile(`\A[0-9]{1,9}(\.[0-9]{1,9})?\z`)
+
+func parseTimeout(v string) (time.Duration, error) {
+	const fix = "use 100ms to 10m, such as 30s, or plain seconds"
+	d, err := time.ParseDuration(v)
+	if plainSeconds.MatchString(v) {
+		var seconds float64
+		seconds, err = strconv.ParseFloat(v, 64)
+		d = time.Duration(math.Round(seconds * float64(time.Second)))
+	}
+	if err != nil {
+		return 0, &problem{quote(v) + " is not a duration", fix}
+	}
+	if d < MinTimeout || d > MaxTimeout {
+		return 0, &problem{quote(v) + " is out of range", fix}
+	}
+	return d, nil
+}
+
+func parsePhase(v string) (Phase, error) {
+	switch p := Phase(v); p {
+	case PhaseDual, PhasePrimary, PhaseGitOnly:
+		return p, nil
+	}
+	return "", &problem{quote(v) + " is no phase", "use dual, primary or git-only"}
+}
+
+// phaseVariable is the switch that the CAIA Library knows as well. It has words
+// of its own.
+const phaseVariable = "CAIA_USE_GOVC"
+
+func phaseOfVariable(v string) (string, error) {
+	switch strings.ToLower(v) {
+	case "1", "true", "yes", "on":
+		return string(PhasePrimary), nil
+	case "0", "false", "no", "off":
+		return string(PhaseGitOnly), nil
+	}
+	return "", &problem{quote(v) + " is neither true nor false", "use true for phase primary, false for git-only, or --phase"}
+}
+
+func parseLayout(v string) (Layout, error) {
+	switch l := Layout(v); l {
+	case LayoutFanOut, LayoutLibrary:
+		return l, nil
+	}
+	return "", &problem{quote(v) + " is no layout", "use fanout or library"}
+}
+
+func parseDir(v string, env Env) (string, error) {
+	const fix = "name a folder that may be written"
+	switch {
+	case v == "":
+		return "", &problem{"the folder is empty", fix}
+	case strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "", &problem{quote(v) + " holds a control character", fix}
+	case v == "~" || strings.HasPrefix(v, "~/"):
+		home := env.home()
+		if home == "" {
+			return "", &problem{"~ means nothing because HOME is not set", "write the whole path"}
+		}
+		v = filepath.Join(home, v[1:])
+	}
+	absolute, err := filepath.Abs(v)
+	if err != nil {
+		return "", &problem{fmt.Sprintf("%s cannot be made absolute: %v", quote(v), err), "write the whole path"}
+	}
+	return absolute, nil
+}
+
+func parsePort(v string) (int, error) {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return 0, &problem{quote(v) + " is no port", "use 0 to 65535; 0 is any free one"}
+	}
+	return int(n), nil
+}
+
+// quote shows a value in quotes, escaped, and not more of it than helps.
+func quote(v string) string {
+	const longest = 60
+	if len(v) > longest {
+		return fmt.Sprintf("%q...", strings.ToValidUTF8(v[:longest], ""))
+	}
+	return fmt.Sprintf("%q", v)
+}

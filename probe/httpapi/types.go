@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Limits of one request. A service of the engine may have lower ones.
+const (
+	// MaxBody bounds the body of a request or of a reply, in bytes (48 MiB).
+	MaxBody = 48 << 20
+	// MaxBatch bounds the documents of one put and the ids of one delete.
+	MaxBatch = 1000
+	// MaxList bounds the rows of one page and the hits of one search.
+	MaxList = 1000
+)
+
+// Documents is what callers do with documents. Errors wrap the sentinels of
+// this package.
+type Documents interface {
+	// Put writes all documents or none. When it returns without an error,
+	// they survive a crash as the Ack says.
+	Put(ctx context.Context, docs []Document) (Ack, error)
+	// Get returns the newest acknowledged version, or ErrNotFound.
+	Get(ctx context.Context, id string) (Document, error)
+	// Delete removes all documents or none. ErrNotFound names the first id
+	// that is not there.
+	Delete(ctx context.Context, ids []string) (Ack, error)
+	// List returns one page, in the order of ids.
+	List(ctx context.Context, query ListQuery) (Page, error)
+	// Search returns the best hits first, at most limit (1 to MaxList; 0 means
+	// the engine's own choice).
+	Search(ctx context.Context, query string, limit int) ([]Hit, error)
+}
+
+// Control is what operators do with the engine.
+type Control interface {
+	Status(ctx context.Context) (Status, error)
+	// Fallback leaves the govc service; Recover goes back to it. With adopt
+	// the service is also taken when it holds another repository or none.
+	Fallback(ctx context.Context) error
+	Recover(ctx context.Context, adopt bool) error
+	// Sync waits until git has every operation that was acknowledged before.
+	Sync(ctx context.Context) error
+}
+
+// Document is one document with its content.
+type Document struct {
+	ID         string
+	Type       string
+	SourceURL  string
+	SourcePath string
+	Text       string // any bytes
+	Raw        []byte
+	// Metadata holds the JSON of each value as it was written, so that large
+	// numbers keep their digits.
+	Metadata  map[string]json.RawMessage
+	CreatedAt time.Time // zero in a put means now, or the time it has already
+	UpdatedAt time.Time // zero in a put means now
+}
+
+// ListQuery selects rows. The zero value is the first page of all.
+type ListQuery struct {
+	Contains string // in the id
+	Type     string
+	Offset   int // 0 or more
+	Limit    int // 0 (the engine's own choice) to MaxList
+}
+
+// Row is one document of a listing, without content.
+type Row struct {
+	ID        string    `json:"id"`
+	Type      string    `json:"type"`
+	Folder    string    `json:"folder"`
+	Source    string    `json:"source,omitempty"`
+	Size      int64     `json:"size"` // bytes of content
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Hash      string    `json:"hash"`
+	Govc      string    `json:"govc"` // what the service holds: "in step", "behind", ...
+	Git       string    `json:"git"`
+}
+
+// Page is a part of a listing.
+type Page struct {
+	Rows  []Row `json:"rows"`
+	Total int64 `json:"total"` // documents that match, in all
+}
+
+// Hit is one result of a search. The words found stand between U+0002 and
+// U+0003 in Snippet.
+type Hit struct {
+	Row
+	Snippet string `json:"snippet"`
+}
+
+// Ack acknowledges a write.
+type Ack struct {
+	OpIDs []string `json:"op_ids"`
+	// Durability is "primary+local" (the service answered and it is on disk
+	// here) or "local" (on disk here, the rest follows).
+	Durability string `json:"durability"`
+	Commit     string `json:"commit,omitempty"` // of the service, if it has it yet
+}
+
+// Status describes a running engine. Unknown values are absent.
+type Status struct {
+	Healthy    bool      `json:"healthy"`
+	State      string    `json:"state"`
+	Since      time.Time `json:"since"`
+	Reason     string    `json:"reason"`
+	Next       string    `json:"next,omitempty"`
+	Phase      string    `json:"phase"`
+	Service    Service   `json:"service"`
+	Outbox     Outbox    `json:"outbox"`
+	Stores     []Store   `json:"stores"`
+	Documents  int64     `json:"documents"`
+	Bytes      int64     `json:"bytes"` // of content
+	Parked     int64     `json:"parked"`
+	Progress   *Progress `json:"progress,omitempty"`
+	Latencies  []Latency `json:"latencies"`
+	Safe       []string  `json:"safe"` // durable places that hold every acknowledged write
+	Also       []string  `json:"also"` // others that hold it
+	Repository string    `json:"repository"`
+	StateDir   string    `json:"state_dir"`
+	GitDir     string    `json:"git_dir,omitempty"`
+	PID        int       `json:"pid"`
+}
+
+// Service describes the govc service. URL is empty if the phase has none.
+type Service struct {
+	URL      string  `json:"url,omitempty"`
+	Embedded bool    `json:"embedded"`
+	Up       bool    `json:"up"`
+	Error    string  `json:"error,omitempty"`
+	Version  string  `json:"version,omitempty"`
+	ProbeMS  float64 `json:"probe_ms,omitempty"` // median of the last good probes
+}
+
+// Outbox describes the acknowledged operations that the primary lacks.
+type Outbox struct {
+	Pending int64      `json:"pending"`
+	Oldest  *time.Time `json:"oldest,omitempty"`
+	Bytes   int64      `json:"bytes"`
+}
+
+// Store describes one replica.
+type Store struct {
+	Name    string `json:"name"`
+	Cursor  int64  `json:"cursor"`
+	Lag     int64  `json:"lag"` // operations behind; means nothing if Unknown
+	InStep  bool   `json:"in_step"`
+	Unknown bool   `json:"unknown,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+// Progress is a long copy under way.
+type Progress struct {
+	What    string    `json:"what"`
+	Done    int64     `json:"done"`
+	Total   int64     `json:"total"`
+	Started time.Time `json:"started"`
+}
+
+// Latency describes the operations of one kind at one store in the last five
+// minutes, times in milliseconds.
+type Latency struct {
+	Op     string  `json:"op"`
+	Store  string  `json:"store"`
+	Count  int64   `json:"count"`
+	Errors int64   `json:"errors"`
+	Rate   float64 `json:"rate"` // a second
+	P50MS  float64 `json:"p50_ms"`
+	P95MS  float64 `json:"p95_ms"`
+	P99MS  float64 `json:"p99_ms"`
+	MaxMS  float64 `json:"max_ms"`
+}
