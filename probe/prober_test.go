@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +24,16 @@ var errRefused = errors.New("connection refused")
 
 // pass lets that much of the bubble's time pass.
 func pass(d time.Duration) { <-time.After(d) }
+
+// shared guards what a test and its checker both touch: passing time orders
+// nothing.
+type shared struct{ sync.Mutex }
+
+func (s *shared) do(f func()) {
+	s.Lock()
+	defer s.Unlock()
+	f()
+}
 
 // run runs a Prober within a synctest bubble, and returns it with the function
 // that stops it and waits. The middle of the jitter is used.
@@ -44,9 +56,12 @@ func run(t *testing.T, check checkFunc, onResult func(Health)) (*Prober, func())
 func TestIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
+		var mu shared
 		var at []time.Duration
 		up := false
 		_, stop := run(t, func(context.Context) (Found, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, time.Since(begin))
 			if up {
 				return Found{}, nil
@@ -64,52 +79,61 @@ func TestIntervals(t *testing.T) {
 		for _, s := range []time.Duration{31, 35, 43, 59, 89, 119} {
 			want = append(want, s*time.Second)
 		}
-		if !slices.Equal(at, want) {
-			t.Fatalf("probes at %v, want %v", at, want)
-		}
+		mu.do(func() {
+			if !slices.Equal(at, want) {
+				t.Errorf("probes at %v, want %v", at, want)
+			}
+			up, at = true, nil
+		})
 		// One good probe and the interval is 1 s again.
-		up, at = true, nil
 		pass(32 * time.Second)
 		synctest.Wait()
-		if want := []time.Duration{149 * time.Second, 150 * time.Second, 151 * time.Second}; !slices.Equal(at, want) {
-			t.Fatalf("probes at %v after the outage, want %v", at, want)
-		}
+		mu.do(func() {
+			if want := []time.Duration{149 * time.Second, 150 * time.Second, 151 * time.Second}; !slices.Equal(at, want) {
+				t.Errorf("probes at %v after the outage, want %v", at, want)
+			}
+		})
 	})
 }
 
 func TestHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
+		var mu shared
 		var at []time.Duration
 		p, stop := run(t, func(context.Context) (Found, error) {
-			at = append(at, time.Since(begin))
+			mu.do(func() { at = append(at, time.Since(begin)) })
 			return Found{}, errRefused
 		}, nil)
 		defer stop()
 		pass(200 * time.Second)
 		synctest.Wait()
-		at = nil
+		mu.do(func() { at = nil })
 		p.Hurry()
 		p.Hurry()
 		synctest.Wait()
-		if len(at) < 1 || at[0] != 200*time.Second {
-			t.Fatalf("probes at %v after Hurry, want one at 200s", at)
-		}
-		at = nil
+		mu.do(func() {
+			if len(at) < 1 || at[0] != 200*time.Second {
+				t.Errorf("probes at %v after Hurry, want one at 200s", at)
+			}
+			at = nil
+		})
 		pass(2500 * time.Millisecond)
 		synctest.Wait()
-		if want := []time.Duration{201 * time.Second, 202 * time.Second}; !slices.Equal(at, want) {
-			t.Fatalf("probes at %v, want %v: Hurry resets the interval", at, want)
-		}
+		mu.do(func() {
+			if want := []time.Duration{201 * time.Second, 202 * time.Second}; !slices.Equal(at, want) {
+				t.Errorf("probes at %v, want %v: Hurry resets the interval", at, want)
+			}
+		})
 	})
 }
 
 func TestHurryDuringAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
-		calls := 0
+		var calls atomic.Int64
 		p, stop := run(t, func(ctx context.Context) (Found, error) {
-			calls++
+			calls.Add(1)
 			select {
 			case <-answer:
 				return Found{}, nil
@@ -123,13 +147,13 @@ func TestHurryDuringAProbe(t *testing.T) {
 		p.Hurry()
 		answer <- struct{}{}
 		synctest.Wait()
-		if calls != 2 {
-			t.Fatalf("%d probes, want the second one right after the first", calls)
+		if calls.Load() != 2 {
+			t.Fatalf("%d probes, want the second one right after the first", calls.Load())
 		}
 		answer <- struct{}{}
 		synctest.Wait()
-		if calls != 2 {
-			t.Fatalf("%d probes: two calls of Hurry are one hurry", calls)
+		if calls.Load() != 2 {
+			t.Fatalf("%d probes: two calls of Hurry are one hurry", calls.Load())
 		}
 	})
 }
@@ -154,14 +178,18 @@ func TestTimeout(t *testing.T) {
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
+		var mu shared
 		var results []Health
 		var takes time.Duration
 		var err error
 		found := Found{Status: "healthy", Version: "1.2.3", Uptime: time.Hour, Checks: map[string]string{"storage": "healthy"}}
 		p, stop := run(t, func(context.Context) (Found, error) {
+			mu.Lock()
+			takes, found, err := takes, found, err
+			mu.Unlock()
 			pass(takes)
 			return found, err
-		}, func(h Health) { results = append(results, h) })
+		}, func(h Health) { mu.do(func() { results = append(results, h) }) })
 		defer stop()
 		synctest.Wait()
 		first := p.Health()
@@ -171,7 +199,7 @@ func TestHealth(t *testing.T) {
 		}
 		// What a caller does to its copy stays with it.
 		first.Checks["storage"] = "forged"
-		results[0].Checks["storage"] = "forged"
+		mu.do(func() { results[0].Checks["storage"] = "forged" })
 		if got := p.Health().Checks["storage"]; got != "healthy" {
 			t.Errorf("checks were shared: %q", got)
 		}
@@ -183,25 +211,27 @@ func TestHealth(t *testing.T) {
 		}
 
 		// A service that answers that it is not well is down, and says why.
-		err, found = errors.New("503"), Found{Status: "unhealthy"}
+		mu.do(func() { err, found = errors.New("503"), Found{Status: "unhealthy"} })
 		pass(2 * time.Second)
 		synctest.Wait()
 		h := p.Health()
 		if h.Up || h.Streak != 2 || h.Since.Sub(begin) != 4*time.Second || h.Status != "unhealthy" || h.Err != "503" || h.Version != "" {
 			t.Errorf("after two bad probes: %+v", h)
 		}
-		if len(results) != 6 || results[5].Streak != h.Streak || !maps.Equal(results[5].Checks, h.Checks) {
-			t.Errorf("%d results, want 6, the last as Health says", len(results))
-		}
+		mu.do(func() {
+			if len(results) != 6 || results[5].Streak != h.Streak || !maps.Equal(results[5].Checks, h.Checks) {
+				t.Errorf("%d results, want 6, the last as Health says", len(results))
+			}
+		})
 
 		// The median is of the last 30 good probes, whatever failed between.
-		err, takes = nil, 10*time.Millisecond
+		mu.do(func() { err, takes = nil, 10*time.Millisecond })
 		pass(15*(time.Second+takes) + time.Millisecond)
 		synctest.Wait()
 		if h := p.Health(); h.Latency != takes {
 			t.Errorf("median %v, want %v: 4 at once, 15 of 10ms", h.Latency, takes)
 		}
-		takes = 20 * time.Millisecond
+		mu.do(func() { takes = 20 * time.Millisecond })
 		pass(30*(time.Second+takes) + time.Millisecond)
 		synctest.Wait()
 		if h := p.Health(); h.Latency != takes {

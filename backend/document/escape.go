@@ -29,9 +29,7 @@ func EscapeID(name string) (ID, error) {
 		case r == '/':
 			out.WriteByte('~')
 		case r == '~' || r == '%' || r == '\\' || unicode.IsControl(r) || isInvisible(r):
-			for _, b := range []byte(name[i : i+size]) {
-				fmt.Fprintf(&out, "%%%02X", b)
-			}
+			out.WriteString(escapeBytes(name[i : i+size]))
 		default:
 			out.WriteString(name[i : i+size])
 		}
@@ -39,13 +37,23 @@ func EscapeID(name string) (ID, error) {
 	}
 	escaped := out.String()
 	if escaped == "." || escaped == ".." || disguisesGit(escaped) {
-		escaped = fmt.Sprintf("%%%02X", escaped[0]) + escaped[1:]
+		_, size := utf8.DecodeRuneInString(escaped)
+		escaped = escapeBytes(escaped[:size]) + escaped[size:]
 	}
 	if len(escaped) > MaxID {
 		tail := shortened + ShortHash(name)
 		escaped = strings.ToValidUTF8(escaped[:MaxID-len(tail)], "") + tail
 	}
 	return ParseID(escaped)
+}
+
+// escapeBytes writes every byte of s as "%XX".
+func escapeBytes(s string) string {
+	var out strings.Builder
+	for _, b := range []byte(s) {
+		fmt.Fprintf(&out, "%%%02X", b)
+	}
+	return out.String()
 }
 
 // UnescapeID returns the name that EscapeID was given, and false if id was

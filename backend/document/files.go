@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -173,7 +174,9 @@ func FromFiles(files map[string][]byte, folderType Type) (Document, error) {
 	if err := json.Unmarshal(raw, &d.extra); err != nil {
 		return Document{}, fmt.Errorf("%w: %s: %w", ErrInvalid, MetadataFile, err)
 	}
-	maps.DeleteFunc(d.extra, func(name string, _ json.RawMessage) bool { return slices.Contains(knownFields, name) })
+	maps.DeleteFunc(d.extra, func(name string, _ json.RawMessage) bool {
+		return slices.ContainsFunc(knownFields, func(known string) bool { return strings.EqualFold(known, name) })
+	})
 	if len(d.extra) == 0 {
 		d.extra = nil
 	}

@@ -79,6 +79,15 @@ func (f *File) Sync() error {
 // the file and returns an error that wraps ErrPoisoned. An error that wraps
 // ErrUnsynced says that the rename itself did happen.
 func (f *File) Commit(final string) error {
+	if err := f.Place(final); err != nil {
+		return err
+	}
+	return syncRename(f.path, final)
+}
+
+// Place is Commit without the sync of the folder, for several files that go to
+// one folder: the caller's SyncDir makes their names durable together.
+func (f *File) Place(final string) error {
 	if f.done {
 		return fmt.Errorf("commit %s: %w", f.path, fs.ErrClosed)
 	}
@@ -95,7 +104,7 @@ func (f *File) Commit(final string) error {
 		err = wrap("rename", f.path, err)
 		return errors.Join(err, wrap("remove", f.path, os.Remove(f.path)))
 	}
-	return syncRename(f.path, final)
+	return nil
 }
 
 // Abort closes and removes the file. After Commit it does nothing.

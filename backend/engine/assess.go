@@ -50,6 +50,8 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
 	case found:
 		return e.assessForeign(ctx, marker, lineage, adopt)
+	case e.o.Embedded != nil && e.current() == StateProbing:
+		return reseeding("the embedded service starts empty"), nil
 	case lineage != "" || e.o.Embedded != nil:
 		return reseeding("the service came back without its data (the identity marker is absent)"), nil
 	}

@@ -3,10 +3,12 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/durable"
 )
 
 const benchDocs = 10_000
@@ -45,12 +47,27 @@ func fill(b *testing.B, r *Repo, n, batch int) {
 
 func benchCommit(b *testing.B, r *Repo) {
 	fill(b, r, benchDocs, 500)
+	var versions [2][][]Change
+	for v := range versions {
+		for i := range benchDocs {
+			versions[v] = append(versions[v], benchDoc(i*7919%benchDocs, v+1))
+		}
+	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		b.StopTimer()
-		changes := benchDoc(i%benchDocs, i+1)
-		b.StartTimer()
-		commit(b, r, changes...)
+		commit(b, r, versions[i/benchDocs%2][i%benchDocs]...)
+	}
+}
+
+// BenchmarkFloor is what one durable file of the size of a commit costs on
+// this disk; a commit is three of them.
+func BenchmarkFloor(b *testing.B) {
+	name := filepath.Join(b.TempDir(), "file")
+	data := make([]byte, 4096)
+	for b.Loop() {
+		if err := durable.WriteFile(name, data, 0o600); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type node struct {
 	data     []byte
 	file     bool // data becomes the content
 	cleared  bool // what was there before goes
+	folder   bool // something was put below: a file that was there goes
 
 	old   item // what the tree has at this name; filled by rebuild
 	exist bool
@@ -48,6 +49,7 @@ func plan(changes []Change) (*node, error) {
 				}
 				*n = node{cleared: true}
 			}
+			n.folder = n.folder || !c.Delete
 			child, ok := n.children[segment]
 			if !ok {
 				child = &node{}
@@ -163,7 +165,7 @@ func (b *builder) apply(ctx context.Context, name string, n *node) (item, bool, 
 	}
 	if tree.IsZero() {
 		// Deleting below a file leaves the file.
-		keep := n.exist && !n.cleared && !n.old.mode.isTree()
+		keep := n.exist && !n.cleared && !n.folder && !n.old.mode.isTree()
 		return n.old, keep, nil
 	}
 	return item{name: []byte(name), mode: modeTree, hash: tree}, true, nil

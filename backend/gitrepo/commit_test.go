@@ -228,3 +228,14 @@ func TestCommitSanitisesTheAuthor(t *testing.T) {
 		}
 	})
 }
+
+// A file that a folder replaced does not come back when the folder is emptied
+// by the same commit.
+func TestPutBelowAFileThenDelete(t *testing.T) {
+	both(t, func(t *testing.T, r *Repo) {
+		commit(t, r, put(t, "b", "file"), put(t, "c", "stays"))
+		h := commit(t, r, put(t, "b/in/deep", "x"), del(t, "b/in"))
+		wantNone(t, r, h, "b")
+		wantFile(t, r, h, "c", "stays")
+	})
+}

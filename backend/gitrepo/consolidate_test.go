@@ -117,7 +117,7 @@ func TestConsolidationRefusesDamage(t *testing.T) {
 // Readers see one commit whole, whatever commits and consolidations go on.
 func TestReadersRaceTheWriter(t *testing.T) {
 	both(t, func(t *testing.T, r *Repo) {
-		const files, commits = 5, 3 * maxPacks
+		const files, commits = 5, 2 * maxPacks
 		version := func(i int) []Change {
 			var out []Change
 			for f := range files {
@@ -130,7 +130,7 @@ func TestReadersRaceTheWriter(t *testing.T) {
 		all := []Hash{commit(t, r, version(0)...)}
 		var mu sync.Mutex
 		var group errgroup.Group
-		for n := range 4 {
+		for n := range 2 {
 			group.Go(func() error {
 				for i := n; ctx.Err() == nil; i += 7 {
 					mu.Lock()

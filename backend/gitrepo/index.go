@@ -5,7 +5,6 @@ import (
 	"crypto/sha1" //nolint:gosec // the format of git demands it
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"sort"
@@ -69,8 +68,8 @@ func encodeIndex(entries []indexEntry, pack Hash) []byte {
 // index reads a pack index. It is safe for concurrent use.
 type index struct {
 	path   string
-	data   io.ReaderAt
 	file   *os.File // nil if the index is held in memory
+	memory []byte
 	fanout [256]uint32
 	count  int
 	long   int  // long offsets
@@ -82,7 +81,7 @@ func openIndex(path string) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &index{path: path, data: file, file: file}
+	x := &index{path: path, file: file}
 	if err := x.load(); err != nil {
 		_ = file.Close() // opened for reading, and the other error says more
 		return nil, err
@@ -105,9 +104,9 @@ func (x *index) load() error {
 			return err
 		}
 	}
-	header := make([]byte, indexHeader)
-	if _, err := x.data.ReadAt(header, 0); err != nil {
-		return x.corrupt("header: %v", err)
+	header, err := x.read(0, indexHeader)
+	if err != nil {
+		return err
 	}
 	if string(header[:len(indexMagic)]) != indexMagic {
 		return x.corrupt("it is no index of version 2")
@@ -126,10 +125,9 @@ func (x *index) load() error {
 		return x.corrupt("its size does not fit %d objects", x.count)
 	}
 	x.long = int(rest / 8)
-	if _, err := x.data.ReadAt(x.pack[:], size-int64(2*hashSize)); err != nil {
-		return x.corrupt("trailer: %v", err)
-	}
-	return nil
+	trailer, err := x.read(size-int64(2*hashSize), hashSize)
+	copy(x.pack[:], trailer)
+	return err
 }
 
 // makeResident reads a small index whole, and checks its own checksum.
@@ -145,7 +143,7 @@ func (x *index) makeResident(size int) error {
 	if err := x.file.Close(); err != nil {
 		return err
 	}
-	x.file, x.data = nil, bytes.NewReader(data)
+	x.file, x.memory = nil, data
 	return nil
 }
 
@@ -175,9 +173,8 @@ func (x *index) find(h Hash) (int64, bool, error) {
 	guess := low + int(uint64(high-low)*uint64(binary.BigEndian.Uint32(h[1:5]))>>32) //nolint:gosec // both are below 2^32
 	from := max(low, guess-window/2)
 	to := min(high, from+window)
-	var buf [window * hashSize]byte
-	names := buf[:(to-from)*hashSize]
-	if err := x.read(names, x.nameAt(from)); err != nil {
+	names, err := x.read(x.nameAt(from), (to-from)*hashSize)
+	if err != nil {
 		return 0, false, err
 	}
 	n := to - from
@@ -196,13 +193,13 @@ func (x *index) find(h Hash) (int64, bool, error) {
 
 // search is the plain binary search between two positions.
 func (x *index) search(h Hash, low, high int) (int64, bool, error) {
-	var name Hash
 	for low < high {
 		middle := (low + high) / 2
-		if err := x.read(name[:], x.nameAt(middle)); err != nil {
+		name, err := x.read(x.nameAt(middle), hashSize)
+		if err != nil {
 			return 0, false, err
 		}
-		switch c := bytes.Compare(name[:], h[:]); {
+		switch c := bytes.Compare(name, h[:]); {
 		case c == 0:
 			offset, err := x.offset(middle)
 			return offset, err == nil, err
@@ -220,11 +217,11 @@ func (x *index) nameAt(i int) int64 { return int64(indexHeader) + int64(i)*int64
 // offset returns where the i-th object begins.
 func (x *index) offset(i int) (int64, error) {
 	table := int64(indexHeader) + int64(x.count)*int64(hashSize+4)
-	var b [8]byte
-	if err := x.read(b[:4], table+4*int64(i)); err != nil {
+	b, err := x.read(table+4*int64(i), 4)
+	if err != nil {
 		return 0, err
 	}
-	short := binary.BigEndian.Uint32(b[:4])
+	short := binary.BigEndian.Uint32(b)
 	if short < longOffset {
 		return int64(short), nil
 	}
@@ -232,28 +229,27 @@ func (x *index) offset(i int) (int64, error) {
 	if at >= x.long {
 		return 0, x.corrupt("long offset %d of %d", at, x.long)
 	}
-	if err := x.read(b[:], table+4*int64(x.count)+8*int64(at)); err != nil {
+	if b, err = x.read(table+4*int64(x.count)+8*int64(at), 8); err != nil {
 		return 0, err
 	}
-	offset := int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // a negative offset is refused by the pack
+	offset := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // a negative offset is refused by the pack
 	return offset, nil
 }
 
 // entries returns all objects of the pack, by name.
 func (x *index) entries() ([]indexEntry, error) {
 	out := make([]indexEntry, x.count)
-	names := make([]byte, x.count*hashSize)
-	sums := make([]byte, x.count*4)
-	if err := x.read(names, x.nameAt(0)); err != nil {
+	names, err := x.read(x.nameAt(0), x.count*hashSize)
+	if err != nil {
 		return nil, err
 	}
-	if err := x.read(sums, x.nameAt(x.count)); err != nil {
+	sums, err := x.read(x.nameAt(x.count), x.count*4)
+	if err != nil {
 		return nil, err
 	}
 	for i := range out {
 		copy(out[i].hash[:], names[i*hashSize:])
 		out[i].crc = binary.BigEndian.Uint32(sums[4*i:])
-		var err error
 		if out[i].offset, err = x.offset(i); err != nil {
 			return nil, err
 		}
@@ -261,10 +257,17 @@ func (x *index) entries() ([]indexEntry, error) {
 	return out, nil
 }
 
-func (x *index) read(b []byte, at int64) error {
-	n, err := x.data.ReadAt(b, at)
-	if n == len(b) {
-		return nil
+// read returns n bytes of the index, which the caller may not change.
+func (x *index) read(at int64, n int) ([]byte, error) {
+	if x.file == nil {
+		if at < 0 || at+int64(n) > int64(len(x.memory)) {
+			return nil, x.corrupt("it ends before %d", at+int64(n))
+		}
+		return x.memory[at : at+int64(n)], nil
 	}
-	return readError(x.path, err)
+	b := make([]byte, n)
+	if got, err := x.file.ReadAt(b, at); got < n {
+		return nil, readError(x.path, err)
+	}
+	return b, nil
 }

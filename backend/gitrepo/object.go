@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"bytes"
 	"crypto"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"sync"
@@ -152,11 +153,23 @@ func decodeCommit(h Hash, data []byte) (Commit, error) {
 	return c, nil
 }
 
-func parseHash(hex []byte) (Hash, bool) {
-	if len(hex) != 2*len(Hash{}) || !plumbing.IsHash(string(hex)) {
+// treeOf reads no more of a commit than its tree, which git writes first.
+func treeOf(h Hash, data []byte) (Hash, error) {
+	const key = "tree "
+	var tree Hash
+	if bytes.HasPrefix(data, []byte(key)) && len(data) > len(key)+2*hashSize && data[len(key)+2*hashSize] == '\n' {
+		if _, err := hex.Decode(tree[:], data[len(key):len(key)+2*hashSize]); err == nil {
+			return tree, nil
+		}
+	}
+	return Hash{}, fmt.Errorf("%w: commit %s has no tree", ErrCorrupt, h)
+}
+
+func parseHash(text []byte) (Hash, bool) {
+	if len(text) != 2*hashSize || !plumbing.IsHash(string(text)) {
 		return Hash{}, false
 	}
-	return plumbing.NewHash(string(hex)), true
+	return plumbing.NewHash(string(text)), true
 }
 
 // parseIdentity reads "name <email> seconds zone". A time that cannot be read

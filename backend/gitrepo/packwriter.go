@@ -55,16 +55,19 @@ var deflaters = sync.Pool{New: func() any {
 	return d
 }}
 
+var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
+
 // newPackWriter begins a pack of exactly count objects in dir.
 func newPackWriter(dir string, count int) (*packWriter, error) {
 	file, err := durable.CreateTemp(dir, tempName(), packPerm)
 	if err != nil {
 		return nil, err
 	}
-	w := &packWriter{
-		dir: dir, file: file, out: bufio.NewWriterSize(file, packBuffer), sum: sha1.New(), //nolint:gosec // git's format
+	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
+		dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count),
 	}
+	w.out.Reset(file)
 	header := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count)) //nolint:gosec // bounded by memory
 	if err := w.write(header); err != nil {
 		return nil, errors.Join(err, w.abort())
@@ -109,8 +112,8 @@ func (w *packWriter) addRaw(h Hash, entry []byte) error {
 	return w.write(entry)
 }
 
-// finish makes the pack durable, then its index, and returns the path of the
-// index.
+// finish brings the pack to the disk, then its index, then both names, and
+// returns the path of the index.
 func (w *packWriter) finish() (string, error) {
 	if len(w.entries) != w.count {
 		return "", errors.Join(fmt.Errorf("pack of %d objects got %d", w.count, len(w.entries)), w.abort())
@@ -121,11 +124,13 @@ func (w *packWriter) finish() (string, error) {
 	if err == nil {
 		err = w.out.Flush()
 	}
+	w.out.Reset(nil)
+	buffers.Put(w.out)
 	if err != nil {
 		return "", errors.Join(err, w.abort())
 	}
 	base := filepath.Join(w.dir, "pack-"+sum.String())
-	if err := w.file.Commit(base + ".pack"); err != nil {
+	if err := w.file.Place(base + ".pack"); err != nil {
 		return "", err
 	}
 	file, err := durable.CreateTemp(w.dir, tempName(), packPerm)
@@ -135,6 +140,7 @@ func (w *packWriter) finish() (string, error) {
 	if _, err := file.Write(encodeIndex(w.entries, sum)); err != nil {
 		return "", errors.Join(err, file.Abort())
 	}
+	// One sync of the folder covers both names; they were given in this order.
 	return base + ".idx", file.Commit(base + ".idx")
 }
 

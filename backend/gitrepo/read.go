@@ -25,29 +25,42 @@ type Entry struct {
 
 // ReadCommit returns a commit. ErrNotFound if there is none of that name.
 func (r *Repo) ReadCommit(ctx context.Context, h Hash) (Commit, error) {
-	if err := ctx.Err(); err != nil {
+	data, err := r.commitData(ctx, h)
+	if err != nil {
 		return Commit{}, err
 	}
+	return decodeCommit(h, data)
+}
+
+// commitData returns the bytes of a commit that a caller named.
+func (r *Repo) commitData(ctx context.Context, h Hash) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if r.closed.Load() {
-		return Commit{}, ErrClosed
+		return nil, ErrClosed
 	}
 	o, err := r.objects.object(h)
 	if err != nil {
-		return Commit{}, fmt.Errorf("commit %s: %w", h, err)
+		return nil, fmt.Errorf("commit %s: %w", h, err)
 	}
 	if o.kind != plumbing.CommitObject {
-		return Commit{}, fmt.Errorf("commit %s: it is a %s: %w", h, o.kind, ErrNotFound)
+		return nil, fmt.Errorf("commit %s: it is a %s: %w", h, o.kind, ErrNotFound)
 	}
-	return decodeCommit(h, o.data)
+	return o.data, nil
 }
 
 // resolve returns what a commit has at a path, the root being a tree.
 func (r *Repo) resolve(ctx context.Context, at Hash, path document.Path) (item, error) {
-	c, err := r.ReadCommit(ctx, at)
+	data, err := r.commitData(ctx, at)
 	if err != nil {
 		return item{}, err
 	}
-	it, ok, err := r.lookup(c.Tree, path.String())
+	tree, err := treeOf(at, data)
+	if err != nil {
+		return item{}, err
+	}
+	it, ok, err := r.lookup(tree, path.String())
 	if err == nil && !ok {
 		err = fmt.Errorf("%s: %w", path, ErrNotFound)
 	}

@@ -96,7 +96,7 @@ func TestRepositoriesComeAndGo(t *testing.T) {
 				default:
 					w = ask(t, h, "POST", docs+"/commits", `{"message":"m"}`)
 				}
-				if status := w.Result().StatusCode; status >= 500 { //nolint:bodyclose // a recorder has nothing to close
+				if status := w.Result().StatusCode; status >= 500 {
 					t.Errorf("status %d", status)
 				}
 			}

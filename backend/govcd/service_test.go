@@ -282,7 +282,7 @@ func TestRestart(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatalf("Stop: %v", err)
 	}
-	_, err = client.Get(url + "/health") //nolint:bodyclose // there is no answer
+	_, err = client.Get(url + "/health")
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a stopped service answers %v, want connection refused", err)
 	}

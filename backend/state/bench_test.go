@@ -152,3 +152,46 @@ func BenchmarkIndexText(b *testing.B) {
 	}
 	b.ReportMetric(float64(info.Size())/float64(n), "B/doc")
 }
+
+func BenchmarkOpen(b *testing.B) {
+	const n = 100_000
+	dir := b.TempDir()
+	db := filled(b, dir, n)
+	crashed := b.TempDir()
+	for _, name := range []string{stateFile, stateFile + "-wal"} {
+		copyFile(b, filepath.Join(dir, name), filepath.Join(crashed, name))
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	reopen := func(b *testing.B, dir string) {
+		db, err := Open(background, dir, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if db.Summary().Documents != n {
+			b.Fatalf("summary %+v", db.Summary())
+		}
+		b.StopTimer()
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.Run("closed", func(b *testing.B) {
+		for b.Loop() {
+			reopen(b, dir)
+		}
+	})
+	b.Run("killed", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			again := b.TempDir()
+			for _, name := range []string{stateFile, stateFile + "-wal"} {
+				copyFile(b, filepath.Join(crashed, name), filepath.Join(again, name))
+			}
+			b.StartTimer()
+			reopen(b, again)
+		}
+	})
+}

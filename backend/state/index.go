@@ -71,11 +71,13 @@ func (db *DB) Page(ctx context.Context, q PageQuery) (rows []Row, total int64, e
 			total = db.memory.Load().documents
 			return r.each(ctx, page, collect, limit, offset)
 		}
-		err := r.stmts[count].QueryRowContext(context.WithoutCancel(ctx), args...).Scan(&total)
-		if err != nil || int64(offset) >= total {
-			return err
-		}
-		return r.each(ctx, page, collect, append(args, limit, offset)...)
+		return r.snapshot(ctx, func() error {
+			err := r.stmts[count].QueryRowContext(ctx, args...).Scan(&total)
+			if err != nil || int64(offset) >= total {
+				return err
+			}
+			return r.each(ctx, page, collect, append(args, limit, offset)...)
+		})
 	})
 	if err != nil {
 		return nil, 0, wrap(err, "list documents of", db.file)

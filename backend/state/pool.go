@@ -11,13 +11,14 @@ import (
 // reader is one connection with its prepared statements. Only who holds it may
 // use it.
 type reader struct {
-	conn  *sql.Conn
-	stmts []*sql.Stmt
+	conn       *sql.Conn
+	stmts      []*sql.Stmt
+	begin, end *sql.Stmt
 }
 
-// pool hands out a fixed number of read-only connections. A statement runs in
-// microseconds, so that it is not interrupted: the context bounds the wait for
-// a connection, and is looked at between rows where there are many.
+// pool hands out a fixed number of read-only connections. The context bounds
+// the wait for one, and interrupts what may return many rows. A statement that
+// returns one by its key takes microseconds, less than to watch a context.
 type pool struct {
 	db      *sql.DB
 	free    chan *reader
@@ -54,11 +55,11 @@ func openReader(ctx context.Context, db *sql.DB, queries []string) (*reader, err
 	if err != nil {
 		return nil, err
 	}
-	stmts, err := prepareAll(ctx, conn, queries)
+	stmts, err := prepareAll(ctx, conn, append([]string{`BEGIN`, `COMMIT`}, queries...))
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &reader{conn, stmts}, nil
+	return &reader{conn: conn, stmts: stmts[2:], begin: stmts[0], end: stmts[1]}, nil
 }
 
 func prepareAll(ctx context.Context, conn *sql.Conn, queries []string) ([]*sql.Stmt, error) {
@@ -100,7 +101,7 @@ func (p *pool) close() error {
 	var errs []error
 	for range p.size {
 		r := <-p.free
-		for _, stmt := range r.stmts {
+		for _, stmt := range append(r.stmts, r.begin, r.end) {
 			errs = append(errs, stmt.Close())
 		}
 		errs = append(errs, r.conn.Close())
@@ -108,14 +109,28 @@ func (p *pool) close() error {
 	return errors.Join(append(errs, p.db.Close())...)
 }
 
+// snapshot runs f, all of whose statements see the same commit.
+func (r *reader) snapshot(ctx context.Context, f func() error) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := r.begin.ExecContext(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		_, end := r.end.ExecContext(ctx)
+		err = errors.Join(err, end)
+	}()
+	return f()
+}
+
 // each runs the statement and calls row for every row of its result.
 func (r *reader) each(ctx context.Context, query int, row func(scan func(...any) error) error, args ...any) (err error) {
-	rows, err := r.stmts[query].QueryContext(context.WithoutCancel(ctx), args...)
+	rows, err := r.stmts[query].QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
+		// The driver watches the context up to the first row only.
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -41,27 +41,34 @@ func (d *Derived) Search(ctx context.Context, query string, limit int) ([]TextHi
 	var hits []TextHit
 	var total int64
 	err := d.readers.use(ctx, func(r *reader) error {
-		if err := r.stmts[dCount].QueryRowContext(ctx, match).Scan(&total); err != nil || total == 0 {
-			return err
-		}
-		return r.each(ctx, dSearch, func(scan func(...any) error) error {
-			var h TextHit
-			var id string
-			if err := scan(&id, &h.Snippet, &h.Rank); err != nil {
+		return r.snapshot(ctx, func() error {
+			if err := r.stmts[dCount].QueryRowContext(ctx, match).Scan(&total); err != nil || total == 0 {
 				return err
 			}
-			var err error
-			if h.ID, err = document.ParseID(id); err != nil {
-				return fmt.Errorf("%w: an id: %w", store.ErrCorrupt, err)
-			}
-			hits = append(hits, h)
-			return nil
-		}, match, min(max(limit, 1), MaxHits))
+			return r.each(ctx, dSearch, func(scan func(...any) error) error {
+				hit, err := scanHit(scan)
+				hits = append(hits, hit)
+				return err
+			}, match, min(max(limit, 1), MaxHits))
+		})
 	})
 	if err != nil {
 		return nil, 0, d.fail(err, "search")
 	}
 	return hits, total, nil
+}
+
+func scanHit(scan func(...any) error) (TextHit, error) {
+	var h TextHit
+	var id string
+	if err := scan(&id, &h.Snippet, &h.Rank); err != nil {
+		return TextHit{}, err
+	}
+	var err error
+	if h.ID, err = document.ParseID(id); err != nil {
+		return TextHit{}, fmt.Errorf("%w: an id: %w", store.ErrCorrupt, err)
+	}
+	return h, nil
 }
 
 // matchOf returns the query in the language of FTS5, in which a quoted string

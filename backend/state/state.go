@@ -249,7 +249,7 @@ func (db *DB) load(ctx context.Context) error {
 // recount checks the structure of a file that was not closed, and counts it.
 func (db *DB) recount(ctx context.Context, m *memory) error {
 	var verdict string
-	if err := db.conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+	if err := db.conn.QueryRowContext(ctx, `PRAGMA quick_check(documents)`).Scan(&verdict); err != nil {
 		return err
 	}
 	if verdict != "ok" {

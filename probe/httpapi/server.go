@@ -32,6 +32,7 @@ type Server struct {
 	// requests and bodies hold one token for each that is under way.
 	requests chan struct{}
 	bodies   chan struct{}
+	grace    time.Duration // shutdownGrace but in tests
 }
 
 // NewServer returns a server of docs and control. What goes wrong outside a
@@ -42,13 +43,14 @@ func NewServer(docs Documents, control Control, log *slog.Logger) *Server {
 	}
 	return &Server{
 		docs: docs, control: control, log: log,
-		requests: make(chan struct{}, maxRequests), bodies: make(chan struct{}, maxBodies),
+		requests: make(chan struct{}, maxRequests), bodies: make(chan struct{}, maxBodies), grace: shutdownGrace,
 	}
 }
 
 // Serve answers on ln until ctx ends, then lets the requests under way finish
 // for up to five seconds, cancels those that are left and closes ln. It
-// returns nil unless ln fails.
+// returns nil unless ln fails or a request does not end even then. A Server
+// serves once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -69,19 +71,34 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return errors.Join(fmt.Errorf("control socket: %w", err), srv.Close())
 	case <-ctx.Done():
 	}
-	grace, stop := context.WithTimeout(work, shutdownGrace)
+	grace, stop := context.WithTimeout(work, s.grace)
 	defer stop()
 	err := srv.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("control socket: requests were cut off at the end")
 		cancel()
-		err = srv.Close()
+		err = errors.Join(srv.Close(), s.drain())
 	}
 	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// drain waits, as long as the requests were given before, until those that
+// were cancelled have left the engine.
+func (s *Server) drain() error {
+	limit := time.NewTimer(s.grace)
+	defer limit.Stop()
+	for taken := range maxRequests {
+		select {
+		case s.requests <- struct{}{}:
+		case <-limit.C:
+			return fmt.Errorf("%w: requests that do not end: %d", ErrInternal, maxRequests-taken)
+		}
 	}
 	return nil
 }

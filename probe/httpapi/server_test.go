@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/httpapi/httpapitest"
@@ -83,6 +84,44 @@ func TestServerEndsGracefully(t *testing.T) {
 	}
 }
 
+func TestServerEndsThoughARequestDoesNot(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := httpapi.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBlocked()
+	server := httpapi.NewServer(b, b, nil)
+	server.SetGrace(100 * time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, ln) }()
+	client, err := httpapi.New(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	synced := make(chan error, 1)
+	go func() { synced <- client.Sync(t.Context()) }()
+	<-b.entered
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-b.left:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the engine was not told: %v", err)
+		}
+	default:
+		t.Error("the server ended before its request had")
+	}
+	if err := <-synced; !errors.Is(err, httpapi.ErrUnavailable) {
+		t.Errorf("the client: %v", err)
+	}
+}
+
 func TestTooManyRequestsAreTold(t *testing.T) {
 	b := newBlocked()
 	client := start(t, t.TempDir(), b)
@@ -120,5 +159,48 @@ func TestPanicIsAnError(t *testing.T) {
 	}
 	if err := client.Sync(t.Context()); err != nil {
 		t.Errorf("the server did not go on: %v", err)
+	}
+}
+
+// deaf is an engine whose Sync does not listen to its context.
+type deaf struct {
+	httpapitest.Engine
+	entered, release chan struct{}
+}
+
+func (d *deaf) Sync(context.Context) error {
+	close(d.entered)
+	<-d.release
+	return nil
+}
+
+func TestServerTellsOfARequestThatNeverEnds(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := httpapi.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &deaf{entered: make(chan struct{}), release: make(chan struct{})}
+	defer close(d.release)
+	server := httpapi.NewServer(d, d, nil)
+	server.SetGrace(10 * time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, ln) }()
+	client, err := httpapi.New(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	synced := make(chan error, 1)
+	go func() { synced <- client.Sync(t.Context()) }()
+	<-d.entered
+	cancel()
+	if err := <-ended; !errors.Is(err, httpapi.ErrInternal) || !strings.Contains(err.Error(), "requests that do not end: 1") {
+		t.Errorf("serve: %v", err)
+	}
+	if err := <-synced; !errors.Is(err, httpapi.ErrUnavailable) {
+		t.Errorf("the client: %v", err)
 	}
 }

@@ -87,13 +87,16 @@ func Listen(dir string) (net.Listener, error) {
 	if err := checkOwned(dir, folder); err != nil {
 		return nil, err
 	}
-	// Made aside and renamed when it has its mode: at no moment can another
-	// user open it, whatever the umask.
+	// Made aside and renamed, over a stale one, when it has its mode: at no
+	// moment can another user open it, whatever the umask.
 	fresh := filepath.Join(folder, bindName)
 	for _, old := range []string{fresh, path} {
-		if err := removeStale(old); err != nil {
+		if err := checkStale(old); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("stale control socket: %w", err)
 	}
 	inner, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
@@ -110,9 +113,8 @@ func Listen(dir string) (net.Listener, error) {
 	return &listener{UnixListener: inner, path: path}, nil
 }
 
-// removeStale removes a socket. Anything else at its place is left alone and
-// is an error.
-func removeStale(path string) error {
+// checkStale refuses anything but a socket where a socket is to be.
+func checkStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -121,9 +123,6 @@ func removeStale(path string) error {
 		return fmt.Errorf("control socket: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
 		return advised(fmt.Errorf("%w: %q is in the way of the control socket and is not a socket", ErrInvalid, path), "move it away")
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("stale control socket: %w", err)
 	}
 	return nil
 }

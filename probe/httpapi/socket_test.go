@@ -40,13 +40,15 @@ func TestSocketIsPrivateAndGoesAway(t *testing.T) {
 
 func TestStaleSocketIsReplaced(t *testing.T) {
 	dir := t.TempDir()
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, httpapi.SocketName), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale.SetUnlinkOnClose(false)
-	if err := stale.Close(); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{httpapi.SocketName, "control.new"} { // a crash leaves either
+		stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, name), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale.SetUnlinkOnClose(false)
+		if err := stale.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := httpapi.New(t.Context(), dir); !errors.Is(err, httpapi.ErrNotRunning) {
 		t.Errorf("a client of a dead engine: %v", err)

@@ -127,7 +127,7 @@ func testReadersDocument(s *suite) {
 	s.whileReading(func(ctx context.Context) error {
 		got, err := s.store.Get(ctx, key)
 		if err != nil {
-			return fmt.Errorf("Get while another writes: %w", err)
+			return fmt.Errorf("get while another writes: %w", err)
 		}
 		if _, err := numberOf(base, got); err != nil {
 			return fmt.Errorf("a reader saw a torn version: %w", err)
@@ -151,7 +151,7 @@ func testReadersBatch(s *suite) {
 		for i, base := range []document.Document{first, second} {
 			got, err := s.store.Get(ctx, s.op(base).Key)
 			if err != nil {
-				return fmt.Errorf("Get while another writes: %w", err)
+				return fmt.Errorf("get while another writes: %w", err)
 			}
 			if numbers[i], err = numberOf(base, got); err != nil {
 				return fmt.Errorf("a reader saw a torn version: %w", err)

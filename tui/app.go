@@ -1,0 +1,258 @@
+// Package tui is the console in a terminal: it shows what the engine publishes
+// and lets an operator act on it.
+//
+// One Model serves one session. It holds the frame (header, status, footer),
+// the dialogs and the pages, and decides which of them a key is for. Nothing in
+// Update or View does I/O, waits or reads a clock: what takes time runs as a
+// task, and everything that is drawn comes from snapshots. A frame never has
+// more lines or wider ones than the terminal, whatever the text in it is.
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+
+	"github.com/caiatech/caiatop/backend/action"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/tui/documents"
+	"github.com/caiatech/caiatop/tui/overview"
+	"github.com/caiatech/caiatop/tui/task"
+	"github.com/caiatech/caiatop/tui/termsafe"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+// Feed delivers snapshots of the engine.
+type Feed interface {
+	// Current returns the newest snapshot, nil if there is none yet.
+	Current() *engine.Stats
+	// Changes has a capacity of one and holds the newest snapshot; it is closed
+	// when the engine ends. One session reads it, and calls this once.
+	Changes() <-chan *engine.Stats
+}
+
+// Documents is where documents come from and go to.
+type Documents = documents.Source
+
+// Control acts on the service.
+type Control interface {
+	// Fallback leaves the service until Recover is called.
+	Fallback(ctx context.Context) error
+	// Recover takes the service back now.
+	Recover(ctx context.Context) error
+	// Drill takes the embedded service down, or brings it up again, and
+	// reports whether it is down now.
+	Drill(ctx context.Context) (down bool, err error)
+	// Samples adds a few documents to start with and returns how many.
+	Samples(ctx context.Context) (int, error)
+}
+
+// Bencher runs the benchmark. It may call progress from any goroutine, and
+// never after it returned.
+type Bencher func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error)
+
+// Options of a Model.
+type Options struct {
+	Feed      Feed      // required
+	Documents Documents // required
+	Control   Control   // required
+	Bench     Bencher   // nil: there is no benchmark in this console
+
+	Now      func() time.Time   // nil: time.Now
+	Location *time.Location     // of times of day; nil: time.Local
+	Renderer *lipgloss.Renderer // of this session's terminal; nil: Run makes one
+	ASCII    bool               // draw without block elements
+	Version  string             // of caiatop, for the help
+	// ConfigHint is shown at the start with the embedded service; "" for how to
+	// point at a real one.
+	ConfigHint string
+}
+
+// The largest frame that is drawn, in cells.
+const (
+	maxWidth  = 500
+	maxHeight = 200
+)
+
+// The smallest terminal that shows a page.
+const (
+	minWidth  = 30
+	minHeight = 8
+)
+
+// Model is the root model of one session. Close it after use.
+type Model struct {
+	o     Options
+	tasks *task.Runner
+	feed  <-chan *engine.Stats
+	theme *ui.Theme
+	w, h  int
+
+	stats     *engine.Stats
+	page      string // action.PageOverview or action.PageDocuments
+	overview  *overview.Page
+	documents *documents.Page
+	dialogs   []dialog // the last one has the keys
+
+	status   task.Notice
+	messages []task.Notice // newest first
+	greeted  bool
+}
+
+// New returns the model of one session, whose tasks end with ctx.
+func New(ctx context.Context, o Options) *Model {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	if o.Renderer == nil {
+		o.Renderer = lipgloss.DefaultRenderer()
+	}
+	glyphs := ui.Unicode()
+	if o.ASCII {
+		glyphs = ui.ASCII()
+	}
+	m := &Model{o: o, tasks: task.New(ctx), feed: o.Feed.Changes(), theme: ui.NewTheme(o.Renderer, glyphs), page: action.PageOverview}
+	m.overview = overview.New(m.theme, o.Location)
+	m.documents = documents.New(documents.Options{
+		Source: o.Documents, Tasks: m.tasks, Theme: m.theme, Location: o.Location, Now: o.Now,
+	})
+	return m
+}
+
+// Close cancels what is under way and waits for it.
+func (m *Model) Close() { m.tasks.Close() }
+
+// Init starts following the engine.
+func (m *Model) Init() tea.Cmd {
+	feed := m.o.Feed
+	return tea.Batch(m.follow(), m.tasks.Go("reading the state", 0, func(context.Context) tea.Msg {
+		return statsMsg{feed.Current()}
+	}))
+}
+
+// Snapshots: the first one, those that follow ask for, and the end of them.
+type (
+	statsMsg     struct{ stats *engine.Stats }
+	followedMsg  struct{ stats *engine.Stats }
+	feedEndedMsg struct{}
+)
+
+// follow waits for the next snapshot.
+func (m *Model) follow() tea.Cmd {
+	changes := m.feed
+	return m.tasks.Go("following the engine", 0, func(ctx context.Context) tea.Msg {
+		select {
+		case s, ok := <-changes:
+			if !ok {
+				return feedEndedMsg{}
+			}
+			return followedMsg{s}
+		case <-ctx.Done():
+			return nil
+		}
+	})
+}
+
+// Update takes one message. What is typed goes to the dialog on top, to an
+// open text field, to the page, and last to what works everywhere.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		return m, m.onSize(msg)
+	case tea.KeyMsg:
+		return m, m.onKeys(msg)
+	case statsMsg:
+		return m, m.onStats(msg.stats)
+	case followedMsg:
+		return m, tea.Batch(m.onStats(msg.stats), m.follow())
+	case feedEndedMsg:
+		m.onNotice(task.Warn("The engine has ended; press q to leave"))
+	case task.Notice:
+		m.onNotice(msg)
+	case benchProgressMsg:
+		return m, m.onBenchProgress(msg)
+	case benchDoneMsg:
+		m.onBenchDone(msg)
+	default:
+		cmd, _ := m.documents.Update(msg)
+		return m, cmd
+	}
+	return m, nil
+}
+
+func (m *Model) onSize(msg tea.WindowSizeMsg) tea.Cmd {
+	m.w, m.h = min(max(msg.Width, 0), maxWidth), min(max(msg.Height, 0), maxHeight)
+	body := max(m.h-frameLines, 0)
+	m.overview.SetSize(m.w, body)
+	return m.documents.SetSize(m.w, body)
+}
+
+func (m *Model) onStats(s *engine.Stats) tea.Cmd {
+	if s == nil || (m.stats != nil && s.At.Before(m.stats.At)) {
+		return nil
+	}
+	before := engine.State("")
+	if m.stats != nil {
+		before = m.stats.State
+	}
+	m.stats = s
+	m.overview.SetStats(s)
+	if !m.greeted {
+		m.greeted = true
+		m.greet()
+	}
+	if s.State == engine.StateLocked && before != s.State {
+		m.push(newAlert(m.o.Now(), "A person is needed", s.Reason, s.Next))
+	}
+	return m.documents.SetStats(s)
+}
+
+// greet says once which service this is, if it is the embedded one.
+func (m *Model) greet() {
+	if !m.stats.Service.Embedded {
+		return
+	}
+	hint := m.o.ConfigHint
+	if hint == "" {
+		hint = "Embedded service. For a real one: GOVC_SERVICE_URL=http://host:8080 caiatop"
+	}
+	m.status = task.Notice{Level: task.Done, Text: termsafe.Line(hint)}
+}
+
+// maxMessages bounds what help shows of earlier results.
+const maxMessages = 50
+
+func (m *Model) onNotice(n task.Notice) {
+	m.status = n
+	m.messages = append([]task.Notice{n}, m.messages...)
+	m.messages = m.messages[:min(len(m.messages), maxMessages)]
+}
+
+// View draws the frame: never more lines than the terminal has, none wider.
+func (m *Model) View() string {
+	if m.w <= 0 || m.h <= 0 {
+		return ""
+	}
+	if m.w < minWidth || m.h < minHeight {
+		return strings.Join(ui.Frame([]string{m.tiny()}, m.w, m.h), "\n")
+	}
+	body := m.overview.View()
+	if m.page == action.PageDocuments {
+		body = m.documents.View()
+	}
+	if d := m.top(); d != nil {
+		body = ui.Over(body, d.draw(m.theme, m.w, len(body)), m.w)
+	}
+	lines := make([]string, 0, m.h)
+	lines = append(lines, m.header())
+	lines = append(lines, body...)
+	lines = append(lines, m.statusLine(), m.footer())
+	return strings.Join(ui.Frame(lines, m.w, m.h), "\n")
+}

@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/termsafe"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+// maxLines bounds what get shows on a terminal; it says how many are left out.
+const maxLines = 100_000
+
+// stored is what put answers with --json.
+type stored struct {
+	ID    string `json:"id"`
+	Type  string `json:"type"`
+	Bytes int    `json:"bytes"`
+	httpapi.Ack
+}
+
+func (a *app) putCommand() *cobra.Command {
+	var id, kind, url string
+	var meta []string
+	cmd := &cobra.Command{
+		Use:   "put --id ID [--type TYPE] [--meta NAME=VALUE]... [--url URL] FILE|-",
+		Short: "store one document, new or changed",
+		Long: "Stores a file, or what is read from stdin (-), as the document ID. What is UTF-8\n" +
+			"without NUL becomes its text, anything else its raw bytes.",
+		Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if id == "" {
+				return usage("the id of the document is missing", "use it as: "+cmd.UseLine())
+			}
+			doc, err := a.readDocument(args[0], id, kind, url, meta)
+			if err != nil {
+				return err
+			}
+			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+				ack, err := session.Put(ctx, []httpapi.Document{doc})
+				if err != nil {
+					return fault(fmt.Sprintf("%q was not stored", id), err)
+				}
+				n := len(doc.Text) + len(doc.Raw)
+				if a.json {
+					return a.printJSON(a.Stdout, stored{doc.ID, doc.Type, n, ack})
+				}
+				return emit(a.Stdout, "stored %s (%s, %s): %s\n", safe(doc.ID), safe(doc.Type), size(int64(n)), safe(ack.Durability))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "the `ID` of the document")
+	cmd.Flags().StringVar(&kind, "type", "", "the `TYPE` of the document (default: the extension of FILE, else text or binary)")
+	cmd.Flags().StringVar(&url, "url", "", "the `URL` it came from")
+	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` of its metadata, any number of times")
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+// readDocument makes a document of a file or stdin and checks it.
+func (a *app) readDocument(file, id, kind, url string, meta []string) (httpapi.Document, error) {
+	what := fmt.Sprintf("%q was not stored", id)
+	if _, err := document.ParseID(id); err != nil {
+		return httpapi.Document{}, fault(what, fmt.Errorf("%w: %w", httpapi.ErrInvalid, err))
+	}
+	doc := httpapi.Document{ID: id, SourceURL: url}
+	for _, pair := range meta {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return httpapi.Document{}, usage(fmt.Sprintf("--meta %q is not NAME=VALUE", pair), "write it like --meta author=me")
+		}
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return httpapi.Document{}, fault(what, err)
+		}
+		if doc.Metadata == nil {
+			doc.Metadata = map[string]json.RawMessage{}
+		}
+		doc.Metadata[name] = encoded
+	}
+	content, err := a.readFile(file)
+	if err != nil {
+		return httpapi.Document{}, fault(what, err)
+	}
+	name := ""
+	if file != "-" {
+		name = filepath.Base(file)
+		doc.SourcePath = strings.ToValidUTF8(name, "\ufffd")
+	}
+	fill(&doc, content, name, kind)
+	if _, err := document.ParseType(doc.Type); err != nil {
+		return httpapi.Document{}, fault(what, fmt.Errorf("%w: %w", httpapi.ErrInvalid, err))
+	}
+	return doc, nil
+}
+
+func (a *app) readFile(name string) (data []byte, err error) {
+	in := a.Stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() {
+			if closeErr := file.Close(); err == nil {
+				err = closeErr
+			}
+		}()
+		in = file
+	}
+	return readContent(in)
+}
+
+// readContent reads at most document.MaxContent bytes.
+func readContent(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, document.MaxContent+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > document.MaxContent {
+		return nil, fmt.Errorf("%w: a document holds at most %s", httpapi.ErrTooLarge, size(document.MaxContent))
+	}
+	return data, nil
+}
+
+// fill gives doc its content, as text or as raw bytes, and its type: kind, or
+// the extension of name, or what the content is.
+func fill(doc *httpapi.Document, content []byte, name, kind string) {
+	doc.Type = kind
+	if kind == "" {
+		doc.Type = extension(name)
+	}
+	if utf8.Valid(content) && !strings.Contains(string(content), "\x00") {
+		doc.Text = string(content)
+		if doc.Type == "" {
+			doc.Type = "text"
+		}
+		return
+	}
+	doc.Raw = content
+	if doc.Type == "" {
+		doc.Type = "binary"
+	}
+}
+
+// extension returns the lower-case extension of a file name if it is 1 to 12
+// ASCII letters and digits, else "". A leading dot starts no extension.
+func extension(name string) string {
+	const longest = 12
+	ext := strings.ToLower(path.Ext(strings.TrimLeft(path.Base(name), ".")))
+	ext = strings.TrimPrefix(ext, ".")
+	for i := range len(ext) {
+		if c := ext[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return ""
+		}
+	}
+	if len(ext) > longest {
+		return ""
+	}
+	return ext
+}
+
+func (a *app) getCommand() *cobra.Command {
+	var raw bool
+	cmd := &cobra.Command{
+		Use:   "get ID",
+		Short: "print the content of a document",
+		Long: "Prints the text of a document, or its raw bytes if it has no text. Into a file or a\n" +
+			"pipe every byte is written as it is. On a terminal control characters are shown in a\n" +
+			"visible form, unless --raw is given.",
+		Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+				doc, err := session.Get(ctx, args[0])
+				if err != nil {
+					return fault(fmt.Sprintf("%q cannot be read", args[0]), err)
+				}
+				if a.json {
+					return a.printJSON(a.Stdout, doc)
+				}
+				return a.printContent(doc, raw)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&raw, "raw", false, "write every byte as it is, on a terminal too")
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) printContent(doc httpapi.Document, raw bool) error {
+	exact := raw || !a.IsTerminal(a.Stdout)
+	switch {
+	case exact && doc.Text == "":
+		if _, err := a.Stdout.Write(doc.Raw); err != nil {
+			return fmt.Errorf("writing the output: %w", err)
+		}
+		return nil
+	case exact:
+		return emit(a.Stdout, "%s", doc.Text)
+	case doc.Text == "" && len(doc.Raw) > 0:
+		return &Fault{
+			What: fmt.Sprintf("%q is not shown", doc.ID),
+			Why:  fmt.Errorf("%w on a terminal: it has no text, but %s of raw bytes", httpapi.ErrInvalid, size(int64(len(doc.Raw)))),
+			Fix:  "write it into a file, or give --raw",
+		}
+	}
+	for _, line := range termsafe.Lines(doc.Text, maxLines) {
+		if err := emit(a.Stdout, "%s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) removeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rm ID...",
+		Short: "delete documents, all or none",
+		Long:  "Deletes documents, all or none. The history of the git repository keeps them.",
+		Args:  args(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > httpapi.MaxBatch {
+				return usage(fmt.Sprintf("%d ids were given", len(args)), fmt.Sprintf("give at most %d at once", httpapi.MaxBatch))
+			}
+			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+				ack, err := session.Delete(ctx, args)
+				if err != nil {
+					return fault("nothing was deleted", err)
+				}
+				if a.json {
+					return a.printJSON(a.Stdout, ack)
+				}
+				return emit(a.Stdout, "deleted %s: %s\n", count(len(args), "document"), safe(ack.Durability))
+			})
+		},
+	}
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+// count says "1 document" and "1,204 documents".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return ui.Count(int64(n)) + " " + what
+}

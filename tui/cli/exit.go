@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// The exit codes. Those from 64 on are those of sysexits.h. A caller treats a
+// code that it does not know as a failure.
+const (
+	ExitOK          = 0   // done; status: healthy
+	ExitDegraded    = 1   // status only: the engine runs and is not healthy
+	ExitNoneRuns    = 3   // status only: no engine runs
+	ExitUsage       = 64  // the command line is wrong
+	ExitData        = 65  // what was given cannot be stored, or some of it failed
+	ExitNoInput     = 66  // a file or a document is not there
+	ExitUnavailable = 69  // no engine, or it cannot do this now
+	ExitInternal    = 70  // a fault of caiatop
+	ExitCantCreate  = 73  // the state folder or a file in it cannot be made
+	ExitIO          = 74  // reading or writing failed, the disk is full
+	ExitTempFail    = 75  // try again later
+	ExitPermission  = 77  // not allowed
+	ExitConfig      = 78  // the configuration is wrong
+	ExitInterrupted = 130 // ended by a signal
+)
+
+const exitHelp = `Exit codes:
+  0 done; 1 status: not healthy; 3 status: no engine runs; 64 usage; 65 bad data;
+  66 not found; 69 unavailable; 70 internal fault; 73 cannot create; 74 I/O;
+  75 try again later; 77 not allowed; 78 configuration; 130 interrupted`
+
+// Sentinels of what only the program's wiring can know.
+var (
+	// ErrNoneRuns: no engine runs on the state folder.
+	ErrNoneRuns = httpapi.ErrNotRunning
+	// ErrConfig: the configuration cannot be used.
+	ErrConfig = errors.New("configuration")
+	// ErrCantCreate: the state folder or a file in it cannot be made.
+	ErrCantCreate = errors.New("cannot create")
+	errUsage      = errors.New("usage")
+)
+
+// ExitCode ends a command with that code and no message of its own: the
+// command has said what there was to say.
+type ExitCode int
+
+// Error names the code.
+func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// Fault is an error as a person is told it: what failed, why, what to do.
+type Fault struct {
+	What string // "report-42 was not stored"
+	Why  error
+	Fix  string // "" takes the advice that Why brings, if any
+}
+
+// Error joins what and why.
+func (f *Fault) Error() string {
+	if f.Why == nil {
+		return f.What
+	}
+	return f.What + ": " + f.Why.Error()
+}
+
+// Unwrap returns why.
+func (f *Fault) Unwrap() error { return f.Why }
+
+// fault describes err, nil stays nil.
+func fault(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Fault{What: what, Why: err}
+}
+
+// usage is a fault of the command line.
+func usage(what, fix string) error {
+	return &Fault{What: what, Why: errUsage, Fix: fix}
+}
+
+// codes are looked through in this order.
+var codes = []struct {
+	err  error
+	code int
+}{
+	{errUsage, ExitUsage},
+	{ErrConfig, ExitConfig},
+	{ErrCantCreate, ExitCantCreate},
+	{errHeld, ExitTempFail},
+	{httpapi.ErrInvalid, ExitData},
+	{httpapi.ErrTooLarge, ExitData},
+	{httpapi.ErrNotFound, ExitNoInput},
+	{httpapi.ErrConflict, ExitTempFail},
+	{httpapi.ErrDiskFull, ExitIO},
+	{httpapi.ErrReadOnly, ExitUnavailable},
+	{httpapi.ErrUnavailable, ExitUnavailable},
+	{httpapi.ErrInternal, ExitInternal},
+	{context.DeadlineExceeded, ExitTempFail},
+	{fs.ErrNotExist, ExitNoInput},
+	{fs.ErrPermission, ExitPermission},
+}
+
+// Code returns the exit code for err.
+func Code(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if code, ok := errors.AsType[ExitCode](err); ok {
+		return int(code)
+	}
+	if errors.Is(err, context.Canceled) {
+		return ExitInterrupted
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return ExitIO
+	}
+	return ExitInternal
+}
+
+// advice returns what to do about err, "" if nobody knows.
+func advice(err error) string {
+	if f, ok := errors.AsType[*Fault](err); ok && f.Fix != "" {
+		return f.Fix
+	}
+	if e, ok := errors.AsType[*httpapi.Error](err); ok && e.Fix != "" {
+		return e.Fix
+	}
+	switch {
+	case errors.Is(err, ErrNoneRuns):
+		return "start it with: caiatop"
+	case errors.Is(err, context.Canceled):
+		return "run the command again: what was done is not done twice"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the name"
+	case errors.Is(err, fs.ErrPermission):
+		return "check owner and mode"
+	}
+	var e *httpapi.Error
+	if errors.As(httpapi.NewError(err, ""), &e) && e.Code != "internal" {
+		return e.Fix
+	}
+	return ""
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+// progressEvery bounds how often an import redraws its line.
+const progressEvery = 100 * time.Millisecond
+
+func (a *app) importCommand() *cobra.Command {
+	var kind string
+	cmd := &cobra.Command{
+		Use:   "import DIR",
+		Short: "store every file of a folder as a document",
+		Long: "Stores every regular file below DIR as a document. The id is the path below DIR\n" +
+			"with every slash written as ~. Symbolic links, special files and .git are left out. A\n" +
+			"file that cannot be stored is told and the rest goes on; the exit code is then 65. To\n" +
+			"import twice does no harm.",
+		Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if kind != "" {
+				if _, err := document.ParseType(kind); err != nil {
+					return usage(fmt.Sprintf("--type %q cannot be used: %v", kind, err), "give a short word like text")
+				}
+			}
+			root, err := os.OpenRoot(args[0])
+			if err != nil {
+				return fault(fmt.Sprintf("the folder %q cannot be read", args[0]), err)
+			}
+			err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+				return a.importTree(ctx, session, root, kind)
+			})
+			return errors.Join(err, root.Close())
+		},
+	}
+	cmd.Flags().StringVar(&kind, "type", "", "the `TYPE` of every document (default: the file's extension, else text or binary)")
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string) error {
+	start := a.Now()
+	line := &progressLine{app: a, on: a.IsTerminal(a.Stderr), start: start, last: start}
+	i := &importer{
+		docs: session, tree: folder{root}, kind: kind, progress: line.show,
+		failed: func(name string, err error) {
+			line.clear()
+			a.note("not imported: %s: %v", name, err)
+		},
+	}
+	err := i.run(ctx)
+	if err == nil {
+		err = fault("the documents are stored, but git has not all of them yet", session.Control().Sync(ctx))
+		i.report.Synced = err == nil
+	} else {
+		err = fault(fmt.Sprintf("the import ended early, after %s", count(i.report.Imported, "document")), err)
+	}
+	line.clear()
+	i.report.Seconds = a.Now().Sub(start).Seconds()
+	if i.report.Seconds > 0 {
+		i.report.Rate = float64(i.report.Imported) / i.report.Seconds
+	}
+	if printErr := a.printReport(i.report); printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	if err == nil && i.report.Failed > 0 {
+		return &Fault{
+			What: count(i.report.Failed, "file") + " could not be imported",
+			Why:  fmt.Errorf("%w: the reasons are above", httpapi.ErrInvalid),
+			Fix:  "mend them and import again: what is stored is not stored twice",
+		}
+	}
+	return err
+}
+
+func (a *app) printReport(r report) error {
+	if a.json {
+		return a.printJSON(a.Stdout, r)
+	}
+	tail := ""
+	if r.Failed > 0 {
+		tail += ", " + ui.Count(int64(r.Failed)) + " failed"
+	}
+	if r.Skipped > 0 {
+		tail += ", " + ui.Count(int64(r.Skipped)) + " left out (links, special files, .git)"
+	}
+	return emit(a.Stdout, "imported %s (%s) in %.1f s, %.0f a second%s\n", count(r.Imported, "document"), size(r.Bytes), r.Seconds, r.Rate, tail)
+}
+
+// progressLine is one line on a terminal that is written over.
+type progressLine struct {
+	*app
+	on          bool
+	shown       bool
+	start, last time.Time
+}
+
+func (p *progressLine) show(r report) {
+	now := p.Now()
+	if !p.on || now.Sub(p.last) < progressEvery {
+		return
+	}
+	p.last, p.shown = now, true
+	rate := float64(r.Imported) / now.Sub(p.start).Seconds()
+	p.draw(fmt.Sprintf("importing: %s, %s, %.0f a second", count(r.Imported, "document"), size(r.Bytes), rate))
+}
+
+func (p *progressLine) clear() {
+	if p.shown {
+		p.shown = false
+		p.draw("")
+	}
+}
+
+// draw replaces the line. Like a note, it has nowhere to report an error to.
+func (p *progressLine) draw(s string) {
+	fmt.Fprintf(p.Stderr, "\r\x1b[K%s", s) //nolint:errcheck // see above
+}

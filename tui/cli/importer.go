@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// What one put of an import holds at most.
+const (
+	batchDocs  = 256
+	batchBytes = 8 << 20 // of content; one larger document goes alone
+	// maxFailures bounds the failures that the report keeps; all are told on
+	// stderr and counted.
+	maxFailures = 1000
+)
+
+// failure is one file that was not imported.
+type failure struct {
+	Path  string `json:"path"`
+	Error string `json:"error"`
+}
+
+// report is the result of an import, and what --json writes.
+type report struct {
+	Imported int   `json:"imported"`
+	Failed   int   `json:"failed"`
+	Skipped  int   `json:"skipped"` // symbolic links, special files, .git
+	Bytes    int64 `json:"bytes"`   // of content imported
+	// Seconds is the time from the first file until git had all.
+	Seconds  float64   `json:"seconds"`
+	Rate     float64   `json:"docs_per_second"`
+	Synced   bool      `json:"synced"` // git has all
+	Failures []failure `json:"failures"`
+}
+
+// folder is the tree below a root as a file system. Unlike os.Root.FS it takes
+// names that are not UTF-8. Nothing outside is reached, and opening never
+// waits for a pipe that took the place of a file.
+type folder struct{ root *os.Root }
+
+// Open implements fs.FS.
+func (f folder) Open(name string) (fs.File, error) {
+	return f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (f folder) ReadDir(name string) (entries []fs.DirEntry, err error) {
+	dir, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	entries, err = dir.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
+
+// importer puts the files of a tree as documents. A file that cannot be
+// imported is reported and the rest goes on; an engine that cannot go on ends
+// it.
+type importer struct {
+	docs httpapi.Documents
+	tree fs.FS
+	kind string // of every document; "" goes by the extension
+	// failed and progress are told of each file that is not imported and of
+	// each batch that is.
+	failed   func(name string, err error)
+	progress func(report)
+
+	report report
+	batch  []httpapi.Document
+	bytes  int64 // of content in batch
+}
+
+// run walks the tree. The report holds what was done also when it returns an
+// error.
+func (i *importer) run(ctx context.Context) error {
+	i.report.Failures = []failure{}
+	err := fs.WalkDir(i.tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && name == ".":
+			return err
+		case err != nil:
+			i.fail(name, err)
+			return nil
+		case strings.EqualFold(entry.Name(), ".git"):
+			i.report.Skipped++
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case entry.IsDir():
+			return nil
+		case !entry.Type().IsRegular():
+			i.report.Skipped++
+			return nil
+		}
+		return i.add(ctx, name)
+	})
+	if err != nil {
+		return err
+	}
+	return i.flush(ctx)
+}
+
+func (i *importer) fail(name string, err error) {
+	i.report.Failed++
+	if len(i.report.Failures) < maxFailures {
+		i.report.Failures = append(i.report.Failures, failure{strings.ToValidUTF8(name, "\ufffd"), err.Error()})
+	}
+	i.failed(name, err)
+}
+
+// add reads one file and puts the batch that it does not fit into.
+func (i *importer) add(ctx context.Context, name string) error {
+	doc, err := i.read(name)
+	if err != nil {
+		i.fail(name, err)
+		return nil
+	}
+	n := int64(len(doc.Text) + len(doc.Raw))
+	if len(i.batch) == batchDocs || (len(i.batch) > 0 && i.bytes+n > batchBytes) {
+		if err := i.flush(ctx); err != nil {
+			return err
+		}
+	}
+	i.batch = append(i.batch, doc)
+	i.bytes += n
+	return nil
+}
+
+// read makes a document of one file. Its path is kept in its id, reversibly,
+// and in its source.
+func (i *importer) read(name string) (httpapi.Document, error) {
+	id, err := document.EscapeID(name)
+	if err != nil {
+		return httpapi.Document{}, err
+	}
+	content, err := i.content(name)
+	if err != nil {
+		return httpapi.Document{}, err
+	}
+	doc := httpapi.Document{ID: id.String(), SourcePath: strings.ToValidUTF8(name, "\ufffd")}
+	fill(&doc, content, path.Base(name), i.kind)
+	return doc, nil
+}
+
+func (i *importer) content(name string) (data []byte, err error) {
+	file, err := i.tree.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%w: it is no longer a regular file", httpapi.ErrInvalid)
+	case info.Size() > document.MaxContent:
+		return nil, fmt.Errorf("%w: it has %s, a document holds at most %s", httpapi.ErrTooLarge, size(info.Size()), size(document.MaxContent))
+	}
+	return readContent(io.Reader(file))
+}
+
+// flush puts the batch. If the engine refuses something in it, each document
+// is put by itself, so that only those that are refused are lost.
+func (i *importer) flush(ctx context.Context) error {
+	batch := i.batch
+	i.batch, i.bytes = nil, 0
+	if len(batch) == 0 {
+		return nil
+	}
+	_, err := i.docs.Put(ctx, batch)
+	switch {
+	case err == nil:
+		i.count(batch)
+	case !refused(err):
+		return err
+	default:
+		if err := i.each(ctx, batch); err != nil {
+			return err
+		}
+	}
+	i.progress(i.report)
+	return nil
+}
+
+func (i *importer) each(ctx context.Context, batch []httpapi.Document) error {
+	for _, doc := range batch {
+		_, err := i.docs.Put(ctx, []httpapi.Document{doc})
+		switch {
+		case err == nil:
+			i.count([]httpapi.Document{doc})
+		case refused(err):
+			i.fail(doc.SourcePath, err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *importer) count(batch []httpapi.Document) {
+	i.report.Imported += len(batch)
+	for _, doc := range batch {
+		i.report.Bytes += int64(len(doc.Text) + len(doc.Raw))
+	}
+}
+
+// refused reports errors that are the document's fault.
+func refused(err error) bool {
+	return errors.Is(err, httpapi.ErrInvalid) || errors.Is(err, httpapi.ErrTooLarge) || errors.Is(err, httpapi.ErrConflict)
+}

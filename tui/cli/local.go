@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// Local offers an engine in this process through the interfaces of the control
+// API, so that a command does the same beside a running engine and without
+// one.
+type Local struct{ engine *engine.Engine }
+
+// NewLocal wraps e, which stays the caller's to close.
+func NewLocal(e *engine.Engine) Local { return Local{e} }
+
+var (
+	_ httpapi.Documents = Local{}
+	_ httpapi.Control   = Local{}
+)
+
+// Put implements httpapi.Documents.
+func (l Local) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack, error) {
+	converted := make([]document.Document, 0, len(docs))
+	for _, d := range docs {
+		doc, err := fromAPI(d)
+		if err != nil {
+			return httpapi.Ack{}, apiError(err)
+		}
+		converted = append(converted, doc)
+	}
+	ack, err := l.engine.Put(ctx, converted...)
+	return toAck(ack), apiError(err)
+}
+
+// Get implements httpapi.Documents.
+func (l Local) Get(ctx context.Context, id string) (httpapi.Document, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return httpapi.Document{}, apiError(err)
+	}
+	found, err := l.engine.Get(ctx, parsed)
+	if err != nil {
+		return httpapi.Document{}, apiError(err)
+	}
+	return toAPI(found.Document)
+}
+
+// Delete implements httpapi.Documents.
+func (l Local) Delete(ctx context.Context, ids []string) (httpapi.Ack, error) {
+	parsed := make([]document.ID, 0, len(ids))
+	for _, id := range ids {
+		p, err := document.ParseID(id)
+		if err != nil {
+			return httpapi.Ack{}, apiError(err)
+		}
+		parsed = append(parsed, p)
+	}
+	ack, err := l.engine.Delete(ctx, parsed...)
+	return toAck(ack), apiError(err)
+}
+
+// List implements httpapi.Documents.
+func (l Local) List(ctx context.Context, q httpapi.ListQuery) (httpapi.Page, error) {
+	page, err := l.engine.List(ctx, engine.Query{Contains: q.Contains, Type: q.Type, Offset: q.Offset, Limit: q.Limit})
+	if err != nil {
+		return httpapi.Page{}, apiError(err)
+	}
+	out := httpapi.Page{Total: page.Total, Rows: make([]httpapi.Row, 0, len(page.Rows))}
+	for _, r := range page.Rows {
+		out.Rows = append(out.Rows, toRow(r))
+	}
+	return out, nil
+}
+
+// Search implements httpapi.Documents.
+func (l Local) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
+	if limit == 0 {
+		limit = 50
+	}
+	hits, err := l.engine.Search(ctx, query, limit)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	out := make([]httpapi.Hit, 0, len(hits))
+	for _, h := range hits {
+		out = append(out, httpapi.Hit{Row: toRow(h.Row), Snippet: h.Snippet})
+	}
+	return out, nil
+}
+
+// Status implements httpapi.Control.
+func (l Local) Status(context.Context) (httpapi.Status, error) {
+	return toStatus(l.engine.Stats()), nil
+}
+
+// Fallback implements httpapi.Control.
+func (l Local) Fallback(ctx context.Context) error { return apiError(l.engine.Fallback(ctx)) }
+
+// Recover implements httpapi.Control.
+func (l Local) Recover(ctx context.Context, adopt bool) error {
+	return apiError(l.engine.Recover(ctx, adopt))
+}
+
+// Sync implements httpapi.Control.
+func (l Local) Sync(ctx context.Context) error { return apiError(l.engine.Sync(ctx)) }
+
+func fromAPI(d httpapi.Document) (document.Document, error) {
+	id, err := document.ParseID(d.ID)
+	if err != nil {
+		return document.Document{}, err
+	}
+	kind, err := document.ParseType(d.Type)
+	if err != nil {
+		return document.Document{}, fmt.Errorf("document %q: %w", id, err)
+	}
+	var metadata map[string]any
+	if len(d.Metadata) > 0 {
+		metadata = make(map[string]any, len(d.Metadata))
+		for name, raw := range d.Metadata {
+			decoder := json.NewDecoder(bytes.NewReader(raw))
+			decoder.UseNumber()
+			var value any
+			if err := decoder.Decode(&value); err != nil {
+				return document.Document{}, fmt.Errorf("%w %q: metadata %q: %w", document.ErrInvalid, id, name, err)
+			}
+			metadata[name] = value
+		}
+	}
+	return document.Document{
+		ID:      id,
+		Source:  document.Source{Type: kind, URL: d.SourceURL, Path: d.SourcePath},
+		Content: document.Content{Text: d.Text, Raw: d.Raw, Metadata: metadata},
+		// The time of the update is the engine's to set.
+		CreatedAt: d.CreatedAt,
+	}, nil
+}
+
+func toAPI(d document.Document) (httpapi.Document, error) {
+	out := httpapi.Document{
+		ID: d.ID.String(), Type: d.Source.Type.String(), SourceURL: d.Source.URL, SourcePath: d.Source.Path,
+		Text: d.Content.Text, Raw: d.Content.Raw, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
+	}
+	for name, value := range d.Content.Metadata {
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return httpapi.Document{}, apiError(fmt.Errorf("document %q: metadata %q: %w", d.ID, name, err))
+		}
+		if out.Metadata == nil {
+			out.Metadata = map[string]json.RawMessage{}
+		}
+		out.Metadata[name] = raw
+	}
+	return out, nil
+}
+
+func toAck(a engine.Ack) httpapi.Ack {
+	return httpapi.Ack{OpIDs: a.OpIDs, Durability: string(a.Durability), Commit: a.Commit}
+}
+
+func toRow(r engine.Row) httpapi.Row {
+	return httpapi.Row{
+		ID: r.ID.String(), Type: r.Type.String(), Folder: r.Folder.String(), Source: r.Source, Size: r.Size,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Hash: r.Hash.String(), Govc: string(r.Govc), Git: string(r.Git),
+	}
+}
+
+func toStatus(s *engine.Stats) httpapi.Status {
+	out := httpapi.Status{
+		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: s.Next, Phase: string(s.Phase),
+		Service: httpapi.Service{
+			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
+			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
+		},
+		Outbox:    httpapi.Outbox{Pending: s.Outbox.Pending, Bytes: s.Outbox.Bytes},
+		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked,
+		Safe: s.Safe, Also: s.Also, Repository: s.Repository, StateDir: s.StateDir, GitDir: s.GitDir, PID: os.Getpid(),
+	}
+	if !s.Outbox.Oldest.IsZero() {
+		out.Outbox.Oldest = &s.Outbox.Oldest
+	}
+	if s.Progress != nil {
+		out.Progress = &httpapi.Progress{What: s.Progress.What, Done: s.Progress.Done, Total: s.Progress.Total, Started: s.Progress.Started}
+	}
+	for _, r := range s.Stores {
+		out.Stores = append(out.Stores, httpapi.Store{
+			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: !r.Unknown && r.Lag == 0, Unknown: r.Unknown, Error: r.Err,
+		})
+	}
+	for _, op := range s.Ops {
+		out.Latencies = append(out.Latencies, latency(op))
+	}
+	return out
+}
+
+func latency(op probe.OpStats) httpapi.Latency {
+	return httpapi.Latency{
+		Op: string(op.Op), Store: string(op.Store), Count: op.Count, Errors: op.Errors, Rate: op.Rate,
+		P50MS: milliseconds(op.P50), P95MS: milliseconds(op.P95), P99MS: milliseconds(op.P99), MaxMS: milliseconds(op.Max),
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Healthy reports whether every part does its work: the primary serves, or the
+// phase has none, no replica fails and nothing is set aside.
+func Healthy(s *engine.Stats) bool {
+	if s.State != engine.StatePrimary && s.State != engine.StateNone {
+		return false
+	}
+	for _, r := range s.Stores {
+		if r.Err != "" {
+			return false
+		}
+	}
+	return s.Parked == 0
+}
+
+// apiError gives an error of the engine the code that travels.
+func apiError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, known := range []struct{ is, as error }{
+		{store.ErrDiskFull, httpapi.ErrDiskFull},
+		{durable.ErrDiskFull, httpapi.ErrDiskFull},
+		{store.ErrReadOnly, httpapi.ErrReadOnly},
+		{document.ErrTooLarge, httpapi.ErrTooLarge},
+		{store.ErrNotFound, httpapi.ErrNotFound},
+		{document.ErrInvalid, httpapi.ErrInvalid},
+		{store.ErrConflict, httpapi.ErrConflict},
+		{store.ErrUnavailable, httpapi.ErrUnavailable},
+		{engine.ErrNoPrimary, httpapi.ErrInvalid},
+	} {
+		if errors.Is(err, known.is) {
+			return httpapi.NewError(coded{err, known.as}, "")
+		}
+	}
+	return httpapi.NewError(err, "")
+}
+
+// coded is an error of the engine that also wraps a sentinel of the API, with
+// the engine's own words.
+type coded struct{ err, sentinel error }
+
+// Error returns the engine's words.
+func (c coded) Error() string { return c.err.Error() }
+
+// Unwrap returns both.
+func (c coded) Unwrap() []error { return []error{c.err, c.sentinel} }

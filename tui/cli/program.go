@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/config"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// Times of the wiring.
+const (
+	// lockPatience is how long a command waits for the engine that holds the
+	// state folder to answer at its socket.
+	lockPatience = 10 * time.Second
+	lockRetry    = 100 * time.Millisecond
+	// settleTime is how long a report without a terminal waits for the service.
+	settleTime = 15 * time.Second
+	// drainTime bounds the end of an engine; what git does not hold by then is
+	// carried on from the outbox by the next start.
+	drainTime = 20 * time.Second
+)
+
+// Author is named in the commits that the engine makes.
+var Author = store.Author{Name: "caiatop", Email: "caiatop@localhost"}
+
+// Program wires the commands to the real engine, the process's terminal and
+// its environment.
+func Program(version string, console func(ctx context.Context, host *engine.Host, cfg config.Config) error) Deps {
+	w := wiring{version: version, console: console, env: os.LookupEnv}
+	return Deps{
+		Open: w.open, Running: w.running, Start: w.start, Console: w.runConsole, Version: version,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, IsTerminal: isTerminal,
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+type wiring struct {
+	version string
+	console func(context.Context, *engine.Host, config.Config) error
+	env     config.Env
+}
+
+func (w wiring) load(flags Flags) (config.Config, error) {
+	cfg, err := config.Load(config.Input{Flags: flags, Env: w.env})
+	if err != nil {
+		return config.Config{}, &Fault{What: "the configuration cannot be used", Why: coded{err, ErrConfig}}
+	}
+	return cfg, nil
+}
+
+// setup turns the configuration into what the engine is built from. Detached
+// engines leave the embedded service away.
+func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
+	layout, err := document.ParseLayout(string(cfg.Layout))
+	if err != nil {
+		return engine.Setup{}, err
+	}
+	s := engine.Setup{
+		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
+		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
+		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
+		Port: cfg.Embedded.Port, Version: w.version, Author: Author,
+	}
+	if cfg.Govc.TimeoutSet {
+		s.Budget = cfg.Govc.Timeout
+	}
+	return s, nil
+}
+
+// running connects to the engine that runs on the state folder.
+func (w wiring) running(ctx context.Context, flags Flags) (Session, error) {
+	cfg, err := w.load(flags)
+	if err != nil {
+		return nil, err
+	}
+	client, err := httpapi.New(ctx, cfg.StatePath())
+	if err != nil {
+		return nil, err
+	}
+	return remote{client}, nil
+}
+
+// open connects to the running engine, or opens one that stops at state file
+// and git where the service is the embedded one.
+func (w wiring) open(ctx context.Context, flags Flags) (Session, error) {
+	return w.session(ctx, flags, true)
+}
+
+// start is open with the embedded service, once it is known how the service
+// is.
+func (w wiring) start(ctx context.Context, flags Flags) (Session, error) {
+	session, err := w.session(ctx, flags, false)
+	if own, ok := session.(*owned); ok && err == nil {
+		own.settle(ctx)
+	}
+	return session, err
+}
+
+func (w wiring) session(ctx context.Context, flags Flags, detached bool) (Session, error) {
+	cfg, err := w.load(flags)
+	if err != nil {
+		return nil, err
+	}
+	setup, err := w.setup(cfg, detached)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(lockPatience)
+	for {
+		host, err := engine.Start(ctx, setup)
+		if err == nil {
+			return serve(host, setup.Dir)
+		}
+		held, isHeld := errors.AsType[*durable.LockedError](err)
+		if !isHeld {
+			return nil, startFault(setup.Dir, err)
+		}
+		client, err := httpapi.New(ctx, setup.Dir)
+		if err == nil {
+			return remote{client}, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, heldFault(setup.Dir, held)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// runConsole runs the terminal interface on an engine of its own.
+func (w wiring) runConsole(ctx context.Context, flags Flags) error {
+	cfg, err := w.load(flags)
+	if err != nil {
+		return err
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return usage("the console needs a terminal on its standard input", "start it in a terminal, or ask a running one with: caiatop status")
+	}
+	setup, err := w.setup(cfg, false)
+	if err != nil {
+		return err
+	}
+	host, err := engine.Start(ctx, setup)
+	if held, isHeld := errors.AsType[*durable.LockedError](err); isHeld {
+		return heldFault(setup.Dir, held)
+	}
+	if err != nil {
+		return startFault(setup.Dir, err)
+	}
+	session, err := serve(host, setup.Dir)
+	if err != nil {
+		return err
+	}
+	consoleErr := w.console(ctx, host, cfg)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(consoleErr, fault("the engine did not end well", session.Close(grace)))
+}
+
+func heldFault(dir string, held *durable.LockedError) error {
+	return &Fault{
+		What: fmt.Sprintf("the state folder %s is in use", dir),
+		Why:  coded{held, errHeld},
+		Fix:  fmt.Sprintf("use the console that runs as process %d, or end it", held.PID),
+	}
+}
+
+// errHeld makes the exit code 75.
+var errHeld = errors.New("held by another process")
+
+// startFault says what a person can do about an engine that does not start.
+func startFault(dir string, err error) error {
+	f := &Fault{What: "the engine cannot start", Why: err}
+	switch {
+	case errors.Is(err, state.ErrNewerSchema):
+		f.Fix = "use the newer caiatop that made this folder, or another --state-dir"
+	case errors.Is(err, durable.ErrReadOnly), errors.Is(err, store.ErrReadOnly), errors.Is(err, os.ErrPermission):
+		f.Why, f.Fix = coded{err, ErrCantCreate}, fmt.Sprintf("make %s writable, or choose another folder with --state-dir", dir)
+	case errors.Is(err, durable.ErrDiskFull), errors.Is(err, store.ErrDiskFull):
+		f.Why, f.Fix = coded{err, httpapi.ErrDiskFull}, "free space on the disk of "+dir
+	}
+	return f
+}
+
+// owned is an engine in this process, which others reach at its socket.
+type owned struct {
+	Local
+	host   *engine.Host
+	stop   context.CancelFunc
+	served sync.WaitGroup
+	err    error // of the socket's server, once served is done
+}
+
+// serve answers at the control socket of dir until the session is closed.
+func serve(host *engine.Host, dir string) (*owned, error) {
+	listener, err := httpapi.Listen(dir)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		return nil, errors.Join(fault("the control socket cannot be opened", err), host.Close(ctx))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	o := &owned{Local: NewLocal(host.Engine), host: host, stop: stop}
+	server := httpapi.NewServer(o.Local, o.Local, slog.New(slog.DiscardHandler))
+	o.served.Go(func() { o.err = server.Serve(ctx, listener) })
+	return o, nil
+}
+
+// Control implements Session.
+func (o *owned) Control() httpapi.Control { return o.Local }
+
+// Close ends the socket and then the engine.
+func (o *owned) Close(ctx context.Context) error {
+	o.stop()
+	o.served.Wait()
+	return errors.Join(o.err, o.host.Close(ctx))
+}
+
+// settle waits until the state of the primary means something.
+func (o *owned) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	feed := o.host.Subscribe()
+	defer feed.Close()
+	for {
+		switch o.host.Stats().State {
+		case engine.StateProbing, engine.StateReplaying, engine.StateReseeding:
+		default:
+			return
+		}
+		select {
+		case <-feed.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// remote is the engine of another process.
+type remote struct{ *httpapi.Client }
+
+// Control implements Session.
+func (r remote) Control() httpapi.Control { return r.Client }
+
+// Close leaves the engine running.
+func (r remote) Close(context.Context) error {
+	r.Client.Close()
+	return nil
+}

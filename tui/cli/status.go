@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "say how the running engine is",
+		Long:  "Reports on the running engine. Exit code 0: healthy, 1: not healthy, 3: no engine runs.",
+		Args:  args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := a.with(cmd, a.Running, a.status)
+			if errors.Is(err, ErrNoneRuns) {
+				a.tell(err)
+				return ExitCode(ExitNoneRuns)
+			}
+			return err
+		},
+	}
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, session Session) error {
+	status, err := session.Control().Status(ctx)
+	if err != nil {
+		return fault("the state of the engine cannot be read", err)
+	}
+	if a.json {
+		err = a.printJSON(a.Stdout, status)
+	} else {
+		err = WriteStatus(a.Stdout, status, a.Now())
+	}
+	if err != nil {
+		return err
+	}
+	return StatusResult(status)
+}
+
+// StatusResult is nil for a healthy engine, else ExitCode(ExitDegraded).
+func StatusResult(status httpapi.Status) error {
+	if status.Healthy {
+		return nil
+	}
+	return ExitCode(ExitDegraded)
+}
+
+// WriteStatus writes status as lines that a person reads.
+func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
+	health := "healthy"
+	if !status.Healthy {
+		health = "NOT HEALTHY"
+	}
+	rows := [][]string{{"state", fmt.Sprintf("%s (%s) since %s", status.State, health, ago(status.Since, now))}}
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []string{name, value})
+		}
+	}
+	add("why", status.Reason)
+	add("next", status.Next)
+	add("phase", status.Phase)
+	add("service", serviceLine(status.Service))
+	add("repository", status.Repository)
+	add("documents", fmt.Sprintf("%s, %s", ui.Count(status.Documents), size(status.Bytes)))
+	add("outbox", outboxLine(status.Outbox, now))
+	for _, s := range status.Stores {
+		add(s.Name, storeLine(s))
+	}
+	if status.Parked > 0 {
+		add("parked", ui.Count(status.Parked)+" operations were set aside, see the events of the console")
+	}
+	if p := status.Progress; p != nil {
+		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
+	}
+	add("safe in", strings.Join(status.Safe, ", "))
+	add("also in", strings.Join(status.Also, ", "))
+	add("state folder", status.StateDir)
+	add("git", status.GitDir)
+	if status.PID != 0 {
+		add("process", fmt.Sprint(status.PID))
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	return writeLatencies(w, status.Latencies)
+}
+
+func writeLatencies(w io.Writer, latencies []httpapi.Latency) error {
+	rows := [][]string{{"operation", "store", "count", "errors", "per s", "p50", "p95", "p99", "max"}}
+	for _, l := range latencies {
+		if l.Count == 0 && l.Errors == 0 {
+			continue
+		}
+		rows = append(rows, []string{
+			l.Op, l.Store, ui.Count(l.Count), ui.Count(l.Errors), strings.TrimSpace(ui.Rate(l.Rate)),
+			millis(l.P50MS), millis(l.P95MS), millis(l.P99MS), millis(l.MaxMS),
+		})
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	if err := emit(w, "\nthe last five minutes\n"); err != nil {
+		return err
+	}
+	return table(w, rows)
+}
+
+func serviceLine(s httpapi.Service) string {
+	if s.URL == "" {
+		return "none in this phase"
+	}
+	line := s.URL
+	if s.Embedded {
+		line += " (embedded)"
+	}
+	if !s.Up {
+		line += ", down"
+		if s.Error != "" {
+			line += ": " + s.Error
+		}
+		return line
+	}
+	line += ", up"
+	if s.Version != "" {
+		line += ", version " + s.Version
+	}
+	if s.ProbeMS > 0 {
+		line += ", probe " + millis(s.ProbeMS)
+	}
+	return line
+}
+
+func outboxLine(o httpapi.Outbox, now time.Time) string {
+	if o.Pending == 0 {
+		return "empty"
+	}
+	line := fmt.Sprintf("%s pending, %s", ui.Count(o.Pending), size(o.Bytes))
+	if o.Oldest != nil {
+		line += ", the oldest from " + ago(*o.Oldest, now) + " ago"
+	}
+	return line
+}
+
+func storeLine(s httpapi.Store) string {
+	var line string
+	switch {
+	case s.Unknown:
+		line = ui.Unknown
+	case s.InStep:
+		line = "in step at " + ui.Count(s.Cursor)
+	default:
+		line = ui.Count(s.Lag) + " behind"
+	}
+	if s.Error != "" {
+		line += ": " + s.Error
+	}
+	return line
+}
+
+func millis(ms float64) string {
+	return strings.TrimSpace(ui.Duration(time.Duration(ms * float64(time.Millisecond))))
+}
+
+func size(n int64) string { return strings.TrimSpace(ui.Bytes(n)) }
+
+// ago says how long t is past, "-" if t is unknown.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return ui.Unknown
+	}
+	return ui.Age(max(0, now.Sub(t)))
+}

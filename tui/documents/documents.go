@@ -1,0 +1,242 @@
+// Package documents is the page that lists, filters, searches, shows, writes
+// and deletes documents.
+//
+// It keeps one window of rows around what is visible, however many documents
+// there are, and asks for the next one outside of Update. Replies carry a
+// number; older ones than the newest question are dropped. The page never
+// keeps text from outside but as termsafe.Text, and never changes a document
+// that the operator did not name.
+package documents
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/caiatech/caiatop/backend/action"
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/task"
+	"github.com/caiatech/caiatop/tui/termsafe"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+// Source is where documents come from and go to.
+type Source interface {
+	List(ctx context.Context, q engine.Query) (engine.Page, error)
+	Get(ctx context.Context, id document.ID) (engine.Found, error)
+	Search(ctx context.Context, query string, limit int) ([]engine.Hit, error)
+	Put(ctx context.Context, docs ...document.Document) (engine.Ack, error)
+	Delete(ctx context.Context, ids ...document.ID) (engine.Ack, error)
+}
+
+// Limits in time of what the page asks for.
+const (
+	readLimit  = 10 * time.Second
+	writeLimit = 30 * time.Second
+)
+
+// wideWidth is the width from which on list and preview stand side by side.
+const wideWidth = 110
+
+// Options of a Page. All are required.
+type Options struct {
+	Source   Source
+	Tasks    *task.Runner
+	Theme    *ui.Theme
+	Location *time.Location // for times of day
+	Now      func() time.Time
+}
+
+// Page is the documents page.
+type Page struct {
+	o       Options
+	w, h    int
+	visible bool
+	seen    seen
+
+	list    list
+	input   *input   // a line being typed: filter or search
+	hits    *hits    // results of a search, nil if none are shown
+	preview *preview // nil if none is open
+	form    *form    // a new document, nil if none
+	removal *removal // the delete dialog, nil if none
+
+	seq      uint64 // of the newest question of any kind
+	revision uint64 // of everything that is drawn
+	drawn    key
+	lines    []string
+}
+
+// key says what a drawing depends on.
+type key struct {
+	revision uint64
+	w, h     int
+}
+
+// seen is what of a snapshot tells that the list may have changed.
+type seen struct {
+	documents, pending, lag int64
+	writes                  uint64
+	state                   engine.State
+}
+
+// New returns a page that has asked for nothing yet.
+func New(o Options) *Page { return &Page{o: o} }
+
+// SetSize says how many cells the page may fill.
+func (p *Page) SetSize(w, h int) tea.Cmd {
+	p.w, p.h = w, h
+	return p.changed(p.list.follow(p.rowsHeight()))
+}
+
+// SetVisible says whether the page is looked at. A hidden one asks for nothing.
+func (p *Page) SetVisible(on bool) tea.Cmd {
+	p.visible = on
+	return p.changed(on && (!p.list.loaded || p.list.stale))
+}
+
+// SetStats looks whether the list has to be read again.
+func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
+	now := seen{documents: s.Documents, pending: s.Outbox.Pending, writes: s.Writes, state: s.State}
+	for _, store := range s.Stores {
+		now.lag += store.Lag
+	}
+	if now == p.seen {
+		return nil
+	}
+	p.seen = now
+	p.list.stale = true
+	return p.changed(true)
+}
+
+// Typing says that keys are text now.
+func (p *Page) Typing() bool {
+	return p.input != nil || p.form != nil || p.removal != nil
+}
+
+// Update takes the replies to what the page asked for. It reports whether msg
+// was one.
+func (p *Page) Update(msg tea.Msg) (tea.Cmd, bool) {
+	switch msg := msg.(type) {
+	case rowsMsg:
+		return p.onRows(msg), true
+	case hitsMsg:
+		return p.onHits(msg), true
+	case detailMsg:
+		return p.onDetail(msg), true
+	case savedMsg:
+		return p.onSaved(msg), true
+	case removedMsg:
+		return p.onRemoved(msg), true
+	}
+	return nil, false
+}
+
+// Type takes a key as text. It is for the dialog or line that is open.
+func (p *Page) Type(msg tea.KeyMsg) tea.Cmd {
+	var cmd tea.Cmd
+	switch {
+	case p.removal != nil:
+		cmd = p.typeRemoval(msg)
+	case p.form != nil:
+		cmd = p.typeForm(msg)
+	case p.input != nil:
+		cmd = p.typeInput(msg)
+	}
+	return tea.Batch(cmd, p.changed(false))
+}
+
+// Do carries out an action by its name. Names that the page does not know are
+// left alone.
+func (p *Page) Do(name string) tea.Cmd {
+	var cmd tea.Cmd
+	switch name {
+	case action.Filter:
+		p.closeHits()
+		p.closePreview()
+		p.input = newInput(filterInput, p.list.filter)
+	case action.Search:
+		p.closePreview()
+		p.input = newInput(searchInput, "")
+	case action.New:
+		p.form = newForm()
+	case action.Delete:
+		if id, text, ok := p.selected(); ok {
+			p.removal = newRemoval(id, text)
+		}
+	case action.Open:
+		if p.preview == nil {
+			cmd = p.open()
+		}
+	case action.Back:
+		cmd = p.back()
+	default:
+		p.move(name)
+	}
+	return tea.Batch(cmd, p.changed(false))
+}
+
+// move carries out a movement in what has the focus.
+func (p *Page) move(name string) {
+	switch {
+	case p.preview != nil:
+		p.preview.move(name, p.previewHeight())
+	case p.hits != nil:
+		p.hits.move(name, p.rowsHeight())
+	default:
+		p.list.move(name, p.rowsHeight())
+	}
+}
+
+// back leaves what was opened last: preview, results, filter.
+func (p *Page) back() tea.Cmd {
+	switch {
+	case p.preview != nil:
+		p.closePreview()
+	case p.hits != nil:
+		p.closeHits()
+	case p.list.filter != "":
+		return p.setFilter("")
+	}
+	return nil
+}
+
+// selected returns the document that the cursor is on.
+func (p *Page) selected() (document.ID, termsafe.Text, bool) {
+	if p.preview != nil {
+		return p.preview.id, p.preview.title, true
+	}
+	var r *row
+	if p.hits != nil {
+		r = p.hits.selected()
+	} else {
+		r = p.list.at(p.list.cursor)
+	}
+	if r == nil {
+		return document.ID{}, termsafe.Text{}, false
+	}
+	return r.id, r.text, true
+}
+
+// changed makes the next View draw anew and asks for rows if they are needed.
+func (p *Page) changed(reload bool) tea.Cmd {
+	p.revision++
+	if !p.visible || p.h == 0 {
+		return nil
+	}
+	if (reload && p.list.stale) || p.list.needs(p.rowsHeight()) {
+		return p.load()
+	}
+	return nil
+}
+
+// next numbers a question.
+func (p *Page) next() uint64 {
+	p.seq++
+	return p.seq
+}
+
+// tell returns a command that shows a notice.
+func tell(n task.Notice) tea.Cmd { return func() tea.Msg { return n } }

@@ -1,0 +1,323 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/probe"
+)
+
+var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+// library is a Documents and a Control over rows in memory.
+type library struct {
+	rows    []engine.Row
+	text    map[string]string
+	hits    []engine.Hit
+	fail    error
+	listed  int
+	calls   []string
+	drilled bool
+}
+
+func (l *library) List(ctx context.Context, q engine.Query) (engine.Page, error) {
+	l.listed++
+	if l.fail != nil {
+		return engine.Page{}, l.fail
+	}
+	var match []engine.Row
+	for _, r := range l.rows {
+		if strings.Contains(r.ID.String(), q.Contains) && (q.Type == "" || q.Type == r.Type.String()) {
+			match = append(match, r)
+		}
+	}
+	from := min(q.Offset, len(match))
+	return engine.Page{Rows: match[from:min(from+q.Limit, len(match))], Total: int64(len(match))}, ctx.Err()
+}
+
+func (l *library) Get(_ context.Context, id document.ID) (engine.Found, error) {
+	if l.fail != nil {
+		return engine.Found{}, l.fail
+	}
+	for _, r := range l.rows {
+		if r.ID == id {
+			doc := document.Document{
+				ID: id, Source: document.Source{Type: r.Type, URL: r.Source}, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+				Content: document.Content{
+					Text:     l.text[id.String()],
+					Raw:      []byte("%PDF-1.7\x00\x01\x02\x1b[31m"),
+					Metadata: map[string]any{"author": "Ada", "pages": 12, "tags": []string{"a", "b"}},
+				},
+			}
+			return engine.Found{Document: doc, Folder: r.Folder, ServedBy: probe.Govc, Pending: r.Govc == engine.Behind}, nil
+		}
+	}
+	return engine.Found{}, fmt.Errorf("get %q: %w", id, store.ErrNotFound)
+}
+
+func (l *library) Search(context.Context, string, int) ([]engine.Hit, error) { return l.hits, l.fail }
+
+func (l *library) Put(_ context.Context, docs ...document.Document) (engine.Ack, error) {
+	if l.fail != nil {
+		return engine.Ack{}, l.fail
+	}
+	for _, d := range docs {
+		l.calls = append(l.calls, "put "+d.ID.String())
+		l.text[d.ID.String()] = d.Content.Text
+		l.rows = append(l.rows, engine.Row{ID: d.ID, Type: d.Source.Type, Size: d.Content.Size(), UpdatedAt: d.UpdatedAt, Govc: engine.InStep, Git: engine.InStep})
+	}
+	slices.SortFunc(l.rows, func(a, b engine.Row) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	return engine.Ack{Durability: engine.PrimaryAndLocal}, nil
+}
+
+func (l *library) Delete(_ context.Context, ids ...document.ID) (engine.Ack, error) {
+	if l.fail != nil {
+		return engine.Ack{}, l.fail
+	}
+	for _, id := range ids {
+		l.calls = append(l.calls, "delete "+id.String())
+		l.rows = slices.DeleteFunc(l.rows, func(r engine.Row) bool { return r.ID == id })
+	}
+	return engine.Ack{Durability: engine.Local}, nil
+}
+
+func (l *library) Fallback(context.Context) error {
+	l.calls = append(l.calls, "fallback")
+	return l.fail
+}
+func (l *library) Recover(context.Context) error { l.calls = append(l.calls, "recover"); return l.fail }
+func (l *library) Samples(context.Context) (int, error) {
+	l.calls = append(l.calls, "samples")
+	return 5, l.fail
+}
+
+func (l *library) Drill(context.Context) (bool, error) {
+	l.calls = append(l.calls, "drill")
+	l.drilled = !l.drilled
+	return l.drilled, l.fail
+}
+
+type feed struct{ c chan *engine.Stats }
+
+func (f feed) Current() *engine.Stats        { return nil }
+func (f feed) Changes() <-chan *engine.Stats { return f.c }
+
+func id(t testing.TB, s string) document.ID {
+	t.Helper()
+	out, err := document.ParseID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func newLibrary(t testing.TB, n int) *library {
+	t.Helper()
+	l := &library{text: map[string]string{}}
+	kinds := []string{"text", "pdf", "html"}
+	for i := range n {
+		kind, err := document.ParseType(kinds[i%len(kinds)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := engine.Row{
+			ID: id(t, fmt.Sprintf("report-%05d", i)), Type: kind, Size: int64(i) * 977, Source: "https://example.org/a",
+			CreatedAt: noon.Add(-time.Hour), UpdatedAt: noon.Add(-time.Duration(i) * time.Minute), Govc: engine.InStep, Git: engine.InStep,
+		}
+		switch i % 9 {
+		case 3:
+			r.Govc = engine.Behind
+		case 5:
+			r.Govc = engine.Missing
+		case 7:
+			r.Git = engine.Behind
+		}
+		r.Folder = document.LayoutFanOut.Folder(kind, r.CreatedAt, r.ID)
+		l.text[r.ID.String()] = strings.Repeat("The quick brown fox jumps over the lazy dog. ", 6) + "\n\n\tindented line\nlast line"
+		l.rows = append(l.rows, r)
+	}
+	return l
+}
+
+// healthy is what a busy console in order looks like.
+func healthy() *engine.Stats {
+	s := &engine.Stats{
+		At: noon, State: engine.StatePrimary, Since: noon.Add(-724 * time.Second), Phase: engine.PhaseDual, Switches: 1,
+		Service: engine.Service{
+			URL: "http://127.0.0.1:41873", Embedded: true, Dialect: "v2",
+			Health: probe.Health{
+				Up: true, At: noon, Since: noon.Add(-724 * time.Second), Latency: 412 * time.Microsecond, Streak: 700, Status: "healthy",
+				Version: "1.0.0-dev", Uptime: 192 * time.Minute,
+				Checks: map[string]string{"storage": "healthy", "memory": "healthy", "repositories": "healthy"},
+			},
+		},
+		Stores: []engine.StoreStats{
+			{Name: probe.Govc, Cursor: 12840}, {Name: probe.Git, Cursor: 12839, Lag: 1}, {Name: "text", Cursor: 12840},
+		},
+		Documents: 10000, Bytes: 48_200_000, Cached: 512,
+		Events: []engine.Event{
+			{At: noon.Add(-12 * time.Minute), Level: engine.Info, Text: "Back on govc: it answered 15 probes in a row"},
+			{At: noon.Add(-12 * time.Minute), Level: engine.Info, Text: "Replayed 214 writes to govc, 0 conflicts"},
+			{At: noon.Add(-14 * time.Minute), Level: engine.Warning, Text: "Fallback: 5 probes in a row were refused (connect: connection refused)"},
+		},
+		Safe: []string{"state", "git"}, Also: []string{"govc"}, Repository: "caia-documents", Reads: 190_400, Writes: 41_200,
+	}
+	add := func(op probe.Op, place probe.Store, p50 time.Duration, rate float64) {
+		o := probe.OpStats{Op: op, Store: place, Count: 900, Rate: rate, P50: p50, P95: 2 * p50, P99: 3 * p50, Max: 14 * p50}
+		for i := range o.LatencySeries {
+			o.LatencySeries[i] = p50 + time.Duration(i/3*7%5)*p50/5
+			o.RateSeries[i] = rate * (1 + math.Sin(float64(i)/6)) / 2
+		}
+		for i := 30; i < 34; i++ {
+			o.RateSeries[i], o.LatencySeries[i] = 0, 0
+		}
+		s.Ops = append(s.Ops, o)
+	}
+	add(probe.Read, probe.Engine, 131*time.Microsecond, 1904)
+	add(probe.Write, probe.Engine, 312*time.Microsecond, 412)
+	add(probe.Write, probe.Govc, 208*time.Microsecond, 412)
+	add(probe.Write, probe.Git, 1104*time.Microsecond, 8.25)
+	add(probe.Read, probe.Govc, 98*time.Microsecond, 1904)
+	add(probe.Search, probe.Engine, 4200*time.Microsecond, 0.31)
+	return s
+}
+
+func fallback() *engine.Stats {
+	s := healthy()
+	s.State, s.Since, s.Switches = engine.StateFallback, noon.Add(-42*time.Second), 2
+	s.Reason = "Five probes in a row failed: connection refused"
+	s.Next = "Probing every second; the service is taken back after 15 s of good answers, or press r"
+	s.Service.Health.Up, s.Service.Health.Since, s.Service.Health.Streak = false, s.Since, 42
+	s.Service.Health.Err = "Get \"http://127.0.0.1:41873/health\": dial tcp 127.0.0.1:41873: connect: connection refused"
+	s.Outbox = engine.Outbox{Pending: 214, Oldest: noon.Add(-40 * time.Second), Bytes: 99_000}
+	s.Stores[0].Lag, s.Stores[0].Err = 214, "connection refused"
+	s.Also = nil
+	s.Events = append([]engine.Event{{At: s.Since, Level: engine.Error, Text: "Fallback: 5 probes in a row were refused"}}, s.Events...)
+	return s
+}
+
+func reseeding() *engine.Stats {
+	s := healthy()
+	s.State, s.Since = engine.StateReseeding, noon.Add(-9*time.Second)
+	s.Reason, s.Next = "The service came back empty", "Every document is copied back; reads come from git meanwhile"
+	s.Progress = &engine.Progress{What: "copying documents to govc", Done: 1240, Total: 10000, Started: noon.Add(-9 * time.Second)}
+	s.Outbox = engine.Outbox{Pending: 8760, Oldest: noon.Add(-9 * time.Second)}
+	return s
+}
+
+func locked() *engine.Stats {
+	s := healthy()
+	s.State, s.Since = engine.StateLocked, noon.Add(-3*time.Minute)
+	s.Reason = "The service holds another repository than the one these documents belong to"
+	s.Next = "Point at the right service, or run: caiatop adopt"
+	s.Outbox.Pending = 3
+	return s
+}
+
+func empty() *engine.Stats {
+	s := healthy()
+	s.Documents, s.Bytes, s.Writes, s.Reads, s.Ops, s.Events = 0, 0, 0, 0, nil, nil
+	s.Switches = 0
+	s.Stores = []engine.StoreStats{{Name: probe.Govc}, {Name: probe.Git}, {Name: "text"}}
+	return s
+}
+
+// session is a model whose commands run at once.
+type session struct {
+	*Model
+	t    testing.TB
+	quit bool
+	now  time.Time
+}
+
+func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termenv.Profile) *session {
+	t.Helper()
+	r := lipgloss.NewRenderer(io.Discard)
+	r.SetColorProfile(profile)
+	out := &session{t: t, now: noon}
+	out.Model = New(t.Context(), Options{
+		Feed: feed{}, Documents: lib, Control: lib, Renderer: r, Location: time.UTC,
+		Now: func() time.Time { return out.now },
+		Bench: func(_ context.Context, progress func(bench.Progress)) (bench.Report, error) {
+			progress(bench.Progress{What: "write on git", Done: 3, Total: 10})
+			return report(), lib.fail
+		},
+	})
+	t.Cleanup(out.Close)
+	out.send(tea.WindowSizeMsg{Width: w, Height: h})
+	if s != nil {
+		out.send(statsMsg{s})
+	}
+	return out
+}
+
+func report() bench.Report {
+	row := func(op, place string, published, p50 time.Duration) bench.Row {
+		return bench.Row{Op: op, Store: place, Published: published, Count: 1000, P50: p50, P95: 2 * p50, P99: 3 * p50, Max: 9 * p50, Rate: float64(time.Second) / float64(p50)}
+	}
+	return bench.Report{
+		At: noon, Took: 62 * time.Second, Documents: 1000, DocBytes: 1024, Machine: "linux/amd64, 2 cores, go1.26.8",
+		Rows: []bench.Row{
+			row("write", "memory", 0, 2*time.Microsecond), row("write", "git", 3310*time.Microsecond, 41*time.Microsecond),
+			row("write", "govc", 900*time.Microsecond, 1100*time.Microsecond), {Op: "merge", Store: "git", Published: 3 * time.Millisecond},
+		},
+	}
+}
+
+// send passes a message through Update, and everything that follows from it.
+func (s *session) send(msg tea.Msg) {
+	_, cmd := s.Update(msg)
+	s.run(cmd)
+}
+
+func (s *session) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.QuitMsg:
+		s.quit = true
+	case tea.BatchMsg:
+		for _, c := range msg {
+			s.run(c)
+		}
+	default:
+		s.send(msg)
+	}
+}
+
+var named = map[string]tea.KeyType{
+	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft,
+	"right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd,
+	"ctrl+s": tea.KeyCtrlS, "ctrl+f": tea.KeyCtrlF, "ctrl+c": tea.KeyCtrlC, "ctrl+u": tea.KeyCtrlU, "backspace": tea.KeyBackspace,
+	"shift+tab": tea.KeyShiftTab, "delete": tea.KeyDelete,
+}
+
+// press sends keys by their names; anything else is typed as it is.
+func (s *session) press(keys ...string) {
+	for _, k := range keys {
+		if kind, ok := named[k]; ok {
+			s.send(tea.KeyMsg{Type: kind})
+			continue
+		}
+		s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)})
+	}
+}
+
+var errBroken = errors.New("disk on fire")

@@ -1,0 +1,190 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/caiatech/caiatop/backend/action"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/task"
+)
+
+// controlLimit bounds what acts on the service.
+const controlLimit = 30 * time.Second
+
+// onKeys takes what was typed. Keys typed fast arrive merged in one message,
+// each of them is one key; a paste is text or nothing.
+func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
+	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 {
+		return m.onKey(msg)
+	}
+	if msg.Paste {
+		if m.top() == nil && m.typing() {
+			return m.documents.Type(msg)
+		}
+		return nil
+	}
+	cmds := make([]tea.Cmd, 0, len(msg.Runes))
+	for _, r := range msg.Runes {
+		key := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt}
+		if r == ' ' {
+			key.Type = tea.KeySpace
+		}
+		cmds = append(cmds, m.onKey(key))
+	}
+	return tea.Batch(cmds...)
+}
+
+func (m *Model) typing() bool {
+	return m.page == action.PageDocuments && m.documents.Typing()
+}
+
+// onKey routes one key.
+func (m *Model) onKey(msg tea.KeyMsg) tea.Cmd {
+	if msg.Type == tea.KeyCtrlC {
+		return tea.Quit
+	}
+	if d := m.top(); d != nil {
+		return d.key(m, msg)
+	}
+	if m.typing() {
+		return m.documents.Type(msg)
+	}
+	a, ok := action.ByKey(m.page, msg.String())
+	if !ok {
+		// The hint of an empty console names this key, so it works there too.
+		a, ok = action.ByName(action.New)
+		if !ok || m.page != action.PageOverview || msg.String() != a.Key {
+			return nil
+		}
+		return tea.Batch(m.show(action.PageDocuments), m.documents.Do(a.Name))
+	}
+	return m.do(a)
+}
+
+// do carries out an action.
+func (m *Model) do(a action.Action) tea.Cmd {
+	switch a.Name {
+	case action.Quit:
+		return tea.Quit
+	case action.Help:
+		m.push(newHelp(m))
+	case action.Overview:
+		return m.show(action.PageOverview)
+	case action.Documents:
+		return m.show(action.PageDocuments)
+	case action.NextPage:
+		if m.page == action.PageOverview {
+			return m.show(action.PageDocuments)
+		}
+		return m.show(action.PageOverview)
+	case action.Drill:
+		return m.drill()
+	case action.Fallback:
+		m.push(&confirm{
+			title: "Fall back", yes: "fall back",
+			text: []string{
+				"The service is left: reads and writes go on from state file and git, and writes are queued for it.",
+				"It lasts until you take it back with r (recover now).",
+			},
+			command: a.Command, run: m.fallback,
+		})
+	case action.Recover:
+		return m.recover()
+	case action.Bench:
+		return m.askBench(a)
+	case action.Samples:
+		return m.samples()
+	default:
+		if m.page == action.PageDocuments {
+			return m.documents.Do(a.Name)
+		}
+	}
+	return nil
+}
+
+// show changes the page.
+func (m *Model) show(page string) tea.Cmd {
+	m.page = page
+	return m.documents.SetVisible(page == action.PageDocuments)
+}
+
+func (m *Model) fallback() tea.Cmd {
+	control := m.o.Control
+	return m.tasks.Go("falling back", controlLimit, func(ctx context.Context) tea.Msg {
+		if err := control.Fallback(ctx); err != nil {
+			return task.Failure("falling back", err)
+		}
+		return task.Warn("The service was left; press r to take it back")
+	})
+}
+
+func (m *Model) recover() tea.Cmd {
+	control := m.o.Control
+	m.status = task.Result("Looking at the service …")
+	return m.tasks.Go("recovering", controlLimit, func(ctx context.Context) tea.Msg {
+		if err := control.Recover(ctx); err != nil {
+			return task.Failure("recovering", err)
+		}
+		return task.Result("The service is taken back; what is queued is sent now")
+	})
+}
+
+func (m *Model) samples() tea.Cmd {
+	control := m.o.Control
+	return m.tasks.Go("adding samples", controlLimit, func(ctx context.Context) tea.Msg {
+		n, err := control.Samples(ctx)
+		switch {
+		case err != nil:
+			return task.Failure("adding samples", err)
+		case n == 0:
+			return task.Result("The samples are there already")
+		}
+		return task.Result("Added %d samples; press 2 to see them", n)
+	})
+}
+
+// drill asks before it takes the service down, and brings it up at once.
+func (m *Model) drill() tea.Cmd {
+	service := engine.Service{}
+	if m.stats != nil {
+		service = m.stats.Service
+	}
+	switch {
+	case service.Drill:
+		return m.toggleDrill()
+	case !service.Embedded:
+		m.onNotice(task.Warn("Only the embedded service can be taken down from here; this one is real"))
+		return nil
+	}
+	lost := "its memory is gone, and everything is copied back from here afterwards"
+	if service.Durable {
+		lost = "it comes back with its data"
+	}
+	m.push(&confirm{
+		title: "Drill", yes: "take it down",
+		text: []string{
+			fmt.Sprintf("This takes the embedded service down: connections are refused, %s.", lost),
+			"Watch the fallback, write something, then press d again to bring it up.",
+		},
+		run: m.toggleDrill,
+	})
+	return nil
+}
+
+func (m *Model) toggleDrill() tea.Cmd {
+	control := m.o.Control
+	return m.tasks.Go("the drill", controlLimit, func(ctx context.Context) tea.Msg {
+		down, err := control.Drill(ctx)
+		switch {
+		case err != nil:
+			return task.Failure("the drill", err)
+		case down:
+			return task.Warn("The embedded service is down; press d again to bring it up")
+		}
+		return task.Result("The embedded service is up again")
+	})
+}

@@ -1,0 +1,256 @@
+package overview
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/tui/termsafe"
+	"github.com/caiatech/caiatop/tui/ui"
+)
+
+// service describes the primary in five lines.
+func (p *Page) service(w int) []string {
+	s := p.stats.Service
+	if s.URL == "" && p.stats.Phase == engine.PhaseGitOnly {
+		return []string{p.theme.Paint(ui.Dim, "none: this phase keeps documents in git"), "", "", "", ""}
+	}
+	glyph, word, tone := p.health()
+	first := p.theme.Paint(tone, glyph+" "+word)
+	if s.Health.Version != "" {
+		first += "   " + termsafe.Line(s.Health.Version).String()
+	}
+	if s.Dialect != "" {
+		first += "   api " + termsafe.Line(s.Dialect).String()
+	}
+	uptime := ui.Unknown
+	if s.Health.Up && s.Health.Uptime > 0 {
+		uptime = ui.Age(s.Health.Uptime)
+	}
+	second := fmt.Sprintf("up %-8s  probe %s", uptime, ui.Duration(s.Health.Latency))
+	if !s.Health.Up {
+		second = fmt.Sprintf("for %-7s  failed probes %s", p.since(s.Health.Since), ui.Count(int64(s.Health.Streak)))
+	}
+	durable := "durable: no, in memory only"
+	if s.Durable {
+		durable = "durable: yes"
+	}
+	lines := []string{first, second, p.checks(), durable, p.trouble(w)}
+	for i := range lines {
+		lines[i] = ui.Fit(lines[i], w)
+	}
+	return lines
+}
+
+// health sums up the service in a glyph and a word.
+func (p *Page) health() (glyph, word string, tone ui.Tone) {
+	s := p.stats.Service
+	switch {
+	case s.Drill:
+		return p.theme.Glyphs.Warn, "down by drill", ui.Warn
+	case s.Health.At.IsZero():
+		return p.theme.Glyphs.None, "not looked at yet", ui.Dim
+	case !s.Health.Up:
+		return p.theme.Glyphs.Bad, "unreachable", ui.Bad
+	case s.Health.Status == "" || s.Health.Status == "healthy":
+		return p.theme.Glyphs.Good, "healthy", ui.Good
+	}
+	return p.theme.Glyphs.Warn, termsafe.Line(s.Health.Status).String(), ui.Warn
+}
+
+// checks lists the service's own checks in the order of their names.
+func (p *Page) checks() string {
+	checks := p.stats.Service.Health.Checks
+	if !p.stats.Service.Health.Up || len(checks) == 0 {
+		return p.theme.Paint(ui.Dim, "checks "+ui.Unknown)
+	}
+	names := make([]string, 0, len(checks))
+	for name := range checks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var out []string
+	for _, name := range names[:min(len(names), 8)] {
+		glyph, tone := p.theme.Glyphs.Good, ui.Good
+		if checks[name] != "healthy" {
+			glyph, tone = p.theme.Glyphs.Warn, ui.Warn
+		}
+		text := termsafe.Line(name).String() + " " + p.theme.Paint(tone, glyph)
+		if checks[name] != "healthy" {
+			text += " " + termsafe.Line(checks[name]).String()
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "  ")
+}
+
+// trouble quotes why the last probe failed.
+func (p *Page) trouble(w int) string {
+	if err := p.stats.Service.Health.Err; err != "" {
+		// The cause stands at the end of an error.
+		text := termsafe.Line(err).String()
+		if over := ansi.StringWidth(text) - w; over > 0 {
+			text = ansi.TruncateLeft(text, over+1, "…")
+		}
+		return p.theme.Paint(ui.Warn, text)
+	}
+	return ""
+}
+
+// mode tells the state of the primary: since when, why, what is queued and
+// what ends it.
+func (p *Page) mode(w, h int) []string {
+	s := p.stats
+	glyph, word, tone := p.theme.State(s.State)
+	lines := []string{p.theme.Paint(tone, glyph+" "+word) + " for " + p.since(s.Since)}
+	if s.Progress != nil {
+		lines = append(lines, p.progress(w))
+	}
+	if s.State != engine.StatePrimary {
+		// Two lines for what ends it and one for the outbox are kept free.
+		lines = append(lines, sentence(s.Reason, w, max(h-len(lines)-3, 1))...)
+		lines = append(lines, sentence(s.Next, w, max(h-len(lines)-1, 1))...)
+	}
+	oldest := ui.Unknown
+	if !s.Outbox.Oldest.IsZero() {
+		oldest = p.since(s.Outbox.Oldest)
+	}
+	outbox := fmt.Sprintf("outbox %s   oldest %s", ui.Count(s.Outbox.Pending), oldest)
+	if s.Outbox.Pending > 0 {
+		outbox = p.theme.Paint(ui.Accent, outbox)
+	}
+	lines = append(lines, outbox)
+	if s.State == engine.StatePrimary || len(lines) < h-1 {
+		lines = append(lines, p.gitCursor())
+	}
+	if len(lines) < h {
+		lines = append(lines, fmt.Sprintf("switches %d   parked %s", s.Switches, p.parked()))
+	}
+	if len(lines) < h {
+		lines = append(lines, fmt.Sprintf("documents %s   %s", ui.Count(s.Documents), strings.TrimSpace(ui.Bytes(s.Bytes))))
+	}
+	return lines[:min(len(lines), max(h, 1))]
+}
+
+func (p *Page) parked() string {
+	n := ui.Count(p.stats.Parked)
+	if p.stats.Parked > 0 {
+		return p.theme.Paint(ui.Bad, p.theme.Glyphs.Bad+" "+n)
+	}
+	return n
+}
+
+func (p *Page) progress(w int) string {
+	pr := p.stats.Progress
+	text := fmt.Sprintf(" %s of %s", ui.Count(pr.Done), ui.Count(pr.Total))
+	return p.theme.Paint(ui.Accent, p.theme.Bar(pr.Done, pr.Total, max(w-len(text), 0))) + text
+}
+
+func (p *Page) gitCursor() string {
+	for _, store := range p.stats.Stores {
+		if store.Name == probe.Git {
+			return "git   " + p.cursor(store)
+		}
+	}
+	return "git   " + ui.Unknown
+}
+
+// cursor says in words how far one replica is.
+func (p *Page) cursor(s engine.StoreStats) string {
+	g := p.theme.Glyphs
+	switch {
+	case s.Unknown:
+		return p.theme.Paint(ui.Dim, ui.Unknown+" not looked at yet")
+	case s.Err != "":
+		return p.theme.Paint(ui.Bad, g.Bad+" "+termsafe.Line(s.Err).String())
+	case s.Lag > 0:
+		return p.theme.Paint(ui.Accent, g.Busy+" behind by "+ui.Count(s.Lag))
+	}
+	return p.theme.Paint(ui.Good, g.Good+" in step")
+}
+
+// stores lists the replicas and how far they are.
+func (p *Page) stores(w int) []string {
+	table := ui.Table{{Title: "store", Width: 8}, {Title: "operation", Width: 12, Right: true}, {Title: "state"}}
+	out := []string{table.Head(p.theme, w)}
+	for _, s := range p.stats.Stores {
+		number := ui.Count(s.Cursor)
+		if s.Unknown {
+			number = ui.Unknown
+		}
+		out = append(out, table.Row(p.theme, w, []string{termsafe.Line(string(s.Name)).String(), number, p.cursor(s)}))
+	}
+	return out
+}
+
+// safety names the places that hold every acknowledged write.
+func (p *Page) safety() string {
+	return "safe: " + Places(p.stats)
+}
+
+// Places names the durable stores that hold every acknowledged write, and
+// those that also do.
+func Places(s *engine.Stats) string {
+	if len(s.Safe) == 0 {
+		return ui.Unknown
+	}
+	text := strings.Join(s.Safe, "+")
+	if len(s.Also) > 0 {
+		text += ", also " + strings.Join(s.Also, "+")
+	}
+	return termsafe.Line(text).String()
+}
+
+// why lists the newest events, one a paragraph of two lines at most.
+func (p *Page) why(w, h int) []string {
+	s := p.stats
+	if s.Documents == 0 && s.Writes == 0 {
+		return ui.Wrap("No documents yet: press s for samples, a to write one, or run: caiatop import DIR", w, h)
+	}
+	var out []string
+	for _, event := range s.Events {
+		if len(out) >= h {
+			break
+		}
+		tone := ui.Plain
+		switch event.Level {
+		case engine.Warning:
+			tone = ui.Warn
+		case engine.Error:
+			tone = ui.Bad
+		}
+		clock := event.At.In(p.location).Format("15:04")
+		for i, line := range ui.Wrap(termsafe.Line(event.Text).String(), w-6, 2) {
+			head := clock
+			if i > 0 {
+				head = "     "
+			}
+			out = append(out, p.theme.Paint(ui.Dim, head)+" "+p.theme.Paint(tone, line))
+		}
+	}
+	if len(out) == 0 {
+		return []string{p.theme.Paint(ui.Dim, "Nothing happened since the start.")}
+	}
+	return out[:min(len(out), h)]
+}
+
+// sentence sanitises and wraps text of the engine.
+func sentence(s string, w, limit int) []string {
+	if s == "" {
+		return nil
+	}
+	return ui.Wrap(termsafe.Line(s).String(), w, limit)
+}
+
+// since returns the age of t at the time of the snapshot.
+func (p *Page) since(t time.Time) string {
+	if t.IsZero() {
+		return ui.Unknown
+	}
+	return ui.Age(max(p.stats.At.Sub(t), 0))
+}

@@ -1,0 +1,286 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/muesli/termenv"
+
+	"github.com/caiatech/caiatop/backend/action"
+	"github.com/caiatech/caiatop/backend/engine"
+)
+
+func TestKeysDoWhatTheySay(t *testing.T) {
+	tests := []struct {
+		name  string
+		stats func() *engine.Stats
+		keys  []string
+		calls []string
+		shows string // in the last frame
+	}{
+		{"drill is cancelled by default", healthy, []string{"d", "enter"}, nil, "Throughput"},
+		{"drill pressed twice does nothing", healthy, []string{"d", "d"}, nil, "▸ cancel"},
+		{"drill chosen", healthy, []string{"d", "tab", "enter"}, []string{"drill"}, "press d again"},
+		{"drill left with q", healthy, []string{"d", "tab", "q"}, nil, "Throughput"},
+		{"drill needs the embedded service", external, []string{"d"}, nil, "Only the embedded service"},
+		{"drill ends at once", drilled, []string{"d"}, []string{"drill"}, "embedded service"},
+		{"fallback is cancelled by esc", healthy, []string{"f", "right", "esc"}, nil, "Throughput"},
+		{"fallback chosen", healthy, []string{"f", "l", "enter"}, []string{"fallback"}, "The service was left"},
+		{"focus goes back to cancel", healthy, []string{"f", "l", "h", "enter"}, nil, "Throughput"},
+		{"recover", fallback, []string{"r"}, []string{"recover"}, "is taken back"},
+		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
+		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
+		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Throughput"},
+		{"new document from the hint", empty, []string{"a"}, nil, "New document"},
+		{"help", healthy, []string{"?"}, nil, "does"},
+		{"help closes", healthy, []string{"?", "?"}, nil, "Throughput"},
+		{"merged keys are split", healthy, []string{"2", "jj"}, nil, "▸ report-00002"},
+		{"merged keys open a field and fill it", healthy, []string{"2/00011"}, nil, "filter 00011"},
+		{"unknown keys do nothing", healthy, []string{"Z", "%", "left"}, nil, "Throughput"},
+		{"bench is cancelled by default", healthy, []string{"b", "enter"}, nil, "Throughput"},
+		{"bench shows its report", healthy, []string{"b", "tab", "enter"}, nil, "80.7x faster"},
+		{"filter by type", healthy, []string{"2", "/", "type:pdf", "enter"}, nil, "Documents  4"},
+		{"filter is dropped by esc", healthy, []string{"2", "/", "type:pdf", "enter", "esc"}, nil, "Documents  12"},
+		{"filter is taken back while typing", healthy, []string{"2", "/", "type:pdf", "esc"}, nil, "Documents  12"},
+		{"filter without a match", healthy, []string{"2", "/", "nothing", "enter"}, nil, "No document matches"},
+		{"preview and back", healthy, []string{"2", "enter", "esc"}, nil, "Documents  12"},
+		{"to the end", healthy, []string{"2", "G"}, nil, "▸ report-00011"},
+		{"to the top", healthy, []string{"2", "G", "g"}, nil, "▸ report-00000"},
+		{"delete needs the id", healthy, []string{"2", "x", "report-00001", "enter"}, nil, "this is not its id"},
+		{"delete", healthy, []string{"2", "x", "report-00000", "enter"}, []string{"delete report-00000"}, "git history keeps it"},
+		{"delete is left", healthy, []string{"2", "x", "report-00000", "esc"}, nil, "Documents  12"},
+		{"new document", healthy, []string{"2", "a", "note", "tab", "tab", "hi", "ctrl+s"}, []string{"put note"}, "Saved note (on govc, and safe here)"},
+		{"new document that exists", healthy, []string{"2", "a", "report-00001", "ctrl+s"}, nil, "choose another id"},
+		{"new document with a bad id", healthy, []string{"2", "a", "a/b", "ctrl+s"}, nil, "holds '/'"},
+		{"a draft is not dropped by one esc", healthy, []string{"2", "a", "note", "esc"}, nil, "press esc again"},
+		{"a draft is dropped by two", healthy, []string{"2", "a", "note", "esc", "esc"}, nil, "Documents  12"},
+		{"search without a result", healthy, []string{"2", "ctrl+f", "fox", "enter"}, nil, "Nothing was found"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			lib := newLibrary(t, 12)
+			s := start(t, lib, tt.stats(), 80, 24, termenv.Ascii)
+			s.press(tt.keys...)
+			if !slices.Equal(lib.calls, tt.calls) {
+				t.Errorf("calls %q, want %q", lib.calls, tt.calls)
+			}
+			if !strings.Contains(s.View(), tt.shows) {
+				t.Errorf("%q is not shown:\n%s", tt.shows, s.View())
+			}
+			if s.quit {
+				t.Error("the console ended")
+			}
+			fits(t, s.Model)
+		})
+	}
+}
+
+func external() *engine.Stats {
+	s := healthy()
+	s.Service.Embedded = false
+	return s
+}
+
+func drilled() *engine.Stats {
+	s := fallback()
+	s.Service.Drill = true
+	return s
+}
+
+func TestQuit(t *testing.T) {
+	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"2", "q"}, {"d", "ctrl+c"}, {"2", "a", "note", "ctrl+c"}} {
+		s := start(t, newLibrary(t, 3), healthy(), 80, 24, termenv.Ascii)
+		s.press(keys...)
+		if !s.quit {
+			t.Errorf("%q did not end the console", keys)
+		}
+	}
+	s := start(t, newLibrary(t, 3), healthy(), 80, 24, termenv.Ascii)
+	s.press("2", "a", "q")
+	if s.quit {
+		t.Error("a letter typed into a field ended the console")
+	}
+}
+
+func TestEveryActionIsHandled(t *testing.T) {
+	for _, page := range []string{action.PageOverview, action.PageDocuments} {
+		for _, a := range action.For(page) {
+			lib := newLibrary(t, 60)
+			s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+			s.press("2", "down", "down", "pgdown")
+			if page == action.PageOverview {
+				s.press("1")
+			}
+			switch a.Name {
+			case action.Overview:
+				s.press("2")
+			case action.Documents:
+				s.press("1")
+			case action.Back:
+				s.press("2", "enter")
+			case action.Up, action.Down, action.PageUp, action.PageDown, action.Top, action.Bottom:
+				if page == action.PageOverview {
+					continue // nothing moves there
+				}
+			}
+			before, calls := s.View(), len(lib.calls)
+			s.press(a.Key)
+			if s.View() == before && len(lib.calls) == calls && !s.quit {
+				t.Errorf("%s on %s: key %q does nothing", a.Name, page, a.Key)
+			}
+		}
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	lib := newLibrary(t, 3)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	lib.fail = fmt.Errorf("put: %w", errBroken)
+	s.press("s")
+	if got := s.View(); !strings.Contains(got, "■ adding samples failed: put: disk on fire. Press ? for the full text") {
+		t.Errorf("status:\n%s", got)
+	}
+	s.press("?", "G")
+	if got := s.View(); !strings.Contains(got, "disk on fire") {
+		t.Errorf("help does not keep the full text:\n%s", got)
+	}
+}
+
+func TestAFailedSaveKeepsTheDraft(t *testing.T) {
+	lib := newLibrary(t, 3)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("2", "a", "note", "tab", "tab", "precious words")
+	lib.fail = errBroken
+	s.press("ctrl+s")
+	if got := s.View(); !strings.Contains(got, "precious words") || !strings.Contains(got, "not saved") {
+		t.Fatalf("the draft is gone:\n%s", got)
+	}
+	lib.fail = nil
+	s.press("ctrl+s")
+	if lib.text["note"] != "precious words" {
+		t.Errorf("saved %q", lib.text["note"])
+	}
+}
+
+func TestADialogThatOpensByItselfIgnoresKeys(t *testing.T) {
+	s := start(t, newLibrary(t, 3), locked(), 80, 24, termenv.Ascii)
+	s.now = noon.Add(deafFor - time.Nanosecond)
+	s.press("enter", "esc")
+	if !strings.Contains(s.View(), "A person is needed") {
+		t.Fatal("a key that was being typed closed the dialog")
+	}
+	s.now = noon.Add(deafFor)
+	s.press("enter")
+	if strings.Contains(s.View(), "A person is needed") {
+		t.Fatal("the dialog cannot be closed")
+	}
+	s.send(statsMsg{locked()})
+	if strings.Contains(s.View(), "A person is needed") {
+		t.Fatal("the dialog opened again without a change of state")
+	}
+}
+
+func TestCursorStaysOnItsDocument(t *testing.T) {
+	lib := newLibrary(t, 2000)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("2", "G")
+	for range 60 {
+		s.press("pgup")
+	}
+	cursor := cursorLine(t, s)
+	before := lib.listed
+	if _, err := lib.Delete(t.Context(), id(t, "report-00000"), id(t, "report-00003")); err != nil {
+		t.Fatal(err)
+	}
+	changed := healthy()
+	changed.Documents -= 2
+	s.send(statsMsg{changed})
+	if lib.listed == before {
+		t.Fatal("the list was not read again")
+	}
+	if got := cursorLine(t, s); got != cursor {
+		t.Errorf("the cursor went from %q to %q", cursor, got)
+	}
+	before = lib.listed
+	same := *changed
+	s.send(statsMsg{&same})
+	if lib.listed != before {
+		t.Error("the list was read again without a change")
+	}
+}
+
+func cursorLine(t *testing.T, s *session) string {
+	t.Helper()
+	for line := range strings.SplitSeq(s.View(), "\n") {
+		if _, after, ok := strings.Cut(line, "▸ "); ok {
+			return strings.Fields(after)[0]
+		}
+	}
+	t.Fatalf("no cursor:\n%s", s.View())
+	return ""
+}
+
+func TestScrollingReadsWindows(t *testing.T) {
+	lib := newLibrary(t, 5000)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("2")
+	for i := range 1000 {
+		s.press("down")
+		if strings.Contains(s.View(), "  … ") {
+			t.Fatalf("rows are missing after %d lines", i)
+		}
+	}
+	if got := cursorLine(t, s); got != "report-01000" {
+		t.Errorf("the cursor is on %s", got)
+	}
+	if lib.listed > 20 {
+		t.Errorf("%d questions for 1,000 lines", lib.listed)
+	}
+}
+
+func TestStaleRepliesAreDropped(t *testing.T) {
+	lib := newLibrary(t, 12)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("2", "/")
+	// Two letters are typed before the first question is answered.
+	_, first := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("1")})
+	_, second := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("1")})
+	s.run(second)
+	want := s.View()
+	s.run(first)
+	if got := s.View(); got != want || !strings.Contains(got, "Documents  1 ") {
+		t.Errorf("an old reply was shown:\n%s", got)
+	}
+}
+
+func TestPastesAreTextOrNothing(t *testing.T) {
+	lib := newLibrary(t, 3)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	paste := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("qqdf\x1b[31m\u202e"), Paste: true}
+	s.send(paste)
+	if s.quit || len(s.dialogs) > 0 {
+		t.Fatal("a paste was taken as keys")
+	}
+	s.press("2", "/")
+	s.send(paste)
+	fits(t, s.Model)
+	safe(t, s.View())
+	if !strings.Contains(s.View(), "qqdf[31m‹U+202E›") {
+		t.Errorf("the paste is not in the field:\n%s", s.View())
+	}
+}
+
+func TestSnapshotsOutOfOrder(t *testing.T) {
+	s := start(t, newLibrary(t, 3), fallback(), 80, 24, termenv.Ascii)
+	old := healthy()
+	old.At = noon.Add(-time.Second)
+	s.send(statsMsg{old})
+	s.send(statsMsg{nil})
+	if !strings.Contains(s.View(), "▲ FALLBACK") {
+		t.Error("an older snapshot replaced a newer one")
+	}
+}
