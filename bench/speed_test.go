@@ -85,7 +85,11 @@ func BenchmarkAckLocal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer raw.Close()
+	b.Cleanup(func() {
+		if err := raw.Close(); err != nil {
+			b.Error(err)
+		}
+	})
 	payload := make([]byte, 1340)
 	var floor, ack []time.Duration
 	written := 0

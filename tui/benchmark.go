@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -110,6 +111,10 @@ func (m *Model) onBenchDone(msg benchDoneMsg) {
 			m.dialogs = append(m.dialogs[:i:i], m.dialogs[i+1:]...)
 			break
 		}
+	}
+	if errors.Is(msg.err, context.Canceled) {
+		m.onNotice(task.Result("The benchmark was stopped"))
+		return
 	}
 	m.onNotice(task.Failure("the benchmark", msg.err))
 }

@@ -312,6 +312,10 @@ var named = map[string]tea.KeyType{
 // press sends keys by their names; anything else is typed as it is.
 func (s *session) press(keys ...string) {
 	for _, k := range keys {
+		if letter, ok := strings.CutPrefix(k, "alt+"); ok {
+			s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(letter), Alt: true})
+			continue
+		}
 		if kind, ok := named[k]; ok {
 			s.send(tea.KeyMsg{Type: kind})
 			continue

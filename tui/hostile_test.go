@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/hinshun/vt10x"
 	"github.com/muesli/termenv"
+	"pgregory.net/rapid"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
@@ -102,29 +103,41 @@ func FuzzKeysAndSizes(f *testing.F) {
 	f.Add([]byte("2jjGxreport\x00\x01b\x02"))
 	f.Add([]byte("?/aF dfb12\x03\x04\x05\x06\x07\x08\x09\x0a"))
 	f.Add([]byte{250, 0, 0, 251, 10, 3, 252, 80, 24, '2', 253, 1, 1, 'G', 254, 60, 15, 'x', 255, 200, 60})
-	f.Fuzz(func(t *testing.T, script []byte) {
-		s := start(t, newLibrary(t, 30), healthy(), 80, 24, termenv.Ascii)
-		states := []func() *engine.Stats{healthy, fallback, reseeding, locked, empty}
-		for i := 0; i < len(script) && i < 200; i++ {
-			switch b := script[i]; {
-			case b < 32 || b == 127:
-				s.send(tea.KeyMsg{Type: tea.KeyType(b)})
-			case b < 127:
-				s.press(string(rune(b)))
-			case b < 160:
-				s.send(tea.KeyMsg{Type: tea.KeyType(-int(b - 127))})
-			case b < 170:
-				s.send(statsMsg{states[int(b)%len(states)]()})
-			case b >= 250 && i+2 < len(script):
-				s.send(tea.WindowSizeMsg{Width: int(script[i+1]) - 2, Height: int(script[i+2]) - 2})
-				i += 2
-			default:
-				s.press("wörld 漢字\u202e")
-			}
-			fits(t, s.Model)
-			safe(t, s.View())
-		}
+	f.Fuzz(func(t *testing.T, script []byte) { play(t, script) })
+}
+
+func TestRandomSessions(t *testing.T) {
+	outer := t
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("12jkGgxaFdfb/?\r\x1b\t\x13")))
+		play(outer, rapid.SliceOfN(key, 1, 60).Draw(t, "script"))
 	})
+}
+
+// play makes a session of bytes: keys, snapshots and sizes.
+func play(t *testing.T, script []byte) {
+	t.Helper()
+	s := start(t, newLibrary(t, 30), healthy(), 80, 24, termenv.Ascii)
+	states := []func() *engine.Stats{healthy, fallback, reseeding, locked, empty}
+	for i := 0; i < len(script) && i < 200; i++ {
+		switch b := script[i]; {
+		case b < 32 || b == 127:
+			s.send(tea.KeyMsg{Type: tea.KeyType(b)})
+		case b < 127:
+			s.press(string(rune(b)))
+		case b < 160:
+			s.send(tea.KeyMsg{Type: tea.KeyType(-int(b - 127))})
+		case b < 170:
+			s.send(statsMsg{states[int(b)%len(states)]()})
+		case b >= 250 && i+2 < len(script):
+			s.send(tea.WindowSizeMsg{Width: int(script[i+1]) - 2, Height: int(script[i+2]) - 2})
+			i += 2
+		default:
+			s.press("wörld 漢字\u202e")
+		}
+		fits(t, s.Model)
+		safe(t, s.View())
+	}
 }
 
 // TestOnAnEmulatedScreen draws frames on a terminal of their size and reads

@@ -16,8 +16,13 @@ import (
 const controlLimit = 30 * time.Second
 
 // onKeys takes what was typed. Keys typed fast arrive merged in one message,
-// each of them is one key; a paste is text or nothing.
+// each of them is one key, and so do esc and a letter, which look like alt then;
+// nothing is bound to alt. A paste is text or nothing.
 func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
+	if msg.Alt && msg.Type == tea.KeyRunes {
+		msg.Alt = false
+		return tea.Batch(m.onKey(tea.KeyMsg{Type: tea.KeyEsc}), m.onKeys(msg))
+	}
 	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 {
 		return m.onKey(msg)
 	}
@@ -29,7 +34,7 @@ func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
 	}
 	cmds := make([]tea.Cmd, 0, len(msg.Runes))
 	for _, r := range msg.Runes {
-		key := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt}
+		key := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}
 		if r == ' ' {
 			key.Type = tea.KeySpace
 		}

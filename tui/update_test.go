@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +41,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"help closes", healthy, []string{"?", "?"}, nil, "Throughput"},
 		{"merged keys are split", healthy, []string{"2", "jj"}, nil, "▸ report-00002"},
 		{"merged keys open a field and fill it", healthy, []string{"2/00011"}, nil, "filter 00011"},
+		{"esc and a letter at once", healthy, []string{"2", "enter", "alt+1"}, nil, "Throughput"},
 		{"unknown keys do nothing", healthy, []string{"Z", "%", "left"}, nil, "Throughput"},
 		{"bench is cancelled by default", healthy, []string{"b", "enter"}, nil, "Throughput"},
 		{"bench shows its report", healthy, []string{"b", "tab", "enter"}, nil, "80.7x faster"},
@@ -141,12 +143,27 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
 	lib.fail = fmt.Errorf("put: %w", errBroken)
 	s.press("s")
-	if got := s.View(); !strings.Contains(got, "■ adding samples failed: put: disk on fire. Press ? for the full text") {
+	if got := s.View(); !strings.Contains(got, "■ Adding samples failed: put: disk on fire. Press ? for the full text") {
 		t.Errorf("status:\n%s", got)
 	}
 	s.press("?", "G")
 	if got := s.View(); !strings.Contains(got, "disk on fire") {
 		t.Errorf("help does not keep the full text:\n%s", got)
+	}
+}
+
+func TestAListThatCannotBeReadIsNotEmpty(t *testing.T) {
+	lib := newLibrary(t, 3)
+	lib.fail = errBroken
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("2")
+	if got := s.View(); strings.Contains(got, "No documents yet") || !strings.Contains(got, "Listing documents failed") {
+		t.Fatalf("shown:\n%s", got)
+	}
+	lib.fail = nil
+	s.press("down")
+	if got := s.View(); !strings.Contains(got, "Documents  3") {
+		t.Errorf("the next key does not try again:\n%s", got)
 	}
 }
 
@@ -282,5 +299,20 @@ func TestSnapshotsOutOfOrder(t *testing.T) {
 	s.send(statsMsg{nil})
 	if !strings.Contains(s.View(), "▲ FALLBACK") {
 		t.Error("an older snapshot replaced a newer one")
+	}
+}
+
+func TestAStoppedBenchmarkIsNoFailure(t *testing.T) {
+	lib := newLibrary(t, 3)
+	lib.fail = fmt.Errorf("write on git: %w", context.Canceled)
+	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
+	s.press("b", "tab", "enter")
+	if got := s.View(); !strings.Contains(got, "● The benchmark was stopped") || len(s.dialogs) != 0 {
+		t.Errorf("shown:\n%s", got)
+	}
+	lib.fail = errBroken
+	s.press("b", "tab", "enter")
+	if got := s.View(); !strings.Contains(got, "■ The benchmark failed: disk on fire") {
+		t.Errorf("shown:\n%s", got)
 	}
 }

@@ -62,6 +62,22 @@ func (c Content) Size() int64 { return int64(len(c.Text)) + int64(len(c.Raw)) }
 // content over MaxContent, metadata that is not JSON or over MaxMetadata.
 // Errors wrap ErrInvalid.
 func (d Document) Validate() error {
+	if err := d.ValidateShape(); err != nil {
+		return err
+	}
+	meta, err := d.canonical()
+	if err != nil {
+		return err
+	}
+	if len(meta) > MaxMetadata {
+		return fmt.Errorf("%w %q: the metadata has %d bytes, the limit is %d", ErrTooLarge, d.ID, len(meta), MaxMetadata)
+	}
+	return nil
+}
+
+// ValidateShape is Validate without a look into the metadata, for stores: what
+// they are given was validated when it was accepted.
+func (d Document) ValidateShape() error {
 	if d.ID.IsZero() {
 		return fmt.Errorf("%w: the id is missing", ErrInvalid)
 	}
@@ -73,13 +89,6 @@ func (d Document) Validate() error {
 	}
 	if len(d.Source.URL) > MaxSource || len(d.Source.Path) > MaxSource {
 		return fmt.Errorf("%w %q: the source has more than %d bytes", ErrTooLarge, d.ID, MaxSource)
-	}
-	meta, err := d.canonical()
-	if err != nil {
-		return err
-	}
-	if len(meta) > MaxMetadata {
-		return fmt.Errorf("%w %q: the metadata has %d bytes, the limit is %d", ErrTooLarge, d.ID, len(meta), MaxMetadata)
 	}
 	return nil
 }

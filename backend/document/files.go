@@ -66,10 +66,12 @@ type metadata struct {
 	Encoding  map[string]Encoding `json:"encoding,omitempty"`
 }
 
+// source has its fields in the order of their names, as the canonical form has
+// them.
 type source struct {
+	Path string `json:"path,omitempty"`
 	Type string `json:"type"`
 	URL  string `json:"url,omitempty"`
-	Path string `json:"path,omitempty"`
 }
 
 // UnmarshalJSON accepts the object, and the plain URL string that the CAIA
@@ -215,7 +217,7 @@ func (d Document) metadataJSON(encoding map[string]Encoding, indent string) ([]b
 		fields[name] = value
 	}
 	fields["id"] = d.ID.s
-	fields["source"] = source{d.Source.Type.s, d.Source.URL, d.Source.Path}
+	fields["source"] = source{Path: d.Source.Path, Type: d.Source.Type.s, URL: d.Source.URL}
 	fields["created_at"] = d.CreatedAt.UTC()
 	fields["updated_at"] = d.UpdatedAt.UTC()
 	fields["metadata"] = d.Content.Metadata

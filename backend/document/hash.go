@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Hash names one version of a document: SHA-256 over its canonical metadata
@@ -55,8 +56,8 @@ func (d Document) Hash() (Hash, error) {
 // made of.
 func (d Document) canonical() ([]byte, error) {
 	written, err := d.metadataJSON(nil, "")
-	if err != nil || (len(d.extra) == 0 && len(d.Content.Metadata) == 0) {
-		return written, err
+	if err != nil || (len(d.extra) == 0 && plain(d.Content.Metadata)) {
+		return written, err // already in that form
 	}
 	var fields any
 	decoder := json.NewDecoder(bytes.NewReader(written))
@@ -71,4 +72,23 @@ func (d Document) canonical() ([]byte, error) {
 		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// plain reports whether a value is made of what decoding JSON yields, so that
+// encoding it again changes nothing.
+func plain(value any) bool {
+	switch v := value.(type) {
+	case nil, bool, string, json.Number:
+		return true
+	case map[string]any:
+		for _, inner := range v {
+			if !plain(inner) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(inner any) bool { return !plain(inner) })
+	}
+	return false
 }

@@ -231,7 +231,7 @@ func TestLockNamesTheOtherProcessAndDiesWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stdin.Close()
+	t.Cleanup(func() { _ = stdin.Close() })
 	stdout, err := other.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,9 @@ type Engine struct {
 	writes    atomic.Uint64
 	closing   atomic.Bool
 
-	// failing belongs to the goroutine that owns the primary.
+	// ownTip and failing belong to the goroutine that owns the primary. ownTip
+	// is the commit of our last batch, "" once anything else may have happened.
+	ownTip  string
 	failing struct {
 		seq   int64
 		ops   int

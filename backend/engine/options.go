@@ -48,8 +48,12 @@ const (
 	attemptsMost   = 3 // of one operation, while the service is good
 )
 
-// Attachment is what the engine needs of the primary beside its documents.
+// Attachment is what the engine needs of the primary beside its documents. It
+// is larger than most interfaces because one client implements all of it.
 type Attachment interface {
+	// Tip names the newest commit, or wraps errors.ErrUnsupported where that
+	// proves nothing.
+	Tip(ctx context.Context) (string, error)
 	Describe(ctx context.Context) (govc.Info, error)
 	EnsureRepo(ctx context.Context) (created bool, err error)
 	ReadMarker(ctx context.Context) (govc.Marker, bool, error)

@@ -125,8 +125,14 @@ func (e *Engine) bring(ctx context.Context, list []wanted, check bool) (commit s
 		ops, todo = append(ops, op), append(todo, w)
 	}
 	if check {
-		if ops, todo, err = e.dropDone(ctx, ops, todo); err != nil {
+		alone, err := e.aloneThere(ctx)
+		if err != nil {
 			return "", nil, err
+		}
+		if !alone {
+			if ops, todo, err = e.dropDone(ctx, ops, todo); err != nil {
+				return "", nil, err
+			}
 		}
 	}
 	if len(ops) == 0 {
@@ -134,6 +140,21 @@ func (e *Engine) bring(ctx context.Context, list []wanted, check bool) (commit s
 	}
 	commit, refused, err := e.applyPrimary(ctx, ops, todo)
 	return commit, append(parked, refused...), err
+}
+
+// aloneThere reports whether nobody has committed to the primary since our own
+// last batch: then what it holds needs no comparison. Somebody's write between
+// this look and our commit is the window that remains at a service without
+// conditional writes.
+func (e *Engine) aloneThere(ctx context.Context) (bool, error) {
+	if e.ownTip == "" {
+		return false, nil
+	}
+	tip, err := e.o.Primary.Tip(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil
+	}
+	return tip == e.ownTip, err
 }
 
 // dropDone reads every document at the primary and drops the operations that
@@ -279,7 +300,9 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op) (store.Receipt, 
 		}
 		e.o.Recorder.Observe(kind, probe.Govc, took, err)
 	}
+	e.ownTip = ""
 	if err == nil {
+		e.ownTip = receipt.Commit
 		e.breaker.report(e.o.Now(), false)
 	}
 	return receipt, err

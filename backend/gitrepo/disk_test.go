@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -333,9 +335,6 @@ func TestEveryFlippedByteOfAPack(t *testing.T) {
 
 // A read-only folder gives the typed error, and reads go on.
 func TestReadOnlyDisk(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may write anywhere: a folder cannot be made read-only for it")
-	}
 	r, dir := disked(t)
 	tip := commit(t, r, put(t, "a", "1"))
 	packs := filepath.Join(dir, "objects", "pack")
@@ -343,9 +342,72 @@ func TestReadOnlyDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(packs, 0o755) })
-	_, err := r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "a", "2")}, Author: ann, At: when})
+	var err error
+	withoutPrivilege(t, dir, func() {
+		_, err = r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "a", "2")}, Author: ann, At: when})
+	})
 	if !errors.Is(err, durable.ErrReadOnly) {
 		t.Fatalf("got %v", err)
 	}
 	wantFile(t, r, tip, "a", "1")
+}
+
+// withoutPrivilege runs f as one whom file modes bind: root gives dir to nobody
+// and acts as nobody on this one thread, which is not used again.
+func withoutPrivilege(t *testing.T, dir string, f func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		f()
+		return
+	}
+	const nobody = 65534
+	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, nobody, nobody))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for up := filepath.Dir(dir); up != os.TempDir() && len(up) > 1; up = filepath.Dir(up) {
+		if err := os.Chmod(up, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		err := syscall.Setfsuid(nobody)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Objects over the limit that somebody pushed are refused by name, loose and
+// packed, and the rest stays readable.
+func TestPushedObjectOverTheLimit(t *testing.T) {
+	needGit(t)
+	r, dir := disked(t)
+	commit(t, r, put(t, "a", "1"))
+	clone := filepath.Join(t.TempDir(), "clone")
+	git(t, dir, "clone", "-q", dir, clone)
+	write(t, filepath.Join(clone, "huge"), "")
+	if err := os.Truncate(filepath.Join(clone, "huge"), MaxObject+1); err != nil {
+		t.Fatal(err)
+	}
+	git(t, clone, "add", ".")
+	git(t, clone, "commit", "-q", "-m", "huge")
+	git(t, clone, "push", "-q", "origin", "HEAD:main")
+	for _, state := range []string{"as pushed", "repacked"} {
+		if state == "repacked" {
+			git(t, dir, "repack", "-adq")
+		}
+		h := commit(t, r, put(t, "state", state))
+		if _, err := r.ReadFile(context.Background(), h, path(t, "huge")); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", state, err)
+		}
+		wantFile(t, r, h, "a", "1")
+	}
 }

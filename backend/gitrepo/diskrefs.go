@@ -21,8 +21,9 @@ const (
 	lockPause = 10 * time.Millisecond
 	// staleAtOpen and staleAlways are how old a lock must be to be taken for
 	// that of a dead program: git holds one for milliseconds. The first is for
-	// locks that are older than our own start.
-	staleAtOpen = 5 * time.Second
+	// locks that are older than our own start, and shorter than lockWait, so
+	// that a restart after a crash waits but does not fail.
+	staleAtOpen = 1500 * time.Millisecond
 	staleAlways = 10 * time.Minute
 	// maxSymbolic bounds how many references may point to each other.
 	maxSymbolic = 5

@@ -1,7 +1,6 @@
 package gitrepo
 
 import (
-	"bytes"
 	"cmp"
 	"container/heap"
 	"context"
@@ -48,7 +47,8 @@ func (r *Repo) EachCommit(ctx context.Context, from Hash, path document.Path, fn
 	if err != nil {
 		return err
 	}
-	queue := &commitQueue{first}
+	queue := &commitQueue{}
+	queue.add(first)
 	seen := map[Hash]struct{}{from: {}}
 	merged := false
 	for queue.Len() > 0 {
@@ -158,27 +158,45 @@ func (r *Repo) child(tree Hash, name string) (item, bool, error) {
 	return findItem(data, name)
 }
 
-// commitQueue is a heap of commits, the newest on top; equal times are ordered
-// by name, so that every run gives the same order.
-type commitQueue []Commit
-
-func (q commitQueue) Len() int { return len(q) }
-func (q commitQueue) Less(i, j int) bool {
-	return cmp.Or(q[j].At.Compare(q[i].At), bytes.Compare(q[i].Hash[:], q[j].Hash[:])) < 0
+// commitQueue is a heap of commits, the newest on top. Times are seconds and
+// often equal; then the one that was met first comes first, so that a merge
+// base is found a few steps down and not somewhere in the history.
+type commitQueue struct {
+	queued []queuedCommit
+	met    int
 }
-func (q commitQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+type queuedCommit struct {
+	Commit
+	order int
+}
+
+// Len implements heap.Interface.
+func (q *commitQueue) Len() int { return len(q.queued) }
+
+// Less implements heap.Interface.
+func (q *commitQueue) Less(i, j int) bool {
+	a, b := &q.queued[i], &q.queued[j]
+	return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.order, b.order)) < 0
+}
+
+// Swap implements heap.Interface.
+func (q *commitQueue) Swap(i, j int) { q.queued[i], q.queued[j] = q.queued[j], q.queued[i] }
 
 // Push implements heap.Interface; use add.
-func (q *commitQueue) Push(c any) { *q = append(*q, c.(Commit)) } //nolint:forcetypeassert // add gives nothing else
+func (q *commitQueue) Push(c any) { q.queued = append(q.queued, c.(queuedCommit)) } //nolint:forcetypeassert // add gives nothing else
 
 // Pop implements heap.Interface; use next.
 func (q *commitQueue) Pop() any {
-	last := len(*q) - 1
-	c := (*q)[last]
-	*q = (*q)[:last]
+	last := len(q.queued) - 1
+	c := q.queued[last]
+	q.queued = q.queued[:last]
 	return c
 }
 
-func (q *commitQueue) add(c Commit) { heap.Push(q, c) }
+func (q *commitQueue) add(c Commit) {
+	q.met++
+	heap.Push(q, queuedCommit{c, q.met})
+}
 
-func (q *commitQueue) next() Commit { return heap.Pop(q).(Commit) } //nolint:forcetypeassert // the queue holds nothing else
+func (q *commitQueue) next() Commit { return heap.Pop(q).(queuedCommit).Commit } //nolint:forcetypeassert // the queue holds nothing else

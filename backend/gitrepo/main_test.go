@@ -15,7 +15,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashVariable); dir != "" {
+		commitForever(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	ann  = Signature{"Ann Author", "ann@example.org"}

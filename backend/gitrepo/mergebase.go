@@ -62,6 +62,6 @@ func (r *Repo) mergeBases(ctx context.Context, ours, theirs Commit) ([]Commit, e
 }
 
 // anyFresh reports whether a queued commit may still lead to a base.
-func (q commitQueue) anyFresh(marks map[Hash]int) bool {
-	return slices.ContainsFunc(q, func(c Commit) bool { return marks[c.Hash]&stale == 0 })
+func (q *commitQueue) anyFresh(marks map[Hash]int) bool {
+	return slices.ContainsFunc(q.queued, func(c queuedCommit) bool { return marks[c.Hash]&stale == 0 })
 }

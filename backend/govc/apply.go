@@ -59,8 +59,12 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	if err := each(ctx, info, tasks, func(ctx context.Context, t *task) error { return c.plan(ctx, info, t) }); err != nil {
+	found, err := c.lookAll(ctx, info, tasks)
+	if err != nil {
 		return store.Receipt{}, err
+	}
+	for i, t := range tasks {
+		c.plan(info, t, found[i])
 	}
 	tasks = slices.DeleteFunc(tasks, func(t *task) bool { return t.skip })
 	if len(tasks) == 0 {
@@ -94,40 +98,33 @@ func metadataLast(name string) int {
 	return 0
 }
 
-// plan looks at what the service holds and decides what is to be done.
-func (c *Client) plan(ctx context.Context, info Info, t *task) error {
-	found, err := c.look(ctx, t.op.Key)
-	if err != nil {
-		return err
-	}
+// plan decides what is to be done about what the service holds.
+func (c *Client) plan(info Info, t *task, found state) {
 	t.before = found
 	sure := !c.dirty.Load()
-	if t.op.Doc != nil {
+	switch {
+	case t.op.Doc != nil:
 		t.skip = sure && found.same(t.want)
-		if info.Has(capDelete) {
-			for _, name := range []string{document.RawFile, document.LegacyTextFile} {
-				unwanted := !slices.ContainsFunc(t.files, func(f document.File) bool { return f.Name == name })
-				if unwanted && slices.Contains(found.names, name) {
-					t.stale = append(t.stale, name)
-				}
+		for _, name := range []string{document.RawFile, document.LegacyTextFile} {
+			wanted := slices.ContainsFunc(t.files, func(f document.File) bool { return f.Name == name })
+			if info.Has(capDelete) && !wanted && slices.Contains(found.names, name) {
+				t.stale = append(t.stale, name)
 			}
 		}
-		return nil
-	}
-	t.folder = info.Has(capDelete)
-	t.skip = found.absent() && sure
-	if !t.folder {
+	case info.Has(capDelete):
+		t.folder = true
+		t.skip = sure && found.absent()
+	default:
 		t.skip = found.doc == nil && found.broken == nil
 	}
-	return nil
 }
 
 // applyTasks stages, commits and reads back.
 func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	var staged atomic.Bool
 	c.dirty.Store(true)
-	err := each(ctx, info, tasks, func(ctx context.Context, t *task) error {
-		did, err := c.stage(ctx, batch, t)
+	err := each(ctx, info, len(tasks), func(ctx context.Context, i int) error {
+		did, err := c.stage(ctx, batch, tasks[i])
 		if did {
 			staged.Store(true)
 		}
@@ -156,7 +153,7 @@ func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, t
 		}
 	}
 	receipt := store.Receipt{Commit: hash}
-	return receipt, each(ctx, info, tasks, c.readBack)
+	return receipt, c.readBack(ctx, info, tasks)
 }
 
 // stage adds and deletes the files of one task. did reports that something may
@@ -164,7 +161,10 @@ func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, t
 func (c *Client) stage(ctx context.Context, batch store.Batch, t *task) (did bool, err error) {
 	folder := t.op.Key.Folder.String()
 	if t.folder {
-		return c.deleteFile(ctx, folder)
+		did, err := c.deleteFile(ctx, folder)
+		// Where there was something, "not found" is the answer to a repeated
+		// request whose first answer got lost.
+		return did || !t.before.absent(), err
 	}
 	if t.op.Doc == nil {
 		return true, c.bury(ctx, batch, t)
@@ -212,19 +212,22 @@ func (c *Client) deleteFile(ctx context.Context, path string) (did bool, err err
 }
 
 // readBack compares what the service holds with what was sent.
-func (c *Client) readBack(ctx context.Context, t *task) error {
-	found, err := c.look(ctx, t.op.Key)
+func (c *Client) readBack(ctx context.Context, info Info, tasks []*task) error {
+	found, err := c.lookAll(ctx, info, tasks)
 	switch {
 	case errors.Is(err, store.ErrIdentity):
 		return err // the service lost the repository meanwhile
 	case err != nil:
-		return fmt.Errorf("govc: read back %q: %w: %w", t.op.Key.ID, store.ErrAmbiguous, err)
-	case t.op.Doc == nil && found.doc == nil && found.broken == nil:
-		return nil
-	case t.op.Doc != nil && found.same(t.want):
-		return nil
+		return fmt.Errorf("govc: read back: %w: %w", store.ErrAmbiguous, err)
 	}
-	return fmt.Errorf("govc: read back %q: %w: the service holds something else than was sent", t.op.Key.ID, store.ErrConflict)
+	for i, t := range tasks {
+		gone := found[i].doc == nil && found[i].broken == nil
+		if (t.op.Doc == nil && gone) || (t.op.Doc != nil && found[i].same(t.want)) {
+			continue
+		}
+		return fmt.Errorf("govc: read back %q: %w: the service holds something else than was sent", t.op.Key.ID, store.ErrConflict)
+	}
+	return nil
 }
 
 // torn marks an error that came after something had been staged: reads may
@@ -238,12 +241,12 @@ func torn(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrAmbiguous, err)
 }
 
-// each does something for every task: several at once at a service of ours,
-// which is built for it, and one after the other at any other.
-func each(ctx context.Context, info Info, tasks []*task, do func(context.Context, *task) error) error {
-	if !info.isOurs() || len(tasks) == 1 {
-		for _, t := range tasks {
-			if err := do(ctx, t); err != nil {
+// each calls do for 0 to n-1: several at once at a service of ours, which is
+// built for it, and one after the other at any other.
+func each(ctx context.Context, info Info, n int, do func(ctx context.Context, i int) error) error {
+	if !info.isOurs() || n == 1 {
+		for i := range n {
+			if err := do(ctx, i); err != nil {
 				return err
 			}
 		}
@@ -251,8 +254,8 @@ func each(ctx context.Context, info Info, tasks []*task, do func(context.Context
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for _, t := range tasks {
-		group.Go(func() error { return do(ctx, t) })
+	for i := range n {
+		group.Go(func() error { return do(ctx, i) })
 	}
 	return group.Wait()
 }

@@ -23,6 +23,7 @@ const (
 	capDelete        = "delete"
 	capRecursiveTree = "tree.recursive"
 	capFolder        = "folder.read"
+	capFolders       = "folders.read"
 	capLogPath       = "log.path"
 	capCommitTime    = "commit.time"
 )
@@ -145,16 +146,19 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	if uptime, err := time.ParseDuration(told.Uptime); err == nil {
 		h.Uptime = uptime
 	}
-	broken := ""
+	broken, nearlyFull := "", false
 	for name, check := range told.Checks {
 		if len(h.Checks) < maxChecks {
 			h.Checks[bounded(name, maxStart)] = bounded(check.Status, maxStart)
 		}
-		if check.Status != "healthy" && (name != "repositories" || check.Status != "warning") {
+		switch {
+		case name == "repositories" && check.Status == "warning":
+			nearlyFull = true
+		case check.Status != "healthy":
 			broken = name
 		}
 	}
-	if err != nil && (broken != "" || len(told.Checks) == 0) {
+	if err != nil && (broken != "" || !nearlyFull) {
 		return h, fmt.Errorf("govc: check health: %w: the service says %q of %q", store.ErrUnavailable, h.Status, bounded(broken, maxStart))
 	}
 	return h, nil

@@ -1,6 +1,7 @@
 package govc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,7 +82,7 @@ func (r reply) code() string {
 
 // decodeFirst decodes the first JSON value of a body; some answers hold two.
 func decodeFirst(body []byte, into any) error {
-	return json.NewDecoder(strings.NewReader(string(body))).Decode(into)
+	return json.NewDecoder(bytes.NewReader(body)).Decode(into)
 }
 
 // check turns a reply that is no success into an error that callers decide on.

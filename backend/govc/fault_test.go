@@ -183,7 +183,7 @@ func TestSlowService(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	})
-	const limit = 150 * time.Millisecond
+	const limit = 400 * time.Millisecond
 	c := openClient(t, govc.Options{URL: url, Retry: noWait, Timeouts: govc.Timeouts{Read: limit, Write: limit}})
 	d := newDoc(t, "a", "text")
 	if _, err := c.Apply(t.Context(), put(d)); err != nil {

@@ -171,9 +171,14 @@ func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string]
 	if err := json.Unmarshal(r.body, &told); err != nil {
 		return nil, c.notGovc(r, "its answer is not JSON")
 	}
-	files := make(map[string][]byte, len(told.Files))
-	for _, f := range told.Files {
-		name, ok := strings.CutPrefix(f.Path, folder.String()+"/")
+	return decodeFiles(folder.String(), told.Files)
+}
+
+// decodeFiles returns the files of a folder by name.
+func decodeFiles(folder string, told []remoteFile) (files map[string][]byte, err error) {
+	files = make(map[string][]byte, len(told))
+	for _, f := range told {
+		name, ok := strings.CutPrefix(f.Path, folder+"/")
 		if !ok {
 			continue
 		}
@@ -182,6 +187,77 @@ func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string]
 		}
 	}
 	return files, nil
+}
+
+// chunk is how many folders are read by one request.
+const chunk = 64
+
+// lookAll is look for every task: found[i] is what the service holds under
+// the key of tasks[i].
+func (c *Client) lookAll(ctx context.Context, info Info, tasks []*task) (found []state, err error) {
+	found = make([]state, len(tasks))
+	if !info.Has(capFolders) || len(tasks) == 1 {
+		return found, each(ctx, info, len(tasks), func(ctx context.Context, i int) error {
+			var err error
+			found[i], err = c.look(ctx, tasks[i].op.Key)
+			return err
+		})
+	}
+	chunks := (len(tasks) + chunk - 1) / chunk
+	return found, each(ctx, info, chunks, func(ctx context.Context, i int) error {
+		from, to := i*chunk, min((i+1)*chunk, len(tasks))
+		return c.lookChunk(ctx, tasks[from:to], found[from:to])
+	})
+}
+
+// lookChunk reads the folders of some tasks in one request, and those that its
+// answer has no room for in one each.
+func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) error {
+	paths := make([]string, len(tasks))
+	for i, t := range tasks {
+		paths[i] = t.op.Key.Folder.String()
+	}
+	body, err := encodeJSON(map[string][]string{"paths": paths})
+	if err != nil {
+		return err
+	}
+	r, err := c.call(ctx, request{
+		op: "read folders", method: http.MethodPost, path: c.api("/folders"), body: body, repeat: true, timeout: c.timeouts.Write,
+	})
+	if err != nil {
+		return err
+	}
+	var told struct {
+		Folders []struct {
+			Path  string       `json:"path"`
+			Files []remoteFile `json:"files"`
+		} `json:"folders"`
+		Left []string `json:"left"`
+	}
+	if err := json.Unmarshal(r.body, &told); err != nil {
+		return c.notGovc(r, "its answer is not JSON")
+	}
+	files := make(map[string][]remoteFile, len(told.Folders))
+	for _, f := range told.Folders {
+		files[f.Path] = f.Files
+	}
+	for i, t := range tasks {
+		if slices.Contains(told.Left, paths[i]) {
+			if found[i], err = c.look(ctx, t.op.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(files[paths[i]]) == 0 {
+			continue
+		}
+		decoded, err := decodeFiles(paths[i], files[paths[i]])
+		if err != nil {
+			return err
+		}
+		found[i] = assemble(t.op.Key, decoded)
+	}
+	return nil
 }
 
 // readFiles reads the files of a folder one by one: metadata.json, then what

@@ -92,6 +92,7 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) error {
 	if err != nil {
 		return torn(err)
 	}
+	c.dirty.Store(false)
 	got, found, err := c.ReadMarker(ctx)
 	switch {
 	case err != nil:

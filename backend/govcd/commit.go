@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -180,45 +179,3 @@ func (r *repo) status(ctx context.Context) (statusAnswer, error) {
 	out.Clean = len(out.Staged)+len(out.Modified)+len(out.Untracked) == 0
 	return out, nil
 }
-
-// folder returns the files of one folder as the newest commit has them.
-func (r *repo) folder(ctx context.Context, p document.Path) (folderAnswer, error) {
-	notFound := fileNotFound(p.String())
-	tip, born := r.head()
-	if !born {
-		return folderAnswer{}, notFound
-	}
-	entries, err := r.git.List(ctx, tip, p)
-	if errors.Is(err, gitrepo.ErrNotFound) {
-		return folderAnswer{}, notFound
-	}
-	if err != nil {
-		return folderAnswer{}, err
-	}
-	out := folderAnswer{Path: p.String(), Commit: tip.String(), Files: []fileAnswer{}}
-	total := 0
-	for _, e := range entries {
-		if e.IsDir {
-			continue
-		}
-		data, err := r.git.ReadBlob(ctx, e.Hash)
-		if err != nil {
-			return folderAnswer{}, err
-		}
-		if total += len(data); total > maxFolder {
-			return folderAnswer{}, fail(http.StatusRequestEntityTooLarge, "FOLDER_TOO_LARGE",
-				fmt.Sprintf("the folder holds more than %d bytes; read its files one by one", maxFolder))
-		}
-		out.Files = append(out.Files, encodeFile(e.Path, data))
-	}
-	if len(out.Files) == 0 {
-		return folderAnswer{}, notFound
-	}
-	return out, nil
-}
-
-// maxFolder bounds the bytes that one folder read answers.
-const maxFolder = 48 << 20
-
-// epoch is what the wire calls the time of a file's change: it is not known.
-var epoch time.Time

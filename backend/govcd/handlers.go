@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,7 +17,7 @@ func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ string) e
 	if err := checkRepoID(in.ID); err != nil {
 		return err
 	}
-	made, err := s.create(in.ID)
+	made, err := s.create(r.Context(), in.ID)
 	if err != nil {
 		return err
 	}
@@ -130,6 +131,26 @@ func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, id string) e
 		return err
 	}
 	found, err := repo.folder(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, found)
+}
+
+func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, id string) error {
+	var in FoldersRequest
+	if err := bind(r, &in); err != nil {
+		return err
+	}
+	if len(in.Paths) > MaxFolders {
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("%d paths, the limit is %d", len(in.Paths), MaxFolders))
+	}
+	repo, release, err := s.repo(id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	found, err := repo.readFolders(r.Context(), in.Paths)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func TestReplay(t *testing.T) {
 			s := New(o)
 			if run == "max" { // the record begins with nine repositories
 				for i := range 9 {
-					if _, err := s.create(fmt.Sprintf("r%d", i)); err != nil {
+					if _, err := s.create(t.Context(), fmt.Sprintf("r%d", i)); err != nil {
 						t.Fatal(err)
 					}
 				}

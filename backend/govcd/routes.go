@@ -38,6 +38,7 @@ func (s *Service) routes() []route {
 		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/files", serve: s.getFile},
 		{method: http.MethodDelete, pattern: "/api/v2/repos/{id}/files", serve: s.deleteFile},
 		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/folder", serve: s.getFolder},
+		{method: http.MethodPost, pattern: "/api/v2/repos/{id}/folders", serve: s.getFolders},
 		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/tree", serve: s.getTree},
 		{method: http.MethodPost, pattern: "/api/v2/repos/{id}/commits", serve: s.postCommit},
 		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/commits", serve: s.getLog},

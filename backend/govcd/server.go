@@ -16,6 +16,8 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 120 * time.Second
+	// stopGrace is how long Stop waits for requests under way at most.
+	stopGrace = time.Second
 	// maxHeaderBytes is what net/http reads before it gives up by itself; the
 	// smaller MaxHeaders answers in the wire's own form.
 	maxHeaderBytes = 32 << 10
@@ -71,8 +73,8 @@ func (s *Service) Start(addr string) (url string, err error) {
 	return run.url, nil
 }
 
-// Stop closes the listener, waits for requests under way until ctx ends, cuts
-// off the rest, closes every connection and forgets every repository. A
+// Stop closes the listener, waits for requests under way until ctx ends,
+// but at most a second, cuts off the rest, closes every connection and forgets every repository. A
 // service that does not run only forgets its repositories.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
@@ -80,7 +82,10 @@ func (s *Service) Stop(ctx context.Context) error {
 	var errs []error
 	if run := s.running; run != nil {
 		s.running = nil
-		if err := run.server.Shutdown(ctx); err != nil {
+		grace, cancel := context.WithTimeout(ctx, stopGrace)
+		err := run.server.Shutdown(grace)
+		cancel()
+		if err != nil {
 			s.log.Warn("govc service cut off requests under way", "address", run.url, "error", err)
 			run.cancel()
 			errs = append(errs, run.server.Close())

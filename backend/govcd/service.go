@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ const (
 	MaxMessage = 100_000
 	// MaxLog bounds the commits of one answer.
 	MaxLog = 10_000
+	// MaxFolders bounds the folders that one request can read.
+	MaxFolders = 64
 	// MaxStaged bounds the files staged in one repository; more answer 507.
 	MaxStaged = 1 << 16
 	// MaxInFlight bounds the API requests served at once; more answer 503.
@@ -53,6 +56,9 @@ const (
 	// CapFolder: GET folder?path= answers all files of one folder as the newest
 	// commit has them, in one consistent answer.
 	CapFolder = "folder.read"
+	// CapFolders: POST folders answers many folders as CapFolder does one, all
+	// of the same commit.
+	CapFolders = "folders.read"
 	// CapLogPath: commits?path= lists only the commits that changed a file or
 	// folder, and marks those that removed it; offset= skips.
 	CapLogPath = "log.path"
@@ -129,9 +135,13 @@ func New(o Options) *Service {
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // create makes an empty repository.
-func (s *Service) create(id string) (*repo, error) {
+func (s *Service) create(ctx context.Context, id string) (*repo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Stop cancels requests before it drops the repositories: none comes after.
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if _, taken := s.repos[id]; taken {
 		return nil, fail(http.StatusConflict, "REPO_EXISTS", fmt.Sprintf("repository %s already exists", id))
 	}

@@ -1,17 +1,14 @@
 package govcd
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -208,6 +205,62 @@ func TestDelete(t *testing.T) {
 	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 400, "nothing to commit")
 }
 
+// TestFolders: many folders are read as one commit has them; what has no room
+// is named, what does not exist is not.
+func TestFolders(t *testing.T) {
+	h := withRepo(t, Options{})
+	ask2 := func(paths ...string) (out foldersAnswer) {
+		t.Helper()
+		body, err := json.Marshal(FoldersRequest{Paths: paths})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := ask(t, h, "POST", docs+"/folders", string(body))
+		want(t, w, 200, `"folders"`)
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if got := ask2("a"); len(got.Folders) != 0 || len(got.Left) != 0 {
+		t.Errorf("an empty repository has %+v", got)
+	}
+	add(t, h, "a/1", "one")
+	add(t, h, "b/1", strings.Repeat("x", maxFolders+1))
+	add(t, h, "c/1", "three")
+	commit(t, h, "m")
+	add(t, h, "a/2", "staged")
+	got := ask2("a", "nowhere", "a/1", "b", "c")
+	if len(got.Folders) != 2 || len(got.Folders[0].Files) != 1 || got.Folders[0].Files[0].Content != "one" || got.Folders[1].Path != "b" {
+		t.Errorf("%d folders: %.200v", len(got.Folders), got.Folders)
+	}
+	if len(got.Left) != 1 || got.Left[0] != "c" {
+		t.Errorf("left are %v", got.Left)
+	}
+	for i := range maxFolder/MaxBody + 2 { // a folder that is more than one answer
+		add(t, h, fmt.Sprintf("huge/%d", i), strings.Repeat("x", MaxBody-100))
+	}
+	commit(t, h, "huge")
+	want(t, ask(t, h, "GET", docs+"/folder?path=huge", ""), 413, codeFolderTooLarge)
+	if got := ask2("huge", "c"); len(got.Folders) != 1 || len(got.Left) != 1 || got.Left[0] != "huge" {
+		t.Errorf("%d folders, left are %v", len(got.Folders), got.Left)
+	}
+	most := make([]string, MaxFolders)
+	for i := range most {
+		most[i] = "a"
+	}
+	if got := ask2(most...); len(got.Folders) != MaxFolders {
+		t.Errorf("%d folders, want %d", len(got.Folders), MaxFolders)
+	}
+	body, err := json.Marshal(FoldersRequest{Paths: append(most, "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, ask(t, h, "POST", docs+"/folders", string(body)), 400, "INVALID_REQUEST")
+	want(t, ask(t, h, "POST", docs+"/folders", `{"paths":["../x"]}`), 400, "INVALID_FILE_PATH")
+	want(t, ask(t, h, "POST", docs+"/folders", `{}`), 400, "required")
+}
+
 func TestFolderShowsOnlyCommits(t *testing.T) {
 	h := withRepo(t, Options{})
 	add(t, h, "f/a", "1")
@@ -225,7 +278,7 @@ func TestFolderShowsOnlyCommits(t *testing.T) {
 // staged, for the next one.
 func TestFailedCommitKeepsWhatWasStaged(t *testing.T) {
 	s := newService(t, Options{})
-	made, err := s.create("docs")
+	made, err := s.create(t.Context(), "docs")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,92 +297,6 @@ func TestFailedCommitKeepsWhatWasStaged(t *testing.T) {
 	want(t, ask(t, s.Handler(), "POST", docs+"/files", `{"path":"a","content":"x"}`), 400, "is a folder")
 	commit(t, s.Handler(), "both")
 	want(t, ask(t, s.Handler(), "GET", docs+"/folder?path=a", ""), 200, "staged meanwhile")
-}
-
-func TestRestart(t *testing.T) {
-	s := newService(t, Options{})
-	url, err := s.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	status := func(method, path, body string) int {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, url+path, bytes.NewReader([]byte(body)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := answer.Body.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode
-	}
-	if got := status("POST", "/api/v2/repos", `{"id":"docs"}`); got != 201 {
-		t.Fatalf("create: %d", got)
-	}
-	if _, err := s.Start("127.0.0.1:0"); err == nil {
-		t.Error("a running service started again")
-	}
-	other := New(Options{})
-	if _, err := other.Start(strings.TrimPrefix(url, "http://")); err == nil || !strings.Contains(err.Error(), "choose another") {
-		t.Errorf("a taken port: %v", err)
-	}
-	if err := s.Stop(t.Context()); err != nil {
-		t.Fatalf("Stop: %v", err)
-	}
-	_, err = client.Get(url + "/health")
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a stopped service answers %v, want connection refused", err)
-	}
-	again, err := s.Start("127.0.0.1:0")
-	if err != nil || again != url {
-		t.Fatalf("Start again = %q, %v; want %q", again, err, url)
-	}
-	if got := status("GET", docs, ""); got != 404 {
-		t.Errorf("after a restart the repository answers %d", got)
-	}
-}
-
-// TestStopCutsOffSlowRequests: a request that never ends does not keep Stop.
-func TestStopCutsOffSlowRequests(t *testing.T) {
-	s := newService(t, Options{})
-	url, err := s.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if _, err := fmt.Fprintf(conn, "POST /api/v2/repos HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	first := make([]byte, 12)
-	if _, err := io.ReadFull(conn, first); err != nil || string(first) != "HTTP/1.1 100" {
-		t.Fatalf("%q, %v", first, err) // the handler reads the body now
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := s.Stop(ctx); err != nil {
-		t.Errorf("Stop: %v", err)
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	var timeout net.Error
-	if _, err := io.Copy(io.Discard, conn); errors.As(err, &timeout) && timeout.Timeout() {
-		t.Error("Stop left a connection open")
-	}
 }
 
 func TestPanicIsAnswered(t *testing.T) {

@@ -70,7 +70,7 @@ func (s *Service) describe(w http.ResponseWriter, _ *http.Request, _ string) err
 	return answer(w, http.StatusOK, map[string]any{
 		"version": s.version, "go_version": runtime.Version(), "build_time": "unknown", "git_commit": "unknown",
 		"implementation": Implementation, "durable": false, "embedded": s.embedded,
-		"capabilities": []string{CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapLogPath, CapCommitTime},
+		"capabilities": []string{CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime},
 	})
 }
 
@@ -79,8 +79,10 @@ type memory struct{ live, allocated, system, collections uint64 }
 
 func readMemory() memory {
 	samples := []runtimemetrics.Sample{
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/allocs:bytes"},
-		{Name: "/memory/classes/total:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}
 	runtimemetrics.Read(samples)
 	return memory{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -216,3 +217,6 @@ func (l *listing) end() error {
 	}
 	return l.w.Flush()
 }
+
+// epoch is what the wire calls the time of a file's change: it is not known.
+var epoch time.Time

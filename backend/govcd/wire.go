@@ -43,6 +43,17 @@ type CommitRequest struct {
 	Timestamp time.Time `json:"timestamp"`
 }
 
+// FoldersRequest is the body of POST folders (CapFolders).
+type FoldersRequest struct {
+	Paths []string `json:"paths" binding:"required"`
+}
+
+type foldersAnswer struct {
+	Commit  string         `json:"commit"`
+	Folders []folderAnswer `json:"folders"` // those that exist
+	Left    []string       `json:"left"`    // those that one answer has no room for; ask for them one by one
+}
+
 type repoAnswer struct {
 	ID      string    `json:"id"`
 	Path    string    `json:"path"`
@@ -64,7 +75,7 @@ type fileAnswer struct {
 
 type folderAnswer struct {
 	Path   string       `json:"path"`
-	Commit string       `json:"commit"`
+	Commit string       `json:"commit,omitempty"`
 	Files  []fileAnswer `json:"files"`
 }
 

@@ -39,7 +39,7 @@ type Advance struct {
 	// Commit, if set, is a commit of git that holds every operation after the
 	// old cursor up to Seq. Their payloads are dropped.
 	Commit string
-	// Park lists operations up to Seq that the store did not take.
+	// Park lists operations up to Seq that this store did not take.
 	Park []Parked
 }
 

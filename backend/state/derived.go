@@ -328,8 +328,7 @@ func (d *Derived) exec(stmt int, args ...any) error {
 
 // fail names the operation, and remembers that the file has to be made anew.
 func (d *Derived) fail(err error, operation string) error {
-	sentinel, _ := classify(err)
-	if errors.Is(sentinel, store.ErrCorrupt) || errors.Is(err, store.ErrCorrupt) {
+	if _, sentinel := classify(err); errors.Is(sentinel, store.ErrCorrupt) || errors.Is(err, store.ErrCorrupt) {
 		d.broken.Store(true)
 		return fmt.Errorf("%s %s: %w, it is made anew at the next start: %w", operation, d.file, store.ErrCorrupt, err)
 	}

@@ -54,6 +54,44 @@ func found(tb testing.TB, d *Derived, query string) []string {
 	return ids
 }
 
+// searches are queries of TestSearch and the ids that they find.
+var searches = map[string][]string{
+	"quick":              {"b", "report-2024.txt"},
+	"QUICK brown":        {"b", "report-2024.txt"},
+	"fox":                {"b", "report-2024.txt"}, // the last term may be a beginning
+	"fox quick":          {"report-2024.txt"},      // another one may not
+	`"fox"`:              {"report-2024.txt"},
+	`"quick brown"`:      {"report-2024.txt"},
+	`"brown quick"`:      {},
+	`"quick brown" fo`:   {"report-2024.txt"},
+	`fo"quick brown"`:    {},
+	`"quick bro`:         {"b", "report-2024.txt"}, // a quote without its fellow means nothing
+	"report-2024.txt":    {"report-2024.txt"},
+	"2024":               {"report-2024.txt"},
+	"repor":              {"report-2024.txt"},
+	"zoo":                {"report-2024.txt"},
+	"cafe naive":         {"b"},
+	"CAFÉ":               {"b"},
+	"AND":                {"c"},
+	"NOT OR":             {"c"},
+	"NEAR(a b)":          {"c"},
+	"quick OR needle":    {},
+	"id:b":               {},
+	"quick*":             {"b", "report-2024.txt"},
+	"- * quick ...":      {"b", "report-2024.txt"},
+	"*":                  {},
+	"qui\x00ck":          {},
+	"quick\x00":          {"b", "report-2024.txt"},
+	"needle":             {"d"},
+	"absent":             {},
+	"quick\u00a0brown":   {"b", "report-2024.txt"},
+	"\U0001F600":         {},
+	"\U0001F600 quick":   {"b", "report-2024.txt"},
+	"\xff":               {},
+	"quick \U0001E900":   {},
+	"needle needle need": {"d"},
+}
+
 func TestSearch(t *testing.T) {
 	d := openText(t, t.TempDir(), "s")
 	mustIndex(t, d, 4,
@@ -62,42 +100,7 @@ func TestSearch(t *testing.T) {
 		TextOp{ID: idOf("c"), Text: "AND OR NOT NEAR(a b)"},
 		TextOp{ID: idOf("d"), Text: strings.Repeat("filler ", 100) + "needle" + strings.Repeat(" filler", 100)},
 	)
-	for query, want := range map[string][]string{
-		"quick":              {"b", "report-2024.txt"},
-		"QUICK brown":        {"b", "report-2024.txt"},
-		"fox":                {"b", "report-2024.txt"}, // the last term may be a beginning
-		"fox quick":          {"report-2024.txt"},      // another one may not
-		`"fox"`:              {"report-2024.txt"},
-		`"quick brown"`:      {"report-2024.txt"},
-		`"brown quick"`:      {},
-		`"quick brown" fo`:   {"report-2024.txt"},
-		`fo"quick brown"`:    {},
-		`"quick bro`:         {"b", "report-2024.txt"}, // a quote without its fellow means nothing
-		"report-2024.txt":    {"report-2024.txt"},
-		"2024":               {"report-2024.txt"},
-		"repor":              {"report-2024.txt"},
-		"zoo":                {"report-2024.txt"},
-		"cafe naive":         {"b"},
-		"CAFÉ":               {"b"},
-		"AND":                {"c"},
-		"NOT OR":             {"c"},
-		"NEAR(a b)":          {"c"},
-		"quick OR needle":    {},
-		"id:b":               {},
-		"quick*":             {"b", "report-2024.txt"},
-		"- * quick ...":      {"b", "report-2024.txt"},
-		"*":                  {},
-		"qui\x00ck":          {},
-		"quick\x00":          {"b", "report-2024.txt"},
-		"needle":             {"d"},
-		"absent":             {},
-		"quick\u00a0brown":   {"b", "report-2024.txt"},
-		"\U0001F600":         {},
-		"\U0001F600 quick":   {"b", "report-2024.txt"},
-		"\xff":               {},
-		"quick \U0001E900":   {},
-		"needle needle need": {"d"},
-	} {
+	for query, want := range searches {
 		if got := found(t, d, query); !slices.Equal(got, want) {
 			t.Errorf("%q found %q, want %q", query, got, want)
 		}
@@ -133,8 +136,10 @@ func TestBetterHitsComeFirst(t *testing.T) {
 func TestHostileQueriesNeverFail(t *testing.T) {
 	d := openText(t, t.TempDir(), "s")
 	mustIndex(t, d, 1, TextOp{ID: idOf("a"), Text: "quick brown fox"})
-	alphabet := []string{`"`, `""`, "*", "^", "-", "+", "(", ")", "{", "}", ":", ",", ".", "AND", "OR", "NOT", "NEAR(", "NEAR", "id", "text:", "quick",
-		" ", "\t", "\x00", "\n", "\xff", "é", "e\u0301", "\u0301", "漢字", "\u202e", "\U0001F600", "\U0001E900", "'", "\\", ";", "--", "?", "?1", "%", "_", "\u0378", "\u1c80", "²", "Ⅷ", "\ue000"}
+	alphabet := []string{
+		`"`, `""`, "*", "^", "-", "+", "(", ")", "{", "}", ":", ",", ".", "AND", "OR", "NOT", "NEAR(", "NEAR", "id", "text:", "quick",
+		" ", "\t", "\x00", "\n", "\xff", "é", "e\u0301", "\u0301", "漢字", "\u202e", "\U0001F600", "\U0001E900", "'", "\\", ";", "--", "?", "?1", "%", "_", "\u0378", "\u1c80", "²", "Ⅷ", "\ue000",
+	}
 	check := func(fail func(string, ...any), query string) {
 		if _, _, err := d.Search(t.Context(), query, 5); err != nil && (strings.TrimSpace(query) != "" || !errors.Is(err, document.ErrInvalid)) {
 			fail("%q: %v", query, err)
@@ -231,9 +236,13 @@ func TestDerivedIsKeptOrRemade(t *testing.T) {
 		stateID string
 		fresh   bool
 	}{
-		"the same":          {func(testing.TB, string) {}, "s", false},
-		"of another state":  {func(testing.TB, string) {}, "other", true},
-		"removed":           {func(_ testing.TB, file string) { _ = os.Remove(file) }, "s", true},
+		"the same":         {func(testing.TB, string) {}, "s", false},
+		"of another state": {func(testing.TB, string) {}, "other", true},
+		"removed": {func(tb testing.TB, file string) {
+			if err := os.Remove(file); err != nil {
+				tb.Fatal(err)
+			}
+		}, "s", true},
 		"no database":       {func(tb testing.TB, file string) { spoil(tb, file, 0, strings.Repeat("nonsense", 100)) }, "s", true},
 		"of another schema": {func(tb testing.TB, file string) { spoil(tb, file, 60, "\x00\x00\x00\x63") }, "s", true},
 		"of nobody":         {func(tb testing.TB, file string) { spoil(tb, file, 60, "\x00\x00\x00\x00") }, "s", true},

@@ -66,42 +66,42 @@ func wrap(err error, operation, file string) error {
 	if err == nil {
 		return nil
 	}
-	sentinel, advice := classify(err)
+	advice, sentinel := classify(err)
 	if sentinel == nil {
 		return fmt.Errorf("%s %s: %w", operation, file, err)
 	}
 	return fmt.Errorf("%s %s: %w%s: %w", operation, file, sentinel, advice, err)
 }
 
-// classify returns the sentinel of an error and what to do about it.
-func classify(err error) (sentinel error, advice string) {
+// classify returns what to do about an error, and its sentinel.
+func classify(err error) (advice string, sentinel error) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil, ""
+		return "", nil
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrDiskFull):
-		return nil, "" // named already
+		return "", nil // named already
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return store.ErrDiskFull, ", free some space"
+		return ", free some space", store.ErrDiskFull
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return store.ErrReadOnly, ", make the folder writable"
+		return ", make the folder writable", store.ErrReadOnly
 	}
 	code, ok := resultCode(err)
 	if !ok {
-		return nil, ""
+		return "", nil
 	}
 	if code == codeIOFsync || code == codeIODirFsync {
-		return fmt.Errorf("%w (%w)", store.ErrReadOnly, store.ErrAmbiguous),
-			" because the disk failed to sync, check the disk and start again"
+		return " because the disk failed to sync, check the disk and start again",
+			fmt.Errorf("%w (%w)", store.ErrReadOnly, store.ErrAmbiguous)
 	}
 	switch code & 0xff {
 	case codeFull:
-		return store.ErrDiskFull, ", free some space"
+		return ", free some space", store.ErrDiskFull
 	case codeReadOnly:
-		return store.ErrReadOnly, ", make the file and its folder writable"
+		return ", make the file and its folder writable", store.ErrReadOnly
 	case codeCorrupt, codeNotADB:
-		return store.ErrCorrupt, ", move the file away and run caiatop rebuild"
+		return ", move the file away and run caiatop rebuild", store.ErrCorrupt
 	case codeBusy, codeLocked, codeIO, codeCantOpen:
-		return store.ErrUnavailable, ""
+		return "", store.ErrUnavailable
 	}
-	return nil, ""
+	return "", nil
 }

@@ -39,13 +39,14 @@ func openPool(ctx context.Context, path string, size int, queries []string) (*po
 	}
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
-	p := &pool{db: db, free: make(chan *reader, size), size: size, closing: make(chan struct{})}
+	p := &pool{db: db, free: make(chan *reader, size), closing: make(chan struct{})}
 	for range size {
 		r, err := openReader(ctx, db, queries)
 		if err != nil {
-			return nil, errors.Join(err, db.Close())
+			return nil, errors.Join(err, p.close())
 		}
 		p.free <- r
+		p.size++
 	}
 	return p, nil
 }

@@ -86,9 +86,6 @@ var migrations = []string{
 	) STRICT;`,
 }
 
-// schemaVersion is the version that this program reads and writes.
-var schemaVersion = len(migrations)
-
 // migrate brings the file to the present schema, each step in a transaction of
 // its own, and reports whether the file was new. ErrNewerSchema names both
 // versions; a database that is not ours is store.ErrCorrupt.

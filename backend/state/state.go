@@ -33,7 +33,6 @@ type Options struct {
 type DB struct {
 	file    string
 	stateID string
-	created bool
 	now     func() time.Time
 
 	writer  *sql.DB
@@ -71,10 +70,10 @@ type cursor struct {
 // floor returns the number up to which every attached store is done. No store,
 // no floor: then nothing may go.
 func (m *memory) floor() int64 {
-	floor, any := int64(0), false
+	floor, found := int64(0), false
 	for _, c := range m.cursors {
-		if c.attached && (!any || c.seq < floor) {
-			floor, any = c.seq, true
+		if c.attached && (!found || c.seq < floor) {
+			floor, found = c.seq, true
 		}
 	}
 	return floor
@@ -155,13 +154,8 @@ func (db *DB) open(ctx context.Context, newID func() string) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, pragma := range []string{
-		`journal_mode = WAL`, `synchronous = FULL`, `wal_autocheckpoint = 1000`,
-		`journal_size_limit = 67108864`, `cache_size = -16000`, `temp_store = MEMORY`,
-	} {
-		if _, err := db.conn.ExecContext(ctx, `PRAGMA `+pragma); err != nil {
-			return fmt.Errorf("%s: %w", pragma, err)
-		}
+	if err := configure(ctx, db.conn); err != nil {
+		return err
 	}
 	if created {
 		_, err := db.conn.ExecContext(ctx, `INSERT INTO header VALUES (1, ?, ?, 1, 0, 0, 0, 0, 0)`, newID(), timeColumn(db.now()))
@@ -183,6 +177,21 @@ func (db *DB) open(ctx context.Context, newID func() string) (err error) {
 	return err
 }
 
+// configure sets what makes a commit durable. A file system that cannot share
+// memory between connections has no write-ahead log, and is refused.
+func configure(ctx context.Context, conn *sql.Conn) error {
+	var mode string
+	if err := conn.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("%w: the file system allows no write-ahead log, use a local disk", store.ErrUnavailable)
+	}
+	_, err := conn.ExecContext(ctx, `PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;
+		PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY`)
+	return err
+}
+
 // Close ends the writer after the requests that it took, waits for the reads
 // under way and closes the file. Later calls return what the first one did.
 func (db *DB) Close() error {
@@ -191,7 +200,6 @@ func (db *DB) Close() error {
 		<-db.stopped
 		db.closeErr = wrap(errors.Join(db.saveSums(), db.readers.close(), db.closeWriter()), "close", db.file)
 	})
-	<-db.stopped
 	return db.closeErr
 }
 
@@ -246,7 +254,8 @@ func (db *DB) load(ctx context.Context) error {
 	return nil
 }
 
-// recount checks the structure of a file that was not closed, and counts it.
+// recount checks the index of a file that was not closed, and counts it. The
+// outbox is not checked here: every payload has a checksum of its own.
 func (db *DB) recount(ctx context.Context, m *memory) error {
 	var verdict string
 	if err := db.conn.QueryRowContext(ctx, `PRAGMA quick_check(documents)`).Scan(&verdict); err != nil {

@@ -26,7 +26,7 @@ func (b Batch) Validate() error {
 		if op.Doc.ID != op.Key.ID {
 			return fmt.Errorf("%w: the document %q came under the key of %q", document.ErrInvalid, op.Doc.ID, op.Key.ID)
 		}
-		if err := op.Doc.Validate(); err != nil {
+		if err := op.Doc.ValidateShape(); err != nil {
 			return err
 		}
 	}

@@ -88,13 +88,14 @@ func New(o Options) *Page { return &Page{o: o} }
 // SetSize says how many cells the page may fill.
 func (p *Page) SetSize(w, h int) tea.Cmd {
 	p.w, p.h = w, h
-	return p.changed(p.list.follow(p.rowsHeight()))
+	p.list.clamp(p.rowsHeight())
+	return p.changed()
 }
 
 // SetVisible says whether the page is looked at. A hidden one asks for nothing.
 func (p *Page) SetVisible(on bool) tea.Cmd {
 	p.visible = on
-	return p.changed(on && (!p.list.loaded || p.list.stale))
+	return p.changed()
 }
 
 // SetStats looks whether the list has to be read again.
@@ -108,7 +109,7 @@ func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
 	}
 	p.seen = now
 	p.list.stale = true
-	return p.changed(true)
+	return p.changed()
 }
 
 // Typing says that keys are text now.
@@ -145,7 +146,7 @@ func (p *Page) Type(msg tea.KeyMsg) tea.Cmd {
 	case p.input != nil:
 		cmd = p.typeInput(msg)
 	}
-	return tea.Batch(cmd, p.changed(false))
+	return tea.Batch(cmd, p.changed())
 }
 
 // Do carries out an action by its name. Names that the page does not know are
@@ -175,7 +176,7 @@ func (p *Page) Do(name string) tea.Cmd {
 	default:
 		p.move(name)
 	}
-	return tea.Batch(cmd, p.changed(false))
+	return tea.Batch(cmd, p.changed())
 }
 
 // move carries out a movement in what has the focus.
@@ -221,13 +222,15 @@ func (p *Page) selected() (document.ID, termsafe.Text, bool) {
 }
 
 // changed makes the next View draw anew and asks for rows if they are needed.
-func (p *Page) changed(reload bool) tea.Cmd {
+// While a question is open, the next one waits for its reply.
+func (p *Page) changed() tea.Cmd {
 	p.revision++
-	if !p.visible || p.h == 0 {
+	l := &p.list
+	if !p.visible || p.h == 0 || l.asking {
 		return nil
 	}
-	if (reload && p.list.stale) || p.list.needs(p.rowsHeight()) {
-		return p.load()
+	if l.stale || !l.loaded || l.needs(p.rowsHeight()) {
+		return p.ask()
 	}
 	return nil
 }

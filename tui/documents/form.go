@@ -129,7 +129,7 @@ func (p *Page) onSaved(msg savedMsg) tea.Cmd {
 		p.form = nil
 	}
 	p.list.stale = true
-	return tea.Batch(tell(task.Result("Saved %s (%s)", msg.id, promise(msg.ack))), p.changed(true))
+	return tea.Batch(tell(task.Result("Saved %s (%s)", msg.id, promise(msg.ack))), p.changed())
 }
 
 // promise says in words what an acknowledgement stands for.

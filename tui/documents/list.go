@@ -82,17 +82,8 @@ func parseFilter(s string) engine.Query {
 	return q
 }
 
-// load asks for the rows around what is visible. While a question is open, the
-// next one waits for its reply.
-func (p *Page) load() tea.Cmd {
-	l := &p.list
-	if l.asking {
-		return nil
-	}
-	return p.ask()
-}
-
-// ask sends a question for rows, whatever is under way.
+// ask sends a question for the rows around what is visible, and cancels the one
+// before.
 func (p *Page) ask() tea.Cmd {
 	l := &p.list
 	if l.cancel != nil {
@@ -121,19 +112,21 @@ func (p *Page) onRows(msg rowsMsg) tea.Cmd {
 	if msg.seq != l.seq {
 		return nil
 	}
-	l.asking, l.loaded = false, true
+	l.asking = false
 	if msg.err != nil {
+		l.stale = true // the next key or snapshot tries again
 		p.revision++
 		return tell(task.Failure("listing documents", msg.err))
 	}
 	before := l.at(l.cursor)
+	l.loaded = true
 	l.offset, l.rows, l.total = msg.offset, msg.rows, msg.total
 	if before != nil && !l.jumped {
 		l.keepOn(before.id)
 	}
 	l.jumped = false
 	l.clamp(p.rowsHeight())
-	return p.changed(l.stale)
+	return p.changed()
 }
 
 // keepOn moves cursor and view along with a document whose place changed.
@@ -170,25 +163,16 @@ func (l *list) at(i int) *row {
 
 // needs reports whether rows in view are missing or soon will be.
 func (l *list) needs(height int) bool {
-	if !l.loaded || l.asking {
-		return false
-	}
 	end := l.offset + len(l.rows)
 	return (l.offset > 0 && l.top < l.offset+lead) || (end < l.total && l.top+height > end-lead && l.top+height+margin > end)
 }
 
 func (l *list) move(name string, height int) {
 	l.cursor = moved(l.cursor, name, l.total, height)
-	l.follow(height)
-}
-
-// follow keeps the cursor in view. It always reports false: nothing has to be
-// read again.
-func (l *list) follow(height int) bool {
 	l.clamp(height)
-	return false
 }
 
+// clamp keeps the cursor on a document and in view.
 func (l *list) clamp(height int) {
 	l.cursor = max(min(l.cursor, l.total-1), 0)
 	l.top = scrolled(l.top, l.cursor, l.total, height)

@@ -89,7 +89,7 @@ func (p *Page) onDetail(msg detailMsg) tea.Cmd {
 	title := p.preview.title
 	p.closePreview()
 	p.list.stale = p.list.stale || errors.Is(msg.err, store.ErrNotFound)
-	return tea.Batch(tell(task.Failure("reading "+title.String(), msg.err)), p.changed(true))
+	return tea.Batch(tell(task.Failure("reading "+title.String(), msg.err)), p.changed())
 }
 
 // detail lists what is known of a document, then its text, then its raw bytes.

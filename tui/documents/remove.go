@@ -64,7 +64,7 @@ func (p *Page) onRemoved(msg removedMsg) tea.Cmd {
 		p.closePreview()
 	}
 	p.list.stale = true
-	return tea.Batch(tell(task.Result("Deleted %s; git history keeps it (%s)", shown, promise(msg.ack))), p.changed(true))
+	return tea.Batch(tell(task.Result("Deleted %s; git history keeps it (%s)", shown, promise(msg.ack))), p.changed())
 }
 
 // view draws the dialog.

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -121,16 +123,22 @@ const maxFull = 60
 func Panicked(what string, reason any, stack []byte) Notice {
 	return Notice{
 		Level: Failed,
-		Text:  termsafe.Line(fmt.Sprintf("%s failed: a defect in caiatop (%v); nothing else is affected, please report it", what, reason)),
+		Text:  termsafe.Line(capital(what) + fmt.Sprintf(" failed: a defect in caiatop (%v); nothing else is affected, please report it", reason)),
 		Full:  termsafe.Lines(string(stack), maxFull),
 	}
 }
 
-// Failure is a Notice about an error.
+// capital makes the first letter of a sentence.
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// Failure is a Notice about an error: what was being done, in a few words.
 func Failure(what string, err error) Notice {
 	return Notice{
 		Level: Failed,
-		Text:  termsafe.Line(fmt.Sprintf("%s failed: %s. %s", what, Reason(err), Advice(err))),
+		Text:  termsafe.Line(fmt.Sprintf("%s failed: %s. %s", capital(what), Reason(err), Advice(err))),
 		Full:  termsafe.Lines(err.Error(), maxFull),
 	}
 }

@@ -80,7 +80,7 @@ func NewTheme(r *lipgloss.Renderer, glyphs Glyphs) *Theme {
 		Bad:      base.Foreground(lipgloss.Color("1")).Bold(true),
 		Accent:   base.Foreground(lipgloss.Color("6")),
 		Selected: base.Reverse(true),
-		Found:    base.Foreground(lipgloss.Color("3")).Underline(true).UnderlineSpaces(true),
+		Found:    base.Foreground(lipgloss.Color("0")).Background(lipgloss.Color("3")),
 	} {
 		t.styles[tone] = style.Inline(true)
 	}

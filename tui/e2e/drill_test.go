@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDrill rehearses an outage: documents are written and read while the
+// service is down, and all of it comes back without a restart.
+func TestDrill(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	c := h.open(120, 36)
+	c.console("● PRIMARY")
+	pid := c.pid()
+	c.keys("s")
+	c.see("Added 6 samples")
+
+	c.keys("d")
+	c.see("take it down", "cancel")
+	c.keys("Enter") // the focus is on cancel
+	c.miss("take it down")
+	c.see("● PRIMARY")
+	c.keys("d")
+	c.see("take it down")
+	c.keys("Tab", "Enter")
+	screen := c.see("▲ FALLBACK", "down by drill", "in a row failed", "connection refused", "r to try now")
+	c.fits(screen)
+	if strings.Contains(screen, "also govc") {
+		t.Errorf("govc is named as a safe place while it is down:\n%s", screen)
+	}
+
+	c.keys("2")
+	c.see("Documents  6", "runbook-outage")
+	write(c, "written-while-down", "Nothing of this is lost.")
+	c.see("Documents  7", "behind")
+	c.keys("/")
+	c.types("written")
+	c.see("Documents  1")
+	c.keys("Enter", "Enter")
+	c.see("served by", "still on its way", "Nothing of this is lost.")
+	c.keys("Escape")
+	c.miss("served by")
+	c.keys("Escape")
+	c.see("Documents  7")
+	c.keys("1")
+	c.see("▲ FALLBACK", "outbox 1")
+
+	c.keys("d")
+	c.see("The embedded service is up again")
+	c.keys("r")
+	c.see("● PRIMARY", "outbox 0", "RESEEDING, from", "also govc", "documents 7")
+	status := h.inStep()
+	if status.PID != pid {
+		t.Errorf("process %d answers, the console was process %d", status.PID, pid)
+	}
+	if status.Documents != 7 {
+		t.Errorf("%d documents, want 7", status.Documents)
+	}
+	c.keys("2", "Enter")
+	c.see("served by  govc")
+	c.keys("q")
+	c.ended(0)
+	if n := h.fsck(); n != 7 {
+		t.Errorf("git holds %d documents, want 7", n)
+	}
+}
+
+// TestLeaveAndReturn leaves a healthy service by hand and takes it back.
+func TestLeaveAndReturn(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	c := h.open(100, 30)
+	c.console("● PRIMARY")
+	c.keys("f")
+	c.see("Fall back", "cancel")
+	c.keys("Tab", "Enter")
+	c.fits(c.see("▲ FALLBACK", "operator"))
+	c.keys("s")
+	c.see("Added 6 samples", "outbox 6")
+	c.keys("r")
+	c.see("● PRIMARY", "outbox 0", "REPLAYING")
+	status := h.inStep()
+	if strings.Join(status.Also, " ") != "govc" {
+		t.Errorf("also safe in %q, want govc", status.Also)
+	}
+	h.must("fallback")
+	c.see("▲ FALLBACK")
+	h.must("recover")
+	c.see("● PRIMARY")
+	c.keys("q")
+	c.ended(0)
+}
