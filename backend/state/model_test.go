@@ -85,8 +85,9 @@ func (m *model) advance(a Advance) {
 		}
 	}
 	m.cursors[a.Store] = max(from, a.Seq)
-	m.trimmed = max(m.trimmed, slices.Min(slices.Collect(maps.Values(m.cursors))))
-	for _, op := range m.ops[:m.trimmed] {
+	before := m.trimmed
+	m.trimmed = max(before, slices.Min(slices.Collect(maps.Values(m.cursors))))
+	for _, op := range m.ops[before:m.trimmed] {
 		id := op.Key.ID.String()
 		row, known := m.rows[id]
 		if known && row.Deleted && row.Seq == op.seq && !m.isParked(id) {
@@ -112,9 +113,10 @@ func (m *model) summary() Summary {
 			s.Bytes += row.Size
 		}
 	}
-	for _, op := range m.kept() {
-		if !op.dropped {
-			s.PayloadBytes += op.payload
+	kept := m.kept()
+	for i := range kept {
+		if !kept[i].dropped {
+			s.PayloadBytes += kept[i].payload
 		}
 	}
 	return s
@@ -277,9 +279,10 @@ func comparePages(t *testing.T, rt *rapid.T, db *DB, alive []Row) {
 
 func compareNewest(t *testing.T, rt *rapid.T, db *DB, m *model, id string) {
 	var want *modelOp
-	for _, op := range m.kept() {
-		if op.Key.ID.String() == id {
-			want = &op
+	kept := m.kept()
+	for i := len(kept) - 1; i >= 0 && want == nil; i-- {
+		if kept[i].Key.ID.String() == id {
+			want = &kept[i]
 		}
 	}
 	got, found, err := db.Newest(t.Context(), idOf(id))

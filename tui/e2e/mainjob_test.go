@@ -119,7 +119,7 @@ func browse(c *terminal, files int) {
 	c.keys("Enter")
 	c.see("served by  govc")
 	c.keys("G")
-	c.see("func (") // the end of the file
+	c.see("more lines") // a preview has its limit
 	c.keys("Escape")
 	c.miss("served by")
 	c.keys("Escape")
@@ -227,9 +227,7 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("%d of %d were acknowledged: that is not the middle", report.Imported, files)
 	}
 	gone(t, pid)
-	c.types("reset")
-	c.keys("Enter")
-	c.until("the prompt", func(screen string) bool { return strings.HasSuffix(strings.TrimSpace(screen), prompt) })
+	c.mend()
 	h.fsck()
 
 	c.console("● PRIMARY")

@@ -236,6 +236,17 @@ func (c *terminal) ended(code int) string {
 	})
 }
 
+// mend does what an operator does with the terminal of a killed program.
+func (c *terminal) mend() {
+	c.t.Helper()
+	c.see(prompt)
+	c.types("reset")
+	c.keys("C-j") // in raw mode Enter is no line end
+	c.until("the prompt alone", func(screen string) bool {
+		return strings.HasSuffix(strings.TrimSpace(screen), prompt) && !strings.Contains(screen, "caiatop")
+	})
+}
+
 // clear empties the screen of a terminal in which nothing runs.
 func (c *terminal) clear() {
 	c.t.Helper()
