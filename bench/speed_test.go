@@ -19,12 +19,16 @@ import (
 // report ratios to a floor that is measured in the same run, in turn with what
 // is compared; nothing here asserts a time.
 
+func setup(dir string, detached bool) engine.Setup {
+	return engine.Setup{
+		Dir: dir, Repository: "caia-documents", Phase: engine.PhaseDual, Detached: detached,
+		Author: store.Author{Name: "bench", Email: "bench@caiatop.invalid"},
+	}
+}
+
 func startEngine(b *testing.B, detached bool) *engine.Host {
 	b.Helper()
-	h, err := engine.Start(b.Context(), engine.Setup{
-		Dir: b.TempDir(), Repository: "caia-documents", Phase: engine.PhaseDual, Detached: detached,
-		Author: store.Author{Name: "bench", Email: "bench@caiatop.invalid"},
-	})
+	h, err := engine.Start(b.Context(), setup(b.TempDir(), detached))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -154,6 +158,39 @@ func BenchmarkImport(b *testing.B) {
 				b.ReportMetric(n/all.Seconds(), "docs/s")
 			}
 		})
+	}
+}
+
+// BenchmarkRefill starts on 10,000 documents of 1 KiB, all of which the embedded
+// service has to be given before it serves.
+func BenchmarkRefill(b *testing.B) {
+	const n, batch = 10_000, 256
+	dir := b.TempDir()
+	filler, err := engine.Start(b.Context(), setup(dir, true))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for part := range slices.Chunk(sampleDocs(b, 0, n), batch) {
+		if _, err := filler.Put(b.Context(), part...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := filler.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		started := time.Now()
+		h, err := engine.Start(b.Context(), setup(dir, false))
+		if err != nil {
+			b.Fatal(err)
+		}
+		awaitState(b, h, engine.StatePrimary)
+		b.ReportMetric(n/time.Since(started).Seconds(), "docs/s")
+		b.StopTimer()
+		if err := h.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
 	}
 }
 
