@@ -98,9 +98,9 @@ func BenchmarkAckLocal(b *testing.B) {
 	var floor, ack []time.Duration
 	written := 0
 	for b.Loop() {
-		// Ten of each in turn, so that both see the same disk.
-		docs := sampleDocs(b, written, 10)
-		written += 10
+		// A hundred of each in turn, so that both see the same disk.
+		docs := sampleDocs(b, written, 100)
+		written += len(docs)
 		for _, d := range docs {
 			started := time.Now()
 			if _, err := h.Put(b.Context(), d); err != nil {

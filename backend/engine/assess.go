@@ -15,6 +15,8 @@ import (
 const (
 	metaLineage = "primary.lineage"
 	metaEpoch   = "primary.epoch"
+	// metaRefill is set while everything is copied to the primary.
+	metaRefill = "primary.refill"
 )
 
 const adoptHint = "If this service is to hold these documents: caiatop recover --adopt"
@@ -42,6 +44,9 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 	e.breaker.clear()
 	switch {
 	case found && marker.Lineage == lineage && marker.Epoch == epoch:
+		if e.o.State.Meta(metaRefill) != "" {
+			return reseeding("an earlier copy to the service was not finished"), nil
+		}
 		if e.lastLost(ctx) {
 			return reseeding("the service no longer holds the document that was written last"), nil
 		}
@@ -78,13 +83,16 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 			fmt.Sprintf("the service holds another repository (lineage %s, ours is %s)", marker.Lineage, orNone(lineage)),
 			adoptHint+"; or point GOVC_SERVICE_URL at another service"), nil
 	}
+	if adopt {
+		if err := e.o.State.SetMeta(ctx, metaRefill, "begun"); err != nil {
+			return nil, local(err)
+		}
+	}
 	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
 		return nil, err
 	}
-	if _, attached := e.o.State.Cursor(primaryReplica); !attached {
-		if err := e.o.State.Attach(ctx, primaryReplica, 0); err != nil {
-			return nil, local(err)
-		}
+	if _, err := e.hold(ctx, primaryReplica); err != nil {
+		return nil, local(err)
 	}
 	if err := e.importListed(ctx); err != nil {
 		return nil, err

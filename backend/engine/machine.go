@@ -171,7 +171,7 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 			}
 		case h := <-e.healthC:
 			if !h.Up {
-				return unreachable("the service has not answered since the start: " + h.Err)
+				return unreachable("no good answer yet: " + h.Err)
 			}
 			v, err := e.assess(ctx, false)
 			if err != nil {

@@ -100,21 +100,21 @@ func TestGateYieldsToCallersButNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate{now: time.Now}
 		started := time.Now()
-		g.yield(t.Context())
+		g.yield(t.Context(), gitYieldMost)
 		if waited := time.Since(started); waited != 0 {
 			t.Errorf("nobody calls, yet it waited %s", waited)
 		}
 		g.enter()
 		g.leave()
-		g.yield(t.Context())
+		g.yield(t.Context(), gitYieldMost)
 		if waited := time.Since(started); waited < quietFor || waited > 3*quietFor {
 			t.Errorf("after one call it waited %s", waited)
 		}
 		g.enter() // a caller that never ends
 		started = time.Now()
-		g.yield(t.Context())
-		if waited := time.Since(started); waited != yieldMost {
-			t.Errorf("it waited %s for a caller, want %s", waited, yieldMost)
+		g.yield(t.Context(), gitYieldMost)
+		if waited := time.Since(started); waited != gitYieldMost {
+			t.Errorf("it waited %s for a caller, want %s", waited, gitYieldMost)
 		}
 	})
 }

@@ -52,6 +52,10 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 		return gitSnapshot, nil
 	case !attached:
 		err = e.o.State.Attach(ctx, gitReplica, seq)
+		if errors.Is(err, state.ErrTrimmed) {
+			_, err = e.hold(ctx, gitReplica)
+			return gitSnapshot, err
+		}
 	case seq > hint:
 		err = e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: seq, Commit: commit})
 	}
@@ -66,9 +70,10 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitResume, error) {
 	if e.o.State.Summary().MaxSeq > 0 {
 		if !attached {
-			if err := e.o.State.Attach(ctx, gitReplica, 0); err != nil {
+			if _, err := e.hold(ctx, gitReplica); err != nil {
 				return 0, fmt.Errorf("state file: %w", err)
 			}
+			return gitSnapshot, nil
 		}
 		if seq, _ := e.o.State.Cursor(gitReplica); seq > 0 {
 			return gitSnapshot, nil
@@ -109,7 +114,7 @@ func (e *Engine) runGit(ctx context.Context, resume gitResume) {
 	e.mu.Unlock()
 	e.touch()
 	for ctx.Err() == nil {
-		e.gate.yield(ctx)
+		e.gate.yield(ctx, gitYieldMost)
 		n, err := e.gitRound(ctx)
 		if err != nil {
 			if ctx.Err() == nil {

@@ -40,7 +40,7 @@ func (e *Engine) runText(ctx context.Context) {
 		retry(err)
 	}
 	for ctx.Err() == nil {
-		e.gate.yield(ctx)
+		e.gate.yield(ctx, textYieldMost)
 		n, err := e.textRound(ctx)
 		if err != nil {
 			retry(err)
@@ -69,9 +69,9 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 		e.markKnown(textReplica)
 		return nil
 	}
-	through := e.o.State.Summary().MaxSeq
-	// Attached first, so that nothing after the snapshot is trimmed meanwhile.
-	if err := e.o.State.Attach(ctx, textReplica, min(through, max(hint, 0))); err != nil {
+	// Held first, so that nothing after the snapshot is trimmed meanwhile.
+	through, err := e.hold(ctx, textReplica)
+	if err != nil {
 		return err
 	}
 	after := ""
@@ -98,7 +98,7 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 		if err := e.o.Derived.Index(ctx, ops, incomplete); err != nil {
 			return err
 		}
-		e.gate.yield(ctx)
+		e.gate.yield(ctx, textYieldMost)
 	}
 	if err := e.o.Derived.Index(ctx, nil, through); err != nil {
 		return err

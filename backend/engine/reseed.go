@@ -47,8 +47,15 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Whatever is appended from here on is replayed after the copy.
-	through := e.o.State.Summary().MaxSeq
+	// Whatever is appended from here on is replayed after the copy. That a copy
+	// was begun is recorded first: a crash leads back here.
+	if err := e.o.State.SetMeta(ctx, metaRefill, "begun"); err != nil {
+		return nil, local(err)
+	}
+	through, err := e.hold(ctx, primaryReplica)
+	if err != nil {
+		return nil, local(err)
+	}
 	total := e.o.State.Summary().Documents
 	e.setProgress("copying documents to govc", total)
 	defer e.clearProgress()
@@ -61,6 +68,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 		return nil, err
 	}
 	if err := e.o.State.Attach(ctx, primaryReplica, through); err != nil {
+		return nil, local(err)
+	}
+	if err := e.o.State.SetMeta(ctx, metaRefill, ""); err != nil {
 		return nil, local(err)
 	}
 	e.govcMark.reset(through)
@@ -76,6 +86,22 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	}
 	e.event(level, "reseed", text)
 	return &verdict{to: StateReplaying, reason: "the service was refilled"}, nil
+}
+
+// hold makes the outbox keep everything after the newest operation, for a
+// replica that is about to take a snapshot, and returns that operation. A
+// replica with a cursor has that held already.
+func (e *Engine) hold(ctx context.Context, replica string) (through int64, err error) {
+	for {
+		through = e.o.State.Summary().MaxSeq
+		if _, attached := e.o.State.Cursor(replica); attached {
+			return through, nil
+		}
+		err := e.o.State.Attach(ctx, replica, through)
+		if !errors.Is(err, state.ErrTrimmed) {
+			return through, err
+		}
+	}
 }
 
 // copyAll brings every document of the index to the primary, in the order of

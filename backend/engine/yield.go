@@ -8,8 +8,9 @@ import (
 
 // Times of the gate: replicators that nobody waits for let callers go first.
 const (
-	quietFor  = 2 * time.Millisecond   // callers count as gone after this,
-	yieldMost = 100 * time.Millisecond // and are yielded to no longer than this
+	quietFor      = 2 * time.Millisecond   // callers count as gone after this,
+	gitYieldMost  = 100 * time.Millisecond // and are yielded to no longer than
+	textYieldMost = 500 * time.Millisecond // these
 )
 
 // gate lets replicators yield to callers who append to the outbox.
@@ -27,15 +28,15 @@ func (g *gate) leave() {
 }
 
 // yield waits until no caller has appended for quietFor, but no longer than
-// yieldMost.
-func (g *gate) yield(ctx context.Context) {
+// limit.
+func (g *gate) yield(ctx context.Context, limit time.Duration) {
 	busy := func() bool {
 		return g.active.Load() > 0 || time.Duration(g.now().UnixNano()-g.last.Load()) < quietFor
 	}
 	if !busy() {
 		return
 	}
-	most := time.NewTimer(yieldMost)
+	most := time.NewTimer(limit)
 	defer most.Stop()
 	look := time.NewTicker(quietFor)
 	defer look.Stop()

@@ -55,7 +55,7 @@ func (db *DB) Attach(ctx context.Context, name string, seq int64) error {
 		case name == "" || len(name) > maxName || (!known && len(t.m.cursors) >= maxStores):
 			return fmt.Errorf("%w: the name has %d bytes of %d, or there are %d stores", document.ErrInvalid, len(name), maxName, maxStores)
 		case seq > t.m.issued:
-			return fmt.Errorf("%w: operation %d was never issued here, the newest is %d: run caiatop rebuild", store.ErrIdentity, seq, t.m.issued)
+			return fmt.Errorf("%w: operation %d was never issued here, the newest is %d: this state file is older than the store", store.ErrIdentity, seq, t.m.issued)
 		case seq < t.m.trimmed:
 			return fmt.Errorf("%w: operations after %d up to %d are gone, take a snapshot", ErrTrimmed, seq, t.m.trimmed)
 		}

@@ -60,6 +60,9 @@ func fatal(err error) bool {
 	return ok && (code == codeIOFsync || code == codeIODirFsync)
 }
 
+// corruptAdvice follows what is wrong with a state file that cannot be used.
+const corruptAdvice = ", restore the file, or move it away and start again; git and the service keep what they have"
+
 // wrap names the operation and the file, and adds the sentinel that callers
 // decide on. A nil error stays nil.
 func wrap(err error, operation, file string) error {
@@ -99,7 +102,7 @@ func classify(err error) (advice string, sentinel error) {
 	case codeReadOnly:
 		return ", make the file and its folder writable", store.ErrReadOnly
 	case codeCorrupt, codeNotADB:
-		return ", move the file away and run caiatop rebuild", store.ErrCorrupt
+		return corruptAdvice, store.ErrCorrupt
 	case codeBusy, codeLocked, codeIO, codeCantOpen:
 		return "", store.ErrUnavailable
 	}

@@ -39,7 +39,7 @@ func TestCorruptFileSaysWhichAndWhatToDo(t *testing.T) {
 					t.Fatal(closeErr)
 				}
 			}
-			if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), db.file) || !strings.Contains(err.Error(), "caiatop rebuild") {
+			if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), db.file) || !strings.Contains(err.Error(), corruptAdvice) {
 				t.Fatalf("got %v", err)
 			}
 		})
@@ -64,7 +64,7 @@ func TestCorruptIndexIsFoundAfterACrash(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(crashed, stateFile), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), crashed, Options{}); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "caiatop rebuild") {
+	if _, err := Open(t.Context(), crashed, Options{}); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), corruptAdvice) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -236,7 +236,7 @@ func (db *DB) load(ctx context.Context) error {
 		(SELECT count(*) FROM parked), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
 		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &highest)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("%w: the header is missing, move the file away and run caiatop rebuild", store.ErrCorrupt)
+		return fmt.Errorf("%w: the header is missing%s", store.ErrCorrupt, corruptAdvice)
 	}
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ func (db *DB) recount(ctx context.Context, m *memory) error {
 		return err
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("%w: %s, move the file away and run caiatop rebuild", store.ErrCorrupt, verdict)
+		return fmt.Errorf("%w: %s%s", store.ErrCorrupt, verdict, corruptAdvice)
 	}
 	return db.conn.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(size), 0),
 		(SELECT coalesce(sum(length(payload)), 0) FROM outbox) FROM documents WHERE deleted = 0`).
