@@ -14,7 +14,7 @@ import (
 	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/tui"
 	"github.com/caiatech/caiatop/tui/cli"
-	_ "github.com/caiatech/caiatop/tui/term" // settles the background before anybody asks the terminal
+	"github.com/caiatech/caiatop/tui/term" // also settles the background before anybody asks the terminal
 )
 
 // version is stamped by the linker in release builds.
@@ -45,8 +45,10 @@ func stamp() string {
 func console(ctx context.Context, host *engine.Host, _ config.Config) error {
 	live := tui.NewLive(host.Engine)
 	defer live.Close()
+	terminal := term.Abilities(os.Getenv)
 	return tui.Run(ctx, tui.Options{
 		Feed: live, Documents: live, Control: live, Version: stamp(),
+		ASCII: terminal.ASCII, Mono: terminal.Mono,
 		Bench: func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			return bench.Run(ctx, bench.Options{}, progress)
 		},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
@@ -65,7 +66,8 @@ type Options struct {
 	Now      func() time.Time   // nil: time.Now
 	Location *time.Location     // of times of day; nil: time.Local
 	Renderer *lipgloss.Renderer // of this session's terminal; nil: Run makes one
-	ASCII    bool               // draw without block elements
+	ASCII    bool               // draw with nothing but ASCII
+	Mono     bool               // draw without colours
 	Version  string             // of caiatop, for the help
 	// ConfigHint is shown at the start with the embedded service; "" for how to
 	// point at a real one.
@@ -93,14 +95,29 @@ type Model struct {
 	w, h  int
 
 	stats     *engine.Stats
-	page      string // action.PageOverview or action.PageDocuments
+	page      string  // action.PageOverview or action.PageDocuments
+	keys      ui.Keys // of page
 	overview  *overview.Page
 	documents *documents.Page
 	dialogs   []dialog // the last one has the keys
+	answers   ui.DialogKeys
 
 	status   task.Notice
+	told     uint64        // notices so far
 	messages []task.Notice // newest first
 	greeted  bool
+
+	// pause waits; tests do not.
+	pause             func(context.Context, time.Duration) bool
+	endNotice, endAge context.CancelFunc // of what waits
+}
+
+// page is what a page gives to the frame.
+type page interface {
+	// View returns as many lines of the width that SetSize said.
+	View() []string
+	ShortHelp() []key.Binding
+	FullHelp() [][]key.Binding
 }
 
 // New returns the model of one session, whose tasks end with ctx.
@@ -118,7 +135,11 @@ func New(ctx context.Context, o Options) *Model {
 	if o.ASCII {
 		glyphs = ui.ASCII()
 	}
-	m := &Model{o: o, tasks: task.New(ctx), feed: o.Feed.Changes(), theme: ui.NewTheme(o.Renderer, glyphs), page: action.PageOverview}
+	m := &Model{
+		o: o, tasks: task.New(ctx), feed: o.Feed.Changes(), theme: ui.NewTheme(o.Renderer, glyphs), pause: pause,
+		page: action.PageOverview, keys: ui.NewKeys(action.PageOverview), answers: ui.NewDialogKeys(),
+	}
+	m.theme.Mono = m.theme.Mono || o.Mono
 	m.overview = overview.New(m.theme, o.Location)
 	m.documents = documents.New(documents.Options{
 		Source: o.Documents, Tasks: m.tasks, Theme: m.theme, Location: o.Location, Now: o.Now,
@@ -173,13 +194,17 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case followedMsg:
 		return m, tea.Batch(m.onStats(msg.stats), m.follow())
 	case feedEndedMsg:
-		m.onNotice(task.Warn("The engine has ended; press q to leave"))
+		return m, m.onNotice(task.Warn("The engine has ended; press q to leave"))
 	case task.Notice:
-		m.onNotice(msg)
+		return m, m.onNotice(msg)
+	case expiredMsg:
+		m.onExpired(msg)
+	case agedMsg:
+		return m, m.onStats(msg.stats)
 	case benchProgressMsg:
 		return m, m.onBenchProgress(msg)
 	case benchDoneMsg:
-		m.onBenchDone(msg)
+		return m, m.onBenchDone(msg)
 	default:
 		cmd, _ := m.documents.Update(msg)
 		return m, cmd
@@ -209,9 +234,12 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 		m.greet()
 	}
 	if s.State == engine.StateLocked && before != s.State {
-		m.push(newAlert(m.o.Now(), "A person is needed", s.Reason, s.Next))
+		m.push(newAlert(m.o.Now(), "A person is needed", ui.Gist(s.Reason), s.Next))
 	}
-	return m.documents.SetStats(s)
+	if s.State == engine.StatePrimary && before != s.State && before != "" && m.status.Level == task.Careful {
+		m.status = task.Notice{} // it told what to do about the state before
+	}
+	return tea.Batch(m.documents.SetStats(s), m.age(s))
 }
 
 // greet says once which service this is, if it is the embedded one.
@@ -229,10 +257,23 @@ func (m *Model) greet() {
 // maxMessages bounds what help shows of earlier results.
 const maxMessages = 50
 
-func (m *Model) onNotice(n task.Notice) {
+func (m *Model) onNotice(n task.Notice) tea.Cmd {
 	m.status = n
+	m.told++
 	m.messages = append([]task.Notice{n}, m.messages...)
 	m.messages = m.messages[:min(len(m.messages), maxMessages)]
+	if n.Level != task.Done {
+		return nil
+	}
+	return m.expire()
+}
+
+// shown is the page in view.
+func (m *Model) shown() page {
+	if m.page == action.PageDocuments {
+		return m.documents
+	}
+	return m.overview
 }
 
 // View draws the frame: never more lines than the terminal has, none wider.
@@ -241,12 +282,9 @@ func (m *Model) View() string {
 		return ""
 	}
 	if m.w < minWidth || m.h < minHeight {
-		return strings.Join(ui.Frame([]string{m.tiny()}, m.w, m.h), "\n")
+		return m.joined([]string{m.tiny()})
 	}
-	body := m.overview.View()
-	if m.page == action.PageDocuments {
-		body = m.documents.View()
-	}
+	body := m.shown().View()
 	if d := m.top(); d != nil {
 		body = ui.Over(body, d.draw(m.theme, m.w, len(body)), m.w)
 	}
@@ -254,5 +292,16 @@ func (m *Model) View() string {
 	lines = append(lines, m.header())
 	lines = append(lines, body...)
 	lines = append(lines, m.statusLine(), m.footer())
-	return strings.Join(ui.Frame(lines, m.w, m.h), "\n")
+	return m.joined(lines)
+}
+
+// joined makes the frame of its lines, in characters that the terminal has.
+func (m *Model) joined(lines []string) string {
+	lines = ui.Frame(lines, m.w, m.h)
+	if m.o.ASCII {
+		for i, line := range lines {
+			lines[i] = ui.Narrow(line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }

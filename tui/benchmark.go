@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
@@ -21,8 +22,7 @@ const benchLimit = 15 * time.Minute
 // askBench asks before the machine is kept busy.
 func (m *Model) askBench(a action.Action) tea.Cmd {
 	if m.o.Bench == nil {
-		m.onNotice(task.Warn("There is no benchmark in this console"))
-		return nil
+		return m.onNotice(task.Warn("There is no benchmark in this console"))
 	}
 	m.push(&confirm{
 		title: "Benchmark", yes: "start",
@@ -100,11 +100,10 @@ func (m *Model) onBenchProgress(msg benchProgressMsg) tea.Cmd {
 	return m.watchBench(msg.run)
 }
 
-func (m *Model) onBenchDone(msg benchDoneMsg) {
+func (m *Model) onBenchDone(msg benchDoneMsg) tea.Cmd {
 	if msg.err == nil {
 		msg.run.report = &msg.report
-		m.onNotice(task.Result("The benchmark took %s", ui.Age(msg.report.Took)))
-		return
+		return m.onNotice(task.Result("The benchmark took %s", ui.Age(msg.report.Took)))
 	}
 	for i, d := range m.dialogs {
 		if d == dialog(msg.run) {
@@ -113,14 +112,13 @@ func (m *Model) onBenchDone(msg benchDoneMsg) {
 		}
 	}
 	if errors.Is(msg.err, context.Canceled) {
-		m.onNotice(task.Result("The benchmark was stopped"))
-		return
+		return m.onNotice(task.Result("The benchmark was stopped"))
 	}
-	m.onNotice(task.Failure("the benchmark", msg.err))
+	return m.onNotice(task.Failure("the benchmark", msg.err))
 }
 
 func (b *benchmark) key(m *Model, msg tea.KeyMsg) tea.Cmd {
-	if leaves(msg) || (b.report != nil && msg.Type == tea.KeyEnter) {
+	if key.Matches(msg, m.answers.Leave) || (b.report != nil && key.Matches(msg, m.answers.Enter)) {
 		b.cancel()
 		m.pop()
 	}

@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
@@ -34,9 +36,6 @@ func (m *Model) top() dialog {
 	return m.dialogs[len(m.dialogs)-1]
 }
 
-// leaves reports keys that close a dialog.
-func leaves(msg tea.KeyMsg) bool { return msg.Type == tea.KeyEsc || msg.String() == "q" }
-
 // confirm asks before something disruptive is done. Cancel has the focus.
 type confirm struct {
 	title   string
@@ -49,18 +48,18 @@ type confirm struct {
 
 func (c *confirm) key(m *Model, msg tea.KeyMsg) tea.Cmd {
 	switch {
-	case leaves(msg):
+	case key.Matches(msg, m.answers.Leave):
 		m.pop()
-	case msg.Type == tea.KeyEnter:
+	case key.Matches(msg, m.answers.Enter):
 		m.pop()
 		if c.chosen {
 			return c.run()
 		}
-	case msg.Type == tea.KeyTab, msg.Type == tea.KeyShiftTab:
+	case key.Matches(msg, m.answers.Switch):
 		c.chosen = !c.chosen
-	case msg.Type == tea.KeyLeft, msg.String() == "h":
+	case key.Matches(msg, m.answers.Left):
 		c.chosen = false
-	case msg.Type == tea.KeyRight, msg.String() == "l":
+	case key.Matches(msg, m.answers.Right):
 		c.chosen = true
 	}
 	return nil
@@ -116,7 +115,7 @@ func (a *alert) key(m *Model, msg tea.KeyMsg) tea.Cmd {
 	if m.o.Now().Sub(a.opened) < deafFor {
 		return nil
 	}
-	if leaves(msg) || msg.Type == tea.KeyEnter {
+	if key.Matches(msg, m.answers.Leave, m.answers.Enter) {
 		m.pop()
 	}
 	return nil
@@ -134,36 +133,48 @@ func (a *alert) draw(t *ui.Theme, w, h int) []string {
 
 // help lists the keys of a page and what happened last, from the one table.
 type help struct {
-	title string
-	lines []string
-	top   int
-	drawn int // lines in view when it was drawn last
+	title    string
+	rows     [][]string // keys, what they do, danger, command
+	messages []task.Notice
+	width    int      // of lines
+	lines    []string // laid out for width
+	top      int
+	drawn    int // lines in view when it was drawn last
 }
 
 func newHelp(m *Model) *help {
-	h := &help{title: "Help  " + m.page}
+	h := &help{title: "Help  " + m.page, messages: m.messages}
 	if m.o.Version != "" {
 		h.title += "  caiatop " + termsafe.Line(m.o.Version).String()
 	}
-	t := m.theme
-	table := ui.Table{{Title: "key", Width: 9}, {Title: "does", Width: 13}, {Title: "danger", Width: 11}, {Title: "command"}}
-	const width = ui.MaxDialog - 4
-	h.lines = append(h.lines, table.Head(t, width))
-	for _, a := range action.For(m.page) {
+	for _, b := range slices.Concat(m.shown().FullHelp()...) {
+		a, _ := m.keys.Describe(b)
 		danger := a.Danger.String()
 		if a.Danger == action.Read {
 			danger = ""
 		}
-		h.lines = append(h.lines, table.Row(t, width,
-			[]string{strings.Join(a.Keys(), " "), a.Title, danger, a.Command}, ui.Accent, ui.Plain, ui.Dim, ui.Dim))
+		h.rows = append(h.rows, []string{strings.Join(b.Keys(), " "), b.Help().Desc, danger, a.Command})
 	}
-	if len(m.messages) > 0 {
+	h.layOut(m.theme, ui.DialogWidth(m.w)-4)
+	return h
+}
+
+// layOut makes the lines for a width.
+func (h *help) layOut(t *ui.Theme, width int) {
+	if h.lines != nil && h.width == width {
+		return
+	}
+	table := ui.Table{{Title: "key", Width: 9}, {Title: "does", Width: 13}, {Title: "danger", Width: 11}, {Title: "command"}}
+	h.width, h.lines = width, []string{table.Head(t, width)}
+	for _, row := range h.rows {
+		h.lines = append(h.lines, table.Row(t, width, row, ui.Accent, ui.Plain, ui.Dim, ui.Dim))
+	}
+	if len(h.messages) > 0 {
 		h.lines = append(h.lines, "", t.Paint(ui.Dim, "what happened, newest first"))
 	}
-	for _, n := range m.messages {
+	for _, n := range h.messages {
 		h.lines = append(h.lines, message(t, n, width)...)
 	}
-	return h
 }
 
 // message is the full text of a notice.
@@ -185,9 +196,9 @@ func message(t *ui.Theme, n task.Notice, w int) []string {
 }
 
 func (h *help) key(m *Model, msg tea.KeyMsg) tea.Cmd {
-	a, _ := action.ByKey(m.page, msg.String())
+	a, _ := m.keys.Action(msg)
 	switch {
-	case leaves(msg), a.Name == action.Help, msg.Type == tea.KeyEnter:
+	case key.Matches(msg, m.answers.Leave, m.answers.Enter), a.Name == action.Help:
 		m.pop()
 	case a.Name == action.Up:
 		h.top--
@@ -207,7 +218,9 @@ func (h *help) key(m *Model, msg tea.KeyMsg) tea.Cmd {
 }
 
 func (h *help) draw(t *ui.Theme, w, height int) []string {
+	width := ui.DialogWidth(w)
+	h.layOut(t, width-4)
 	h.drawn = max(min(len(h.lines), height-2), 0)
 	h.top = max(min(h.top, len(h.lines)-h.drawn), 0)
-	return t.Box(h.title, h.lines[h.top:h.top+h.drawn], ui.DialogWidth(w), h.drawn+2, true)
+	return t.Box(h.title, h.lines[h.top:h.top+h.drawn], width, h.drawn+2, true)
 }

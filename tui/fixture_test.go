@@ -100,7 +100,9 @@ func (l *library) Fallback(context.Context) error {
 	l.calls = append(l.calls, "fallback")
 	return l.fail
 }
+
 func (l *library) Recover(context.Context) error { l.calls = append(l.calls, "recover"); return l.fail }
+
 func (l *library) Samples(context.Context) (int, error) {
 	l.calls = append(l.calls, "samples")
 	return 5, l.fail
@@ -224,7 +226,7 @@ func locked() *engine.Stats {
 	s := healthy()
 	s.State, s.Since = engine.StateLocked, noon.Add(-3*time.Minute)
 	s.Reason = "The service holds another repository than the one these documents belong to"
-	s.Next = "Point at the right service, or run: caiatop adopt"
+	s.Next = "Point at the right service, or run: caiatop recover --adopt"
 	s.Outbox.Pending = 3
 	return s
 }
@@ -243,6 +245,8 @@ type session struct {
 	t    testing.TB
 	quit bool
 	now  time.Time
+	// waited is what the session wanted to wait for; the wait is cut short.
+	waited []time.Duration
 }
 
 func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termenv.Profile) *session {
@@ -258,6 +262,10 @@ func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termen
 			return report(), lib.fail
 		},
 	})
+	out.pause = func(_ context.Context, d time.Duration) bool {
+		out.waited = append(out.waited, d)
+		return false
+	}
 	t.Cleanup(out.Close)
 	out.send(tea.WindowSizeMsg{Width: w, Height: h})
 	if s != nil {
@@ -274,7 +282,8 @@ func report() bench.Report {
 		At: noon, Took: 62 * time.Second, Documents: 1000, DocBytes: 1024, Machine: "linux/amd64, 2 cores, go1.26.8",
 		Rows: []bench.Row{
 			row("write", "memory", 0, 2*time.Microsecond), row("write", "git", 3310*time.Microsecond, 41*time.Microsecond),
-			row("write", "govc", 900*time.Microsecond, 1100*time.Microsecond), {Op: "merge", Store: "git", Published: 3 * time.Millisecond},
+			row("write", "govc", 900*time.Microsecond, 1100*time.Microsecond),
+			{Op: "merge", Store: "git", Published: 3 * time.Millisecond},
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/caiatech/caiatop/backend/action"
@@ -22,10 +23,20 @@ const frameLines = 3
 // etaAfter is how long a copy must run before its end is foretold.
 const etaAfter = 5 * time.Second
 
-// tiny is all that a very small terminal shows.
+// tiny is all that a very small terminal shows. Where there is no room for all
+// of it, the word of the state is what stays.
 func (m *Model) tiny() string {
+	const name = "caiatop "
 	glyph, word, tone := m.state()
-	return "caiatop " + m.theme.Paint(tone, glyph+" "+word)
+	for _, text := range []string{glyph + " " + word, word} {
+		switch room := m.w - ansi.StringWidth(text); {
+		case room >= len(name):
+			return name + m.theme.Paint(tone, text)
+		case room >= 0:
+			return m.theme.Paint(tone, text)
+		}
+	}
+	return m.theme.Paint(tone, word)
 }
 
 func (m *Model) state() (glyph, word string, tone ui.Tone) {
@@ -162,17 +173,12 @@ func (m *Model) footer() string {
 	}
 	right, rightWidth := "", 0
 	for _, name := range []string{action.Help, action.Quit} {
-		if a, ok := action.ByName(name); ok {
-			text, n := m.keyHint(a)
-			right, rightWidth = right+text+"  ", rightWidth+n+2
-		}
+		text, n := m.keyHint(m.keys.Binding(name))
+		right, rightWidth = right+text+"  ", rightWidth+n+2
 	}
 	left, leftWidth := " ", 1
-	for _, a := range action.For(m.page) {
-		if !inFooter(a, m.page) {
-			continue
-		}
-		text, n := m.keyHint(a)
+	for _, b := range m.shown().ShortHelp() {
+		text, n := m.keyHint(b)
 		if leftWidth+n+2+rightWidth > m.w {
 			break
 		}
@@ -181,24 +187,8 @@ func (m *Model) footer() string {
 	return ui.Fit(left, m.w-rightWidth) + right
 }
 
-// inFooter leaves out what fingers know, and the page that is shown.
-func inFooter(a action.Action, page string) bool {
-	switch a.Name {
-	case action.Overview, action.Documents:
-		return a.Name != page
-	case action.NextPage, action.Back, action.Up, action.Down, action.PageUp, action.PageDown, action.Top, action.Bottom, action.Help, action.Quit:
-		return false
-	}
-	return true
-}
-
-// keyHint returns the shortest key of an action with its title, and the width.
-func (m *Model) keyHint(a action.Action) (string, int) {
-	shortest := a.Key
-	for _, k := range a.Also {
-		if len(k) < len(shortest) {
-			shortest = k
-		}
-	}
-	return m.theme.Paint(ui.Accent, shortest) + " " + m.theme.Paint(ui.Dim, a.Title), len(shortest) + 1 + ansi.StringWidth(a.Title)
+// keyHint returns a key with what it does, and the width.
+func (m *Model) keyHint(b key.Binding) (string, int) {
+	h := b.Help()
+	return m.theme.Paint(ui.Accent, h.Key) + " " + m.theme.Paint(ui.Dim, h.Desc), ansi.StringWidth(h.Key) + 1 + ansi.StringWidth(h.Desc)
 }

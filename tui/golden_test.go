@@ -30,6 +30,7 @@ var screens = []struct {
 	{"overview-empty", empty, 0, nil},
 	{"dialog-locked", locked, 0, nil},
 	{"dialog-drill", healthy, 0, []string{"d"}},
+	{"dialog-fallback", healthy, 0, []string{"f"}},
 	{"dialog-help", healthy, 0, []string{"?"}},
 	{"dialog-bench", healthy, 0, []string{"b", "tab", "enter"}},
 	{"documents-list", healthy, 40, []string{"2", "down", "down"}},
@@ -45,7 +46,7 @@ func TestScreens(t *testing.T) {
 	sizes := []struct {
 		name string
 		w, h int
-	}{{"80x24", 80, 24}, {"120x40", 120, 40}, {"40x12", 40, 12}, {"200x60", 200, 60}}
+	}{{"80x24", 80, 24}, {"120x40", 120, 40}, {"60x15", 60, 15}, {"40x12", 40, 12}, {"200x60", 200, 60}}
 	for _, screen := range screens {
 		for _, size := range sizes {
 			t.Run(screen.name+"/"+size.name, func(t *testing.T) {

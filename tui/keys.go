@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/task"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // controlLimit bounds what acts on the service.
@@ -58,16 +60,14 @@ func (m *Model) onKey(msg tea.KeyMsg) tea.Cmd {
 	if m.typing() {
 		return m.documents.Type(msg)
 	}
-	a, ok := action.ByKey(m.page, msg.String())
-	if !ok {
-		// The hint of an empty console names this key, so it works there too.
-		a, ok = action.ByName(action.New)
-		if !ok || m.page != action.PageOverview || msg.String() != a.Key {
-			return nil
-		}
-		return tea.Batch(m.show(action.PageDocuments), m.documents.Do(a.Name))
+	if a, ok := m.keys.Action(msg); ok {
+		return m.do(a)
 	}
-	return m.do(a)
+	// The hint of an empty console names this key, so it works there too.
+	if m.page == action.PageOverview && key.Matches(msg, ui.NewKeys(action.PageDocuments).Binding(action.New)) {
+		return tea.Batch(m.show(action.PageDocuments), m.documents.Do(action.New))
+	}
+	return nil
 }
 
 // do carries out an action.
@@ -111,9 +111,13 @@ func (m *Model) do(a action.Action) tea.Cmd {
 	return nil
 }
 
-// show changes the page.
+// show changes the page. What was done on the other one needs no telling any
+// more.
 func (m *Model) show(page string) tea.Cmd {
-	m.page = page
+	if m.page != page && m.status.Level == task.Done && m.told > 0 {
+		m.status = task.Notice{}
+	}
+	m.page, m.keys = page, ui.NewKeys(page)
 	return m.documents.SetVisible(page == action.PageDocuments)
 }
 
@@ -128,6 +132,9 @@ func (m *Model) fallback() tea.Cmd {
 }
 
 func (m *Model) recover() tea.Cmd {
+	if m.stats != nil && m.stats.Service.Drill {
+		return m.onNotice(task.Warn("A drill holds the service down; press d to bring it up first"))
+	}
 	control := m.o.Control
 	m.status = task.Result("Looking at the service …")
 	return m.tasks.Go("recovering", controlLimit, func(ctx context.Context) tea.Msg {
@@ -162,8 +169,7 @@ func (m *Model) drill() tea.Cmd {
 	case service.Drill:
 		return m.toggleDrill()
 	case !service.Embedded:
-		m.onNotice(task.Warn("Only the embedded service can be taken down from here; this one is real"))
-		return nil
+		return m.onNotice(task.Warn("Only the embedded service can be taken down from here; this one is real"))
 	}
 	lost := "its memory is gone, and everything is copied back from here afterwards"
 	if service.Durable {

@@ -33,6 +33,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"fallback chosen", healthy, []string{"f", "l", "enter"}, []string{"fallback"}, "The service was left"},
 		{"focus goes back to cancel", healthy, []string{"f", "l", "h", "enter"}, nil, "Throughput"},
 		{"recover", fallback, []string{"r"}, []string{"recover"}, "is taken back"},
+		{"recover during a drill", drilled, []string{"r"}, nil, "press d to bring it up first"},
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
 		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Throughput"},

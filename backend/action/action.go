@@ -125,7 +125,7 @@ var table = []Action{
 	{Name: Back, Key: "esc", Title: "back", Role: Viewer, Danger: Read},
 
 	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview},
-	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview},
+	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop fallback"},
 	{Name: Recover, Key: "r", Title: "recover now", Role: Operator, Danger: Reversible, Page: PageOverview, Command: "caiatop recover"},
 	{Name: Bench, Key: "b", Title: "bench", Role: Operator, Danger: Disruptive, Page: PageOverview},
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -194,7 +195,11 @@ func startFault(dir string, err error) error {
 	f := &Fault{What: "the engine cannot start", Why: err}
 	switch {
 	case errors.Is(err, state.ErrNewerSchema):
-		f.Fix = "use the newer caiatop that made this folder, or another --state-dir"
+		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "use the newer caiatop that made this folder, or another --state-dir"
+	case errors.Is(err, syscall.EADDRINUSE):
+		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "end what uses the port, or choose another with --embedded-port; 0 takes a free one"
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, os.ErrNotExist):
+		f.Why, f.Fix = coded{err, ErrCantCreate}, "choose another folder with --state-dir: this one cannot be made"
 	case errors.Is(err, durable.ErrReadOnly), errors.Is(err, store.ErrReadOnly), errors.Is(err, os.ErrPermission):
 		f.Why, f.Fix = coded{err, ErrCantCreate}, fmt.Sprintf("make %s writable, or choose another folder with --state-dir", dir)
 	case errors.Is(err, durable.ErrDiskFull), errors.Is(err, store.ErrDiskFull):

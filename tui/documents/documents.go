@@ -12,11 +12,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/tui/task"
 	"github.com/caiatech/caiatop/tui/termsafe"
 	"github.com/caiatech/caiatop/tui/ui"
@@ -36,6 +38,9 @@ const (
 	readLimit  = 10 * time.Second
 	writeLimit = 30 * time.Second
 )
+
+// textStore is the replica that searches read.
+const textStore probe.Store = "text"
 
 // wideWidth is the width from which on list and preview stand side by side.
 const wideWidth = 110
@@ -65,12 +70,13 @@ type Page struct {
 
 	seq      uint64 // of the newest question of any kind
 	revision uint64 // of everything that is drawn
-	drawn    key
+	keys     ui.Keys
+	drawn    drawing
 	lines    []string
 }
 
-// key says what a drawing depends on.
-type key struct {
+// drawing says what a drawing depends on.
+type drawing struct {
 	revision uint64
 	w, h     int
 }
@@ -78,12 +84,19 @@ type key struct {
 // seen is what of a snapshot tells that the list may have changed.
 type seen struct {
 	documents, pending, lag int64
+	unindexed               int64 // operations that the text index lacks
 	writes                  uint64
 	state                   engine.State
 }
 
 // New returns a page that has asked for nothing yet.
-func New(o Options) *Page { return &Page{o: o} }
+func New(o Options) *Page { return &Page{o: o, keys: ui.NewKeys(action.PageDocuments)} }
+
+// ShortHelp returns the keys for the footer.
+func (p *Page) ShortHelp() []key.Binding { return p.keys.ShortHelp() }
+
+// FullHelp returns every key that works here.
+func (p *Page) FullHelp() [][]key.Binding { return p.keys.FullHelp() }
 
 // SetSize says how many cells the page may fill.
 func (p *Page) SetSize(w, h int) tea.Cmd {
@@ -103,13 +116,16 @@ func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
 	now := seen{documents: s.Documents, pending: s.Outbox.Pending, writes: s.Writes, state: s.State}
 	for _, store := range s.Stores {
 		now.lag += store.Lag
+		if store.Name == textStore {
+			now.unindexed = store.Lag
+		}
 	}
 	if now == p.seen {
 		return nil
 	}
 	p.seen = now
 	p.list.stale = true
-	return p.changed()
+	return tea.Batch(p.searchAgain(), p.changed())
 }
 
 // Typing says that keys are text now.

@@ -68,8 +68,17 @@ func TestMoved(t *testing.T) {
 		total, height int
 		want          int
 	}{
-		{0, "up", 10, 5, 0}, {0, "down", 10, 5, 1}, {9, "down", 10, 5, 9}, {0, "page-down", 10, 5, 4}, {9, "page-up", 10, 5, 5},
-		{3, "top", 10, 5, 0}, {3, "bottom", 10, 5, 9}, {0, "down", 0, 5, 0}, {0, "bottom", 0, 5, 0}, {0, "page-down", 10, 1, 1}, {4, "other", 10, 5, 4},
+		{0, "up", 10, 5, 0},
+		{0, "down", 10, 5, 1},
+		{9, "down", 10, 5, 9},
+		{0, "page-down", 10, 5, 4},
+		{9, "page-up", 10, 5, 5},
+		{3, "top", 10, 5, 0},
+		{3, "bottom", 10, 5, 9},
+		{0, "down", 0, 5, 0},
+		{0, "bottom", 0, 5, 0},
+		{0, "page-down", 10, 1, 1},
+		{4, "other", 10, 5, 4},
 	}
 	for _, tt := range tests {
 		if got := moved(tt.cursor, tt.name, tt.total, tt.height); got != tt.want {

@@ -3,6 +3,8 @@ package documents
 import (
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/ui"
 )
@@ -17,7 +19,7 @@ func (p *Page) previewHeight() int { return max(p.h-2, 1) }
 
 // View returns exactly as many lines of exactly the width that SetSize said.
 func (p *Page) View() []string {
-	now := key{p.revision, p.w, p.h}
+	now := drawing{p.revision, p.w, p.h}
 	if p.lines == nil || now != p.drawn {
 		p.lines, p.drawn = ui.Frame(p.draw(), p.w, p.h), now
 	}
@@ -56,6 +58,9 @@ func (p *Page) table(w int) []string {
 	title := "Documents  " + ui.Count(int64(p.list.total))
 	if p.hits != nil {
 		title = "Found  " + ui.Count(int64(len(p.hits.found)))
+		if len(p.hits.found) == maxHits {
+			title = "Found  the best " + ui.Count(maxHits)
+		}
 		lines = append(lines, p.drawHits(inner)...)
 	} else {
 		lines = append(lines, p.drawRows(inner)...)
@@ -76,7 +81,11 @@ func (p *Page) bar(w int) string {
 	case p.hits != nil && p.hits.waiting:
 		return t.Paint(ui.Dim, "searching for ") + p.hits.query.String()
 	case p.hits != nil:
-		return t.Paint(ui.Dim, "documents with ") + p.hits.query.String()
+		text := t.Paint(ui.Dim, "documents with ") + p.hits.query.String()
+		if note := p.behindNote(); note != "" {
+			text = ui.Fit(text, max(w-ansi.StringWidth(note)-3, 0)) + "   " + t.Paint(ui.Warn, note)
+		}
+		return text
 	case p.list.filter != "":
 		e := ui.NewEditor(true, inputLimit)
 		e.Set(p.list.filter)
@@ -90,13 +99,22 @@ func columns(w int) (ui.Table, int) {
 	switch {
 	case w >= 90:
 		return ui.Table{
-			{Width: 1}, {Title: "id"}, {Title: "type", Width: 8}, {Title: "size", Width: ui.BytesWidth, Right: true},
-			{Title: "updated", Width: 16}, {Title: "govc", Width: 11}, {Title: "git", Width: 11},
+			{Width: 1},
+			{Title: "id"},
+			{Title: "type", Width: 8},
+			{Title: "size", Width: ui.BytesWidth, Right: true},
+			{Title: "updated", Width: 16},
+			{Title: "govc", Width: 11},
+			{Title: "git", Width: 11},
 		}, 7
 	case w >= 66:
 		return ui.Table{
-			{Width: 1}, {Title: "id"}, {Title: "type", Width: 6}, {Title: "size", Width: ui.BytesWidth, Right: true},
-			{Title: "updated", Width: 16}, {Title: "stores", Width: 15},
+			{Width: 1},
+			{Title: "id"},
+			{Title: "type", Width: 8},
+			{Title: "size", Width: ui.BytesWidth, Right: true},
+			{Title: "updated", Width: 16},
+			{Title: "stores", Width: 15},
 		}, 6
 	case w >= 50:
 		return ui.Table{{Width: 1}, {Title: "id"}, {Title: "type", Width: 6}, {Title: "size", Width: ui.BytesWidth, Right: true}, {Title: "stores", Width: 15}}, 5
@@ -181,12 +199,31 @@ func worse(govc, git engine.Presence) (engine.Presence, string) {
 	return engine.InStep, ""
 }
 
+// behindNote says that a search does not see everything yet.
+func (p *Page) behindNote() string {
+	if n := p.seen.unindexed; n > 0 {
+		return "the index is " + ui.Count(n) + " behind"
+	}
+	return ""
+}
+
+// nothing says why a search may have found nothing, and what to do.
+func (p *Page) nothing() string {
+	switch {
+	case !searchable(p.hits.asked):
+		return "Nothing was found: a search needs a letter or a digit. Press F to search again, esc for the list."
+	case p.seen.unindexed > 0:
+		return "Nothing was found so far: the index is still being filled, and this list follows it. esc goes back to the list."
+	}
+	return "Nothing was found: a document must hold every word. Press F to search again, esc for the list."
+}
+
 func (p *Page) drawHits(w int) []string {
 	t, h := p.o.Theme, p.hits
 	table := ui.Table{{Width: 1}, {Title: "id", Width: min(max(w/4, 12), 40)}, {Title: "text"}}
 	lines := []string{table.Head(t, w)}
 	if len(h.found) == 0 && !h.waiting {
-		return append(lines, "Nothing was found. esc goes back to the list.")
+		return append(lines, ui.Wrap(p.nothing(), w, 4)...)
 	}
 	for i := h.top; i < min(h.top+p.rowsHeight(), len(h.found)); i++ {
 		found := &h.found[i]

@@ -3,10 +3,10 @@ package documents
 import (
 	"context"
 	"strings"
+	"unicode"
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/task"
 	"github.com/caiatech/caiatop/tui/termsafe"
@@ -56,7 +56,7 @@ func (p *Page) typeInput(msg tea.KeyMsg) tea.Cmd {
 		return nil
 	case tea.KeyUp, tea.KeyDown, tea.KeyPgUp, tea.KeyPgDown:
 		if in.kind == filterInput {
-			if a, ok := action.ByKey(action.PageDocuments, msg.String()); ok {
+			if a, ok := p.keys.Action(msg); ok {
 				p.list.move(a.Name, p.rowsHeight())
 			}
 		}
@@ -71,8 +71,10 @@ func (p *Page) typeInput(msg tea.KeyMsg) tea.Cmd {
 // hits are the results of a search.
 type hits struct {
 	seq         uint64
+	asked       string // as typed
 	query       termsafe.Text
 	waiting     bool
+	partial     bool // the index lacked operations when it was asked
 	found       []hit
 	cursor, top int
 	cancel      context.CancelFunc
@@ -96,6 +98,17 @@ type hitsMsg struct {
 	err   error
 }
 
+// searchAgain repeats a search whose index was behind, once it is not any more.
+func (p *Page) searchAgain() tea.Cmd {
+	h := p.hits
+	if h == nil || h.waiting || !h.partial || p.seen.unindexed > 0 {
+		return nil
+	}
+	cmd := p.search(h.asked)
+	p.hits.found, p.hits.cursor, p.hits.top = h.found, h.cursor, h.top
+	return cmd
+}
+
 func (p *Page) search(query string) tea.Cmd {
 	p.closeHits()
 	seq := p.next()
@@ -108,7 +121,9 @@ func (p *Page) search(query string) tea.Cmd {
 		}
 		return reply
 	})
-	p.hits = &hits{seq: seq, query: termsafe.Line(query), waiting: true, cancel: cancel}
+	p.hits = &hits{
+		seq: seq, asked: query, query: termsafe.Line(query), waiting: true, partial: p.seen.unindexed > 0, cancel: cancel,
+	}
 	return cmd
 }
 
@@ -118,12 +133,19 @@ func (p *Page) onHits(msg hitsMsg) tea.Cmd {
 	}
 	p.hits.waiting = false
 	p.hits.found = msg.found
+	p.hits.move("", p.rowsHeight())
 	p.revision++
 	if msg.err != nil {
 		p.closeHits()
 		return tell(task.Failure("searching", msg.err))
 	}
-	return nil
+	// The index may have caught up while the question was open.
+	return p.searchAgain()
+}
+
+// searchable says that a query has something to look for.
+func searchable(query string) bool {
+	return strings.ContainsFunc(query, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) })
 }
 
 func (p *Page) closeHits() {

@@ -95,6 +95,17 @@ func TestInterrupt(t *testing.T) {
 	c.ended(0)
 }
 
+// TestTypedAhead presses keys before the console is up: none is lost.
+func TestTypedAhead(t *testing.T) {
+	t.Parallel()
+	c := newHome(t).open(80, 24)
+	c.start("caiatop")
+	c.keys("2")
+	c.see("all documents", "● PRIMARY")
+	c.keys("q")
+	c.ended(0)
+}
+
 // TestBench measures beside the published figures.
 func TestBench(t *testing.T) {
 	t.Parallel()

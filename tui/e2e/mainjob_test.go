@@ -227,6 +227,9 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("%d of %d were acknowledged: that is not the middle", report.Imported, files)
 	}
 	gone(t, pid)
+	if flags := c.flags(); flags == cleanTerminal {
+		t.Errorf("a killed console left the terminal clean, so that this cannot be seen: %s", flags)
+	}
 	c.mend()
 	h.fsck()
 

@@ -67,30 +67,38 @@ func (c *terminal) tmux(args ...string) string {
 // kill ends the server and all that runs in it, and waits for the program so
 // that the home folder can be removed.
 func (c *terminal) kill() {
-	pids, err := c.command(context.Background(), "list-panes", "-a", "-F", "#{pane_pid}").Output()
-	if err != nil {
+	if err := c.command(context.Background(), "has-session", "-t", pane).Run(); err != nil {
 		return // it never started, or has ended
 	}
-	status, running := c.lastStatus()
+	pid, running := c.process()
 	if err := c.command(context.Background(), "kill-server").Run(); err != nil {
-		c.t.Errorf("tmux server %s of shell %s was not ended: %v", c.socket, pids, err)
+		c.t.Errorf("tmux server %s was not ended: %v", c.socket, err)
 	}
 	if running {
-		if err := syscall.Kill(status, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			c.t.Errorf("process %d was not ended: %v", status, err)
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			c.t.Errorf("process %d was not ended: %v", pid, err)
 		}
-		gone(c.t, status)
+		gone(c.t, pid)
 	}
 }
 
-// lastStatus returns the process of the console that runs in this home.
-func (c *terminal) lastStatus() (pid int, running bool) {
+// process returns the process of caiatop that start began. Another one that
+// has its number by now does not count.
+func (c *terminal) process() (pid int, running bool) {
 	out, err := os.ReadFile(c.path("pid"))
 	if err != nil {
 		return 0, false
 	}
 	pid, err = strconv.Atoi(strings.TrimSpace(string(out)))
-	return pid, err == nil && alive(pid)
+	if err != nil {
+		return 0, false
+	}
+	runs, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return 0, false
+	}
+	ours, err := os.Stat(c.program)
+	return pid, err == nil && os.SameFile(runs, ours)
 }
 
 // alive reports whether a process runs. A dead one that nobody waited for does
@@ -143,7 +151,7 @@ func (c *terminal) console(state string, args ...string) {
 // pid returns the process that start began.
 func (c *terminal) pid() int {
 	c.t.Helper()
-	pid, running := c.lastStatus()
+	pid, running := c.process()
 	if !running {
 		c.t.Fatalf("the program does not run; the screen:\n%s", c.screen())
 	}
@@ -164,11 +172,22 @@ func (c *terminal) types(text string) {
 	c.tmux("send-keys", "-t", pane, "-l", text)
 }
 
-// screen returns what is visible. Lines that the terminal had to break are
-// joined, so that they are too long.
+// screen returns what is visible.
 func (c *terminal) screen() string {
 	c.t.Helper()
-	return c.tmux("capture-pane", "-p", "-J", "-t", pane)
+	return c.tmux("capture-pane", "-p", "-t", pane)
+}
+
+// unbroken wants no line that the terminal had to break. After a change of size
+// it means nothing: a frame of the old size may have been on its way.
+func (c *terminal) unbroken() {
+	c.t.Helper()
+	joined := strings.TrimRight(c.tmux("capture-pane", "-p", "-J", "-t", pane), "\n")
+	for line := range strings.SplitSeq(joined, "\n") {
+		if n := ansi.StringWidth(line); n > c.w {
+			c.t.Errorf("a line of %d cells was broken at %d: %q", n, c.w, line)
+		}
+	}
 }
 
 // see waits until all texts are on the screen, and returns it.
@@ -227,13 +246,22 @@ func (c *terminal) ended(code int) string {
 			c.t.Errorf("the terminal was left without %s:\n%s", mode, modes)
 		}
 	}
-	flags := c.tmux("display-message", "-p", "-t", pane, "alternate #{alternate_on} cursor #{cursor_flag} mouse #{mouse_any_flag} keypad #{keypad_cursor_flag}")
-	if want := "alternate 0 cursor 1 mouse 0 keypad 0\n"; flags != want {
-		c.t.Errorf("the terminal was left with %swant %s", flags, want)
+	if flags := c.flags(); flags != cleanTerminal {
+		c.t.Errorf("the terminal was left with %swant %s", flags, cleanTerminal)
 	}
 	return c.until("the prompt", func(screen string) bool {
 		return strings.HasSuffix(strings.TrimSpace(screen), prompt)
 	})
+}
+
+// cleanTerminal is what flags says of a terminal as a shell wants it.
+const cleanTerminal = "alternate 0 cursor 1 mouse 0 keypad 0\n"
+
+// flags says which modes are on.
+func (c *terminal) flags() string {
+	c.t.Helper()
+	return c.tmux("display-message", "-p", "-t", pane,
+		"alternate #{alternate_on} cursor #{cursor_flag} mouse #{mouse_any_flag} keypad #{keypad_cursor_flag}")
 }
 
 // mend does what an operator does with the terminal of a killed program.

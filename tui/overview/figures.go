@@ -133,6 +133,19 @@ func (p *Page) chart(op probe.Op, w, h int) []string {
 	return p.theme.Box(string(op)+"s  last 5 min", lines, w, h, false)
 }
 
+// charted says that there is something to chart.
+func (p *Page) charted() bool {
+	for _, op := range []probe.Op{probe.Write, probe.Read} {
+		s, _ := p.find(op, probe.Engine)
+		for _, rate := range s.RateSeries {
+			if rate > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // rates is throughput in one line.
 func (p *Page) rates() string {
 	write, _ := p.find(probe.Write, probe.Engine)

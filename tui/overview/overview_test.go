@@ -105,8 +105,11 @@ func TestPlaces(t *testing.T) {
 func TestMeasuredIsSorted(t *testing.T) {
 	p := newPage()
 	p.SetStats(&engine.Stats{Ops: []probe.OpStats{
-		{Op: probe.Search, Store: probe.Engine, Count: 1}, {Op: probe.Read, Store: probe.Git, Count: 1},
-		{Op: probe.Write, Store: probe.Govc, Count: 1}, {Op: probe.Read, Store: probe.Engine, Count: 1}, {Op: probe.Delete, Store: probe.Govc},
+		{Op: probe.Search, Store: probe.Engine, Count: 1},
+		{Op: probe.Read, Store: probe.Git, Count: 1},
+		{Op: probe.Write, Store: probe.Govc, Count: 1},
+		{Op: probe.Read, Store: probe.Engine, Count: 1},
+		{Op: probe.Delete, Store: probe.Govc},
 	}})
 	var got []string
 	for _, s := range p.measured() {

@@ -30,21 +30,29 @@ func (p *Page) service(w int) []string {
 	}
 	uptime := ui.Unknown
 	if s.Health.Up && s.Health.Uptime > 0 {
-		uptime = ui.Age(s.Health.Uptime)
+		uptime = p.since(s.Health.At.Add(-s.Health.Uptime))
 	}
 	second := fmt.Sprintf("up %-8s  probe %s", uptime, ui.Duration(s.Health.Latency))
 	if !s.Health.Up {
 		second = fmt.Sprintf("for %-7s  failed probes %s", p.since(s.Health.Since), ui.Count(int64(s.Health.Streak)))
 	}
-	durable := "durable: no, in memory only"
-	if s.Durable {
-		durable = "durable: yes"
-	}
-	lines := []string{first, second, p.checks(), durable, p.trouble(w)}
+	lines := []string{first, second, p.checks(), durable(s), p.trouble(w)}
 	for i := range lines {
 		lines[i] = ui.Fit(lines[i], w)
 	}
 	return lines
+}
+
+// durable says whether a restart of the service keeps its data, as far as that
+// is known.
+func durable(s engine.Service) string {
+	switch {
+	case s.Durable:
+		return "durable: yes"
+	case s.Embedded:
+		return "durable: no, in memory only"
+	}
+	return "durable: not declared"
 }
 
 // health sums up the service in a glyph and a word.
@@ -92,12 +100,12 @@ func (p *Page) checks() string {
 // trouble quotes why the last probe failed.
 func (p *Page) trouble(w int) string {
 	if err := p.stats.Service.Health.Err; err != "" {
-		// The cause stands at the end of an error.
-		text := termsafe.Line(err).String()
-		if over := ansi.StringWidth(text) - w; over > 0 {
-			text = ansi.TruncateLeft(text, over+1, "…")
+		// One line: of what happened and its cause, the cause.
+		text := ui.Gist(termsafe.Line(err).String())
+		if _, cause, ok := strings.Cut(text, ": "); ok && ansi.StringWidth(text) > w {
+			text = cause
 		}
-		return p.theme.Paint(ui.Warn, text)
+		return p.theme.Paint(ui.Warn, ui.Fit(text, w))
 	}
 	return ""
 }
@@ -106,25 +114,16 @@ func (p *Page) trouble(w int) string {
 // what ends it.
 func (p *Page) mode(w, h int) []string {
 	s := p.stats
-	glyph, word, tone := p.theme.State(s.State)
-	lines := []string{p.theme.Paint(tone, glyph+" "+word) + " for " + p.since(s.Since)}
+	lines := []string{p.headline()}
 	if s.Progress != nil {
 		lines = append(lines, p.progress(w))
 	}
 	if s.State != engine.StatePrimary {
 		// Two lines for what ends it and one for the outbox are kept free.
-		lines = append(lines, sentence(s.Reason, w, max(h-len(lines)-3, 1))...)
-		lines = append(lines, sentence(s.Next, w, max(h-len(lines)-1, 1))...)
+		lines = append(lines, ui.Condense(p.reason(), w, max(h-len(lines)-3, 1))...)
+		lines = append(lines, ui.Condense(p.next(), w, max(h-len(lines)-1, 1))...)
 	}
-	oldest := ui.Unknown
-	if !s.Outbox.Oldest.IsZero() {
-		oldest = p.since(s.Outbox.Oldest)
-	}
-	outbox := fmt.Sprintf("outbox %s   oldest %s", ui.Count(s.Outbox.Pending), oldest)
-	if s.Outbox.Pending > 0 {
-		outbox = p.theme.Paint(ui.Accent, outbox)
-	}
-	lines = append(lines, outbox)
+	lines = append(lines, p.outbox())
 	if s.State == engine.StatePrimary || len(lines) < h-1 {
 		lines = append(lines, p.gitCursor())
 	}
@@ -206,15 +205,44 @@ func Places(s *engine.Stats) string {
 	return termsafe.Line(text).String()
 }
 
-// why lists the newest events, one a paragraph of two lines at most.
+// The most lines that one event takes, and the fewest events that are shown
+// before sentences are shortened for more of them.
+const (
+	maxEventLines = 12
+	fewEvents     = 3
+)
+
+// clockWidth is the room for the time of day before an event.
+const clockWidth = 6
+
+// why lists the newest events, whole sentences where there is room. On an empty
+// console it begins with what to do first.
 func (p *Page) why(w, h int) []string {
 	s := p.stats
-	if s.Documents == 0 && s.Writes == 0 {
-		return ui.Wrap("No documents yet: press s for samples, a to write one, or run: caiatop import DIR", w, h)
+	var hint []string
+	if s.Documents == 0 && s.Writes == 0 && !p.troubled() {
+		hint = ui.Wrap("No documents yet: press s for samples, a to write one, or run: caiatop import DIR", w, h)
+		if len(s.Events) == 0 || len(hint)+2 > h {
+			return hint
+		}
+		hint = append(hint, "")
 	}
-	var out []string
-	for _, event := range s.Events {
-		if len(out) >= h {
+	if len(s.Events) == 0 {
+		return []string{p.theme.Paint(ui.Dim, "Nothing happened since the start.")}
+	}
+	room := h - len(hint)
+	lines, shown := p.events(w, room, maxEventLines)
+	for limit := maxEventLines - 1; limit > 1 && shown < min(fewEvents, len(s.Events)); limit-- {
+		lines, shown = p.events(w, room, limit)
+	}
+	return append(hint, lines[:min(len(lines), room)]...)
+}
+
+// events draws the newest events in h lines, each in at most limit lines, and
+// says how many of them are whole.
+func (p *Page) events(w, h, limit int) (lines []string, shown int) {
+	for _, event := range p.stats.Events {
+		if len(lines) >= h {
 			break
 		}
 		tone := ui.Plain
@@ -224,27 +252,16 @@ func (p *Page) why(w, h int) []string {
 		case engine.Error:
 			tone = ui.Bad
 		}
-		clock := event.At.In(p.location).Format("15:04")
-		for i, line := range ui.Wrap(termsafe.Line(event.Text).String(), w-6, 2) {
-			head := clock
-			if i > 0 {
-				head = "     "
-			}
-			out = append(out, p.theme.Paint(ui.Dim, head)+" "+p.theme.Paint(tone, line))
+		head := event.At.In(p.location).Format("15:04")
+		for _, line := range ui.Condense(termsafe.Line(event.Text).String(), w-clockWidth, limit) {
+			lines = append(lines, p.theme.Paint(ui.Dim, ui.Fit(head, clockWidth))+p.theme.Paint(tone, line))
+			head = ""
+		}
+		if len(lines) <= h {
+			shown++
 		}
 	}
-	if len(out) == 0 {
-		return []string{p.theme.Paint(ui.Dim, "Nothing happened since the start.")}
-	}
-	return out[:min(len(out), h)]
-}
-
-// sentence sanitises and wraps text of the engine.
-func sentence(s string, w, limit int) []string {
-	if s == "" {
-		return nil
-	}
-	return ui.Wrap(termsafe.Line(s).String(), w, limit)
+	return lines, shown
 }
 
 // since returns the age of t at the time of the snapshot.

@@ -26,9 +26,9 @@ var known = []struct {
 	{store.ErrUnauthorized, "the service refuses the credentials", "Correct the credentials and start again"},
 	{store.ErrReadOnly, "the store can only be read", "Make its folder writable and start again"},
 	{store.ErrDiskFull, "no space is left on the disk", "Free some space; reading still works"},
-	{store.ErrIdentity, "this is another repository than before", "Point at the right service, or run: caiatop adopt"},
+	{store.ErrIdentity, "this is another repository than before", "Point at the right service, or run: caiatop recover --adopt"},
 	{store.ErrTooLarge, "too large for this store", "It stays in git"},
-	{store.ErrCorrupt, "what the store holds cannot be read", "Run: caiatop verify"},
+	{store.ErrCorrupt, "what the store holds cannot be read", "Nothing was changed; look where it lies, caiatop status names the folders"},
 }
 
 // Reason says in a few words why err happened.

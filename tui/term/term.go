@@ -1,5 +1,6 @@
-// Package term is the home of a terminal session. For now it settles one
-// question before anybody asks the terminal for it: the background is dark.
+// Package term is the home of a terminal session. It reads from the environment
+// what the terminal can show, and settles one question before anybody asks the
+// terminal for it: the background is dark.
 //
 // Bubble Tea's own init otherwise writes a colour query (OSC 11) to the
 // terminal and waits up to five seconds for an answer that some terminals,
