@@ -15,6 +15,8 @@ import (
 const (
 	metaLineage = "primary.lineage"
 	metaEpoch   = "primary.epoch"
+	// metaJoining is the lineage that a new state is taking over.
+	metaJoining = "primary.joining"
 	// metaRefill is set while everything is copied to the primary.
 	metaRefill = "primary.refill"
 )
@@ -65,6 +67,9 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 
 // unjudged tells refused credentials from an outage.
 func (e *Engine) unjudged(err error) (*verdict, error) {
+	if strange, ok := errors.AsType[*govc.NotGovcError](err); ok && e.current() != StateLocked {
+		return locked(strange.Error(), "Check GOVC_SERVICE_URL and start again, or press r once a govc service answers there"), nil
+	}
 	if errors.Is(err, store.ErrUnauthorized) {
 		v := locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again")
 		if e.current() == StateLocked {
@@ -78,18 +83,20 @@ func (e *Engine) unjudged(err error) (*verdict, error) {
 // assessForeign meets a marker of another lineage: a new state joins it, any
 // other state needs a person.
 func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage string, adopt bool) (*verdict, error) {
-	if !adopt && (lineage != "" || !e.isNew()) {
+	joining := e.o.State.Meta(metaJoining) == marker.Lineage
+	if !adopt && !joining && (lineage != "" || !e.isNew()) {
 		return locked(
 			fmt.Sprintf("the service holds another repository (lineage %s, ours is %s)", marker.Lineage, orNone(lineage)),
 			adoptHint+"; or point GOVC_SERVICE_URL at another service"), nil
 	}
+	// The lineage is ours only once everything is taken over. What is recorded
+	// before leads back here after a crash or an outage.
+	first := metaJoining
 	if adopt {
-		if err := e.o.State.SetMeta(ctx, metaRefill, "begun"); err != nil {
-			return nil, local(err)
-		}
+		first = metaRefill
 	}
-	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
-		return nil, err
+	if err := e.o.State.SetMeta(ctx, first, marker.Lineage); err != nil {
+		return nil, local(err)
 	}
 	if _, err := e.hold(ctx, primaryReplica); err != nil {
 		return nil, local(err)
@@ -97,8 +104,14 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 	if err := e.importListed(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
+		return nil, err
+	}
 	if adopt {
 		return reseeding("adopted by the operator"), nil
+	}
+	if err := e.o.State.SetMeta(ctx, metaJoining, ""); err != nil {
+		return nil, local(err)
 	}
 	return &verdict{to: StateReplaying, reason: "joined the repository that the service holds"}, nil
 }
@@ -154,8 +167,8 @@ func (e *Engine) attach(ctx context.Context, lineage string, epoch int64) error 
 }
 
 // raiseEpoch writes the marker that says that the service is whole again, and
-// then records it here. A crash in between leads to one more comparison.
-func (e *Engine) raiseEpoch(ctx context.Context) error {
+// then records it here. alone says that nobody else wrote to the service. A crash in between leads to one more comparison.
+func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
 	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
 	if err != nil {
 		return err
@@ -177,8 +190,13 @@ func (e *Engine) raiseEpoch(ctx context.Context) error {
 		epoch = max(epoch, marker.Epoch)
 	}
 	next := govc.Marker{Lineage: lineage, Epoch: epoch + 1, Created: e.o.Now().UTC()}
-	if err := e.o.Primary.WriteMarker(ctx, next); err != nil {
+	commit, err := e.o.Primary.WriteMarker(ctx, next)
+	if err != nil {
 		return err
+	}
+	e.ownTip = ""
+	if alone {
+		e.ownTip = commit
 	}
 	return e.attach(ctx, lineage, next.Epoch)
 }
@@ -239,8 +257,16 @@ func (e *Engine) lastLost(ctx context.Context) bool {
 	if err != nil || row.Deleted || row.Hash != last.hash {
 		return false // written again or deleted since, by whomever: not a proof
 	}
-	_, err = e.o.Primary.Get(ctx, last.key)
-	return errors.Is(err, store.ErrNotFound)
+	doc, err := e.o.Primary.Get(ctx, last.key)
+	if err != nil {
+		return errors.Is(err, store.ErrNotFound)
+	}
+	hash, err := doc.Hash()
+	if err != nil || hash == last.hash {
+		return false
+	}
+	w := snapshotOf(row)
+	return e.addEarlier(ctx, &w) == nil && w.isOurs(hash)
 }
 
 func orNone(s string) string {

@@ -23,8 +23,14 @@ func (e *Engine) Fallback(ctx context.Context) error {
 		reason: "the operator left the service",
 		next:   "It lasts until you press r (caiatop recover)",
 	}
-	if e.current() == StateFallback {
-		e.explain(v)
+	e.mu.Lock()
+	already := e.view.state == StateFallback
+	if already {
+		e.view.reason, e.view.next, e.view.held = v.reason, v.next, true
+	}
+	e.mu.Unlock()
+	if already {
+		e.touch()
 		return nil
 	}
 	if !e.interrupt(v, StatePrimary, StateReplaying, StateReseeding, StateProbing) {
@@ -49,6 +55,8 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 		case e.recoverC <- command:
 		case <-ctx.Done():
 			return fmt.Errorf("recover: %w", ctx.Err())
+		case <-e.ended:
+			return fmt.Errorf("recover: %w", ErrClosing)
 		case <-time.After(suspectRetry):
 			switch e.current() {
 			case StateReplaying, StateReseeding, StatePrimary:
@@ -66,6 +74,8 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("recover: %w", ctx.Err())
+	case <-e.ended:
+		return fmt.Errorf("recover: %w", ErrClosing)
 	}
 }
 
@@ -114,7 +124,10 @@ func (e *Engine) waitFor(ctx context.Context, to State) error {
 	defer feed.Close()
 	for e.current() != to {
 		select {
-		case <-feed.C:
+		case _, open := <-feed.C:
+			if !open {
+				return fmt.Errorf("waiting for %s: %w", to, ErrClosing)
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", to, ctx.Err())
 		}

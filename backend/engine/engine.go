@@ -29,6 +29,7 @@ type Engine struct {
 	wakeGovc, wakeGit, wakeText, dirty chan struct{}
 	feedC                              chan []store.Op // to the memory replicator
 	recoverC                           chan recovery
+	adopted                            chan struct{}     // closed once the index knows what git holds
 	healthC                            chan probe.Health // newest result of the prober
 	prober                             *probe.Prober
 
@@ -38,12 +39,14 @@ type Engine struct {
 	closing   atomic.Bool
 
 	// ownTip and failing belong to the goroutine that owns the primary. ownTip
-	// is the commit of our last batch, "" once anything else may have happened.
-	ownTip  string
-	failing struct {
-		seq   int64
-		ops   int
-		count int
+	// is the newest commit of a service to which nobody else has ever written, ""
+	// where that is not so. failing counts the attempts of one operation.
+	ownTip   string
+	batchOps int // of the next batch
+	failing  struct {
+		seq    int64
+		count  int
+		probed time.Time // of the good probe before the last attempt
 	}
 
 	drillMu sync.Mutex // one drill command at a time
@@ -58,6 +61,7 @@ type Engine struct {
 	subscribers    map[*Subscription]struct{}
 
 	stop     context.CancelFunc
+	ended    <-chan struct{} // closed when the engine is told to stop
 	routines sync.WaitGroup
 }
 
@@ -108,7 +112,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		dirty:       make(chan struct{}, 1),
 		feedC:       make(chan []store.Op, 64),
 		recoverC:    make(chan recovery),
+		adopted:     make(chan struct{}),
 		healthC:     make(chan probe.Health, 1),
+		batchOps:    govcBatchOps,
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
@@ -128,8 +134,14 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.loadEvents(ctx); err != nil {
 		return nil, err
 	}
+	if resume != gitAdopt {
+		close(e.adopted)
+	}
+	if err := e.detachPrimary(ctx); err != nil {
+		return nil, err
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.stop = stop
+	e.stop, e.ended = stop, run.Done()
 	e.published.Store(e.snapshot())
 	e.start(func() { e.runGit(run, resume) })
 	e.start(func() { e.runText(run) })
@@ -141,6 +153,18 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.start(func() { e.runPrimary(run) })
 	}
 	return e, nil
+}
+
+// detachPrimary lets go of the outbox for a primary that this engine does not
+// talk to. Whichever service comes back later is compared as a whole.
+func (e *Engine) detachPrimary(ctx context.Context) error {
+	if _, attached := e.o.State.Cursor(primaryReplica); e.o.Primary != nil || !attached {
+		return nil
+	}
+	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	return e.o.State.Detach(ctx, primaryReplica)
 }
 
 func (e *Engine) start(routine func()) {
@@ -160,11 +184,11 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.stop()
 	e.routines.Wait()
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for s := range e.subscribers {
 		s.end()
 	}
-	clear(e.subscribers)
-	e.mu.Unlock()
+	e.subscribers = nil
 	return err
 }
 

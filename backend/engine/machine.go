@@ -143,20 +143,25 @@ func (e *Engine) explain(v *verdict) {
 // interrupt ends the running state with v if it is one of from.
 func (e *Engine) interrupt(v *verdict, from ...State) bool {
 	e.mu.Lock()
-	leave, ok := e.leaveState, slices.Contains(from, e.view.state)
-	e.mu.Unlock()
-	if ok && leave != nil {
-		leave(v)
+	defer e.mu.Unlock()
+	if e.leaveState == nil || !slices.Contains(from, e.view.state) {
+		return false
 	}
-	return ok && leave != nil
+	e.leaveState(v)
+	return true
 }
 
-// primaryContext returns a context that ends when the state leaves PRIMARY,
-// and false if the state is another one.
-func (e *Engine) primaryContext() (context.Context, bool) {
+// waitContext returns a context that ends when the state is left, and whether a
+// write waits for the primary: while it serves, and while a replay is slower
+// than the writes that come.
+func (e *Engine) waitContext() (context.Context, bool) {
+	lag := e.lag(primaryReplica)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.stateCtx, e.view.state == StatePrimary && e.stateCtx != nil
+	if e.stateCtx == nil {
+		return nil, false
+	}
+	return e.stateCtx, e.view.state == StatePrimary || (e.view.state == StateReplaying && lag > govcBatchOps/2)
 }
 
 func (e *Engine) stepProbing(ctx context.Context) *verdict {
@@ -262,11 +267,14 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 
 // stepReplaying sends what the primary lacks until nothing is left.
 func (e *Engine) stepReplaying(ctx context.Context) *verdict {
-	pending := e.lag(primaryReplica)
+	pending, target := e.lag(primaryReplica), e.o.State.Summary().MaxSeq
 	started := e.o.Now()
 	sent := int64(0)
 	e.setProgress("sending pending operations to govc", pending)
 	defer e.clearProgress()
+	if err := e.retryRefused(ctx); err != nil {
+		return e.judge(ctx, err)
+	}
 	for ctx.Err() == nil {
 		n, err := e.govcRound(ctx)
 		if err != nil {
@@ -277,13 +285,15 @@ func (e *Engine) stepReplaying(ctx context.Context) *verdict {
 		}
 		sent += n
 		e.advanceProgress(n)
-		if n == 0 {
+		// Writes that keep coming do not keep the state: what was pending has
+		// arrived, and the rest is no more than PRIMARY sends at a time.
+		if n == 0 || (e.govcMark.now() >= target && e.lag(primaryReplica) < govcBatchOps) {
 			e.breaker.clear()
 			e.setReplicaError(primaryReplica, nil)
 			if sent > 0 {
 				e.event(Info, "replay", fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started))))
 			}
-			return &verdict{to: StatePrimary, reason: "the service holds every acknowledged write"}
+			return &verdict{to: StatePrimary, reason: "the service has caught up"}
 		}
 	}
 	return nil
@@ -321,15 +331,16 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 	}
 	e.setReplicaError(primaryReplica, err)
 	switch {
+	case errors.Is(err, errLocal):
+		// Our own side failed, whatever else the error wraps; the primary is not
+		// to blame.
+		e.event(Error, "engine", err.Error())
+		pause(ctx, time.Second, nil)
+		return nil
 	case errors.Is(err, store.ErrUnauthorized):
 		return locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY, start again, or press r once the service accepts them")
 	case errors.Is(err, store.ErrIdentity):
 		return reseeding("the service lost the repository: " + err.Error())
-	case errors.Is(err, errLocal):
-		// Our own side failed; the primary is not to blame.
-		e.event(Error, "state file", err.Error())
-		pause(ctx, time.Second, nil)
-		return nil
 	}
 	if why := e.breaker.report(e.o.Now(), true); why != "" {
 		return unreachable(why + ", the last one: " + err.Error())

@@ -39,7 +39,8 @@ const (
 	// more: it is reached only when git cannot be written.
 	MaxOutboxBytes = 1 << 30
 
-	govcBatchOps   = 256
+	govcBatchOps   = 256 // at most, and fewer for a slow service,
+	govcBatchLeast = 8   // but no fewer than these
 	govcBatchBytes = 8 << 20
 	gitBatchOps    = 1000
 	gitBatchBytes  = 16 << 20
@@ -57,7 +58,7 @@ type Attachment interface {
 	Describe(ctx context.Context) (govc.Info, error)
 	EnsureRepo(ctx context.Context) (created bool, err error)
 	ReadMarker(ctx context.Context) (govc.Marker, bool, error)
-	WriteMarker(ctx context.Context, m govc.Marker) error
+	WriteMarker(ctx context.Context, m govc.Marker) (commit string, err error)
 	Fits(d document.Document) error
 }
 

@@ -28,18 +28,33 @@ func (e *Engine) Get(ctx context.Context, id document.ID) (Found, error) {
 }
 
 func (e *Engine) get(ctx context.Context, id document.ID) (Found, error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, e.o.Budget)
 	defer cancel()
-	row, err := e.o.State.Lookup(ctx, id)
-	if err != nil {
-		return Found{}, fmt.Errorf("get %q: %w", id, err)
+	for tried := int64(0); ; {
+		row, err := e.o.State.Lookup(ctx, id)
+		if err != nil {
+			return Found{}, fmt.Errorf("get %q: %w", id, err)
+		}
+		if row.Deleted {
+			return Found{}, fmt.Errorf("get %q: %w: it was deleted", id, store.ErrNotFound)
+		}
+		found, err := e.deliver(caller, ctx, row)
+		if err == nil || row.Seq == tried || ctx.Err() != nil {
+			return found, err
+		}
+		// It may have been overwritten while it was looked for: once more for
+		// every newer version, within the budget.
+		tried = row.Seq
 	}
-	if row.Deleted {
-		return Found{}, fmt.Errorf("get %q: %w: it was deleted", id, store.ErrNotFound)
-	}
+}
+
+// deliver reads one version of a document from the first store that has it.
+// caller is the context without the engine's own limit.
+func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, error) {
 	found := Found{Folder: row.Folder, Hash: row.Hash, Pending: e.pendingAnywhere(row.Seq)}
 	if e.serving() && row.Seq <= e.govcMark.now() {
-		if doc, moved, ok := e.readPrimary(ctx, row); ok {
+		if doc, moved, ok := e.readPrimary(caller, ctx, row); ok {
 			found.Document, found.ServedBy, found.Hash = doc, probe.Govc, moved
 			return found, nil
 		}
@@ -71,7 +86,7 @@ func (e *Engine) get(ctx context.Context, id document.ID) (Found, error) {
 		}
 		trouble = append(trouble, fmt.Errorf("%s: %w", source.name, err))
 	}
-	return Found{}, fmt.Errorf("get %q: %w: no store can deliver it now (%v)", id, store.ErrUnavailable, errors.Join(trouble...))
+	return Found{}, fmt.Errorf("get %q: %w: no store can deliver it now (%v)", row.ID, store.ErrUnavailable, errors.Join(trouble...))
 }
 
 // serving reports whether content is read from the primary.
@@ -120,7 +135,7 @@ func matches(doc document.Document, want document.Hash) error {
 // readPrimary reads a document that the primary has passed. It returns false
 // when another store has to serve it, and reports what that says about the
 // primary: an outage, a lost document, or somebody else's change.
-func (e *Engine) readPrimary(ctx context.Context, row state.Row) (document.Document, document.Hash, bool) {
+func (e *Engine) readPrimary(caller, ctx context.Context, row state.Row) (document.Document, document.Hash, bool) {
 	ctx, cancel := context.WithTimeout(ctx, readShare)
 	defer cancel()
 	key := store.Key{ID: row.ID, Folder: row.Folder}
@@ -137,11 +152,14 @@ func (e *Engine) readPrimary(ctx context.Context, row state.Row) (document.Docum
 	case errors.Is(err, store.ErrUnauthorized):
 		e.interrupt(locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"), StatePrimary)
 		return document.Document{}, document.Hash{}, false
+	case caller.Err() != nil:
+		return document.Document{}, document.Hash{}, false // the caller's time was up, not the primary's
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, document.ErrInvalid):
+		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
+		e.lost(ctx, row) // what is there is no document: written again
+		return document.Document{}, document.Hash{}, false
 	case err != nil:
 		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
-		if errors.Is(err, context.Canceled) {
-			return document.Document{}, document.Hash{}, false
-		}
 		if why := e.breaker.report(e.o.Now(), true); why != "" {
 			e.interrupt(unreachable(why+", the last one: "+err.Error()), StatePrimary)
 		}
@@ -174,7 +192,7 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 	}
 	e.mu.Unlock()
 	if !known {
-		e.event(Warning, "missing", fmt.Sprintf("govc answers 404 for %q, which it had taken", row.ID))
+		e.event(Warning, "missing", fmt.Sprintf("govc no longer delivers %q, which it had taken", row.ID))
 		signal(e.wakeGovc)
 		e.prober.Hurry()
 	}
@@ -186,6 +204,10 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 	if now, err := e.o.State.Lookup(ctx, row.ID); err != nil || now.Seq != row.Seq {
 		return false // ours is on its way
 	}
+	again, err := e.o.Primary.Get(ctx, key) // believed only when read twice
+	if err != nil || matches(again, hash) != nil {
+		return false
+	}
 	w := snapshotOf(row)
 	if err := e.addEarlier(ctx, &w); err != nil {
 		e.event(Error, "inbound", err.Error())
@@ -195,7 +217,7 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 		e.interrupt(reseeding(fmt.Sprintf("the service holds an earlier version of %q", row.ID)), StatePrimary)
 		return false
 	}
-	err := e.inbound(ctx, key, &doc, primaryReplica, &row.Hash)
+	err = e.inbound(ctx, key, &doc, primaryReplica, row.Hash)
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return false

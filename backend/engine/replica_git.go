@@ -17,6 +17,9 @@ import (
 // trailerDepth is how many commits are looked at for our own trailer.
 const trailerDepth = 10_000
 
+// metaGitAdopt is set while a new state takes over what git holds.
+const metaGitAdopt = "git.adopting"
+
 // gitResume is what the git replicator has to do before it follows the outbox.
 type gitResume int
 
@@ -31,8 +34,11 @@ const (
 func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 	hint, attached := e.o.State.Cursor(gitReplica)
 	e.gitMark = newWatermark(hint)
+	if e.o.State.Meta(metaGitAdopt) != "" {
+		return gitAdopt, nil // it was begun and not finished
+	}
 	prefix := e.o.State.StateID() + "/"
-	value, commit, err := e.o.Git.Trailer(ctx, trailerSeq, func(v string) bool { return strings.HasPrefix(v, prefix) }, trailerDepth)
+	value, commit, err := e.ownCommit(ctx)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return 0, fmt.Errorf("git repository %s: %w", e.o.GitDir, err)
 	}
@@ -67,6 +73,12 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 	return gitFollow, nil
 }
 
+// ownCommit finds the newest commit that carries this state's trailer.
+func (e *Engine) ownCommit(ctx context.Context) (value, commit string, err error) {
+	prefix := e.o.State.StateID() + "/"
+	return e.o.Git.Trailer(ctx, trailerSeq, func(v string) bool { return strings.HasPrefix(v, prefix) }, trailerDepth)
+}
+
 func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitResume, error) {
 	if e.o.State.Summary().MaxSeq > 0 {
 		if !attached {
@@ -80,6 +92,9 @@ func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitRe
 		}
 		e.view.known[gitReplica] = true
 		return gitFollow, nil // nothing was ever committed: the outbox has it all
+	}
+	if err := e.o.State.SetMeta(ctx, metaGitAdopt, "begun"); err != nil {
+		return 0, fmt.Errorf("state file: %w", err)
 	}
 	if err := e.o.State.Attach(ctx, gitReplica, 0); err != nil {
 		return 0, fmt.Errorf("state file: %w", err)
@@ -210,118 +225,4 @@ func (e *Engine) catchUpGit(ctx context.Context, resume gitResume) error {
 		return e.adoptGit(ctx)
 	}
 	return e.snapshotGit(ctx)
-}
-
-// adoptGit fills the index of a new state from the documents that git holds.
-func (e *Engine) adoptGit(ctx context.Context) error {
-	var ops []state.Operation
-	adopted := 0
-	flush := func() error {
-		if len(ops) == 0 {
-			return nil
-		}
-		if _, err := e.o.State.Append(ctx, ops); err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		adopted += len(ops)
-		ops = ops[:0]
-		e.appended()
-		return nil
-	}
-	for entry, err := range e.o.Git.List(ctx) {
-		if err != nil {
-			return err
-		}
-		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); err == nil {
-			continue // an earlier attempt, or a caller, was here first
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("state file: %w", err)
-		}
-		doc, err := e.o.Git.Get(ctx, entry.Key)
-		if err != nil {
-			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
-			continue
-		}
-		hash, err := doc.Hash()
-		if err != nil {
-			return err
-		}
-		ops = append(ops, state.Operation{OpID: e.o.NewID(), Key: entry.Key, Doc: &doc, Hash: hash, At: e.o.Now(), Origin: gitReplica})
-		if len(ops) == govcBatchOps {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	if adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted))
-	}
-	return nil
-}
-
-// snapshotGit copies what git lost from wherever it still is.
-func (e *Engine) snapshotGit(ctx context.Context) error {
-	through := e.o.State.Summary().MaxSeq
-	e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back")
-	copied, missing, after := 0, 0, ""
-	for {
-		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
-		if err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		if len(rows) == 0 {
-			break
-		}
-		after = rows[len(rows)-1].ID.String()
-		batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
-		for _, row := range rows {
-			key := store.Key{ID: row.ID, Folder: row.Folder}
-			if doc, err := e.o.Git.Get(ctx, key); err == nil && matches(doc, row.Hash) == nil {
-				continue
-			}
-			doc, err := e.anywhere(ctx, row, key)
-			if err != nil {
-				missing++
-				e.event(Error, "git", fmt.Sprintf("%q is in no store any more: %v", row.ID, err))
-				continue
-			}
-			batch.Ops = append(batch.Ops, store.Op{Key: key, Doc: &doc})
-		}
-		if len(batch.Ops) == 0 {
-			continue
-		}
-		if _, err := e.o.Git.Apply(ctx, batch); err != nil {
-			return err
-		}
-		copied += len(batch.Ops)
-	}
-	commit, err := e.commitGit(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through)
-	if err != nil {
-		return err
-	}
-	if err := e.o.State.Attach(ctx, gitReplica, through); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	e.gitMark.reset(through)
-	e.event(Info, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, missing))
-	return nil
-}
-
-// anywhere is version, and then the primary.
-func (e *Engine) anywhere(ctx context.Context, row state.Row, key store.Key) (document.Document, error) {
-	doc, err := e.version(ctx, key, row.Hash, row.Commit)
-	if err == nil || e.o.Primary == nil {
-		return doc, err
-	}
-	doc, there := e.o.Primary.Get(ctx, key)
-	if there == nil {
-		there = matches(doc, row.Hash)
-	}
-	if there != nil {
-		return document.Document{}, errors.Join(err, there)
-	}
-	return doc, nil
 }

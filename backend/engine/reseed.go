@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -60,15 +61,22 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	e.setProgress("copying documents to govc", total)
 	defer e.clearProgress()
 	started := e.o.Now()
-	copied, missing, err := e.copyAll(ctx, fresh)
+	// Only the embedded service, whose key nobody else has, is known to hold
+	// nothing but what is written here from now on.
+	fresh = fresh && e.o.Embedded != nil
+	copied, parked, err := e.copyAll(ctx, fresh)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.raiseEpoch(ctx); err != nil {
+	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
-	if err := e.o.State.Attach(ctx, primaryReplica, through); err != nil {
-		return nil, local(err)
+	if err := e.raiseEpoch(ctx, fresh); err != nil {
+		return nil, err
+	}
+	missing, err := e.parkAll(ctx, parked, through)
+	if err != nil {
+		return nil, err
 	}
 	if err := e.o.State.SetMeta(ctx, metaRefill, ""); err != nil {
 		return nil, local(err)
@@ -107,39 +115,32 @@ func (e *Engine) hold(ctx context.Context, replica string) (through int64, err e
 // copyAll brings every document of the index to the primary, in the order of
 // identities. In a repository that was created a moment ago nothing is looked
 // up before it is written.
-func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied, missing int64, err error) {
+func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked []state.Parked, err error) {
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
 		if err != nil {
-			return copied, missing, local(err)
+			return 0, nil, local(err)
 		}
 		if len(rows) == 0 {
-			return copied, missing, nil
+			return copied, parked, nil
 		}
 		list := make([]wanted, 0, len(rows))
 		for _, row := range rows {
 			w := snapshotOf(row)
 			if !fresh {
 				if err := e.addEarlier(ctx, &w); err != nil {
-					return copied, missing, err
+					return 0, nil, err
 				}
 			}
 			list = append(list, w)
 		}
-		_, parked, err := e.bring(ctx, list, !fresh)
+		_, aside, err := e.bring(ctx, list, !fresh)
 		if err != nil {
-			return copied, missing, err
+			return 0, nil, err
 		}
-		if err := e.parkAll(ctx, parked); err != nil {
-			return copied, missing, err
-		}
-		for _, p := range parked {
-			if p.Reason == parkedMissing {
-				missing++
-			}
-		}
-		copied += int64(len(rows) - len(parked))
+		parked = append(parked, aside...)
+		copied += int64(len(rows) - len(aside))
 		e.advanceProgress(int64(len(rows)))
 		after = rows[len(rows)-1].ID.String()
 	}
@@ -173,19 +174,62 @@ func (e *Engine) addEarlier(ctx context.Context, w *wanted) error {
 	return nil
 }
 
-// parkAll records what a snapshot could not bring, without moving a cursor.
-func (e *Engine) parkAll(ctx context.Context, parked []state.Parked) error {
-	if len(parked) == 0 {
-		return nil
-	}
-	seq, _ := e.o.State.Cursor(primaryReplica)
-	if err := e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: seq, Park: parked}); err != nil {
-		return local(err)
-	}
-	for _, p := range parked {
-		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail))
+// copyDeletes carries out the deletes among the pending operations up to
+// through, which a copy of what exists leaves out.
+func (e *Engine) copyDeletes(ctx context.Context, through int64) error {
+	for after := e.govcMark.now(); after < through; {
+		rows, err := e.o.State.Next(ctx, after, govcBatchOps, govcBatchBytes)
+		if err != nil {
+			return local(err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		after = rows[len(rows)-1].Seq
+		list := slices.DeleteFunc(fold(rows), func(w wanted) bool { return !w.newest.Delete || w.newest.Seq > through })
+		for i := range list {
+			if err := e.addEarlier(ctx, &list[i]); err != nil {
+				return err
+			}
+		}
+		if _, _, err := e.bring(ctx, list, true); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// parkAll moves the primary's cursor to through and records what could not be
+// brought up to there. What came later is met again by the replay.
+func (e *Engine) parkAll(ctx context.Context, parked []state.Parked, through int64) (missing int, err error) {
+	parked = slices.DeleteFunc(parked, func(p state.Parked) bool { return p.Seq > through })
+	// What was set aside before was given another chance by the copy.
+	if err := e.o.State.Unpark(ctx, primaryReplica); err != nil {
+		return 0, local(err)
+	}
+	if err := e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: through, Park: parked}); err != nil {
+		return 0, local(err)
+	}
+	for _, p := range parked {
+		if p.Reason == parkedMissing {
+			missing++
+		}
+	}
+	e.tellParked(parked)
+	return missing, nil
+}
+
+// toldParked bounds the events about one batch of operations set aside.
+const toldParked = 10
+
+func (e *Engine) tellParked(parked []state.Parked) {
+	for i, p := range parked {
+		if i == toldParked {
+			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked))
+			return
+		}
+		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail))
+	}
 }
 
 // importListed takes over documents that the primary holds and the index does
@@ -210,7 +254,10 @@ func (e *Engine) importListed(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := e.inbound(ctx, entry.Key, &doc, primaryReplica, nil); err != nil {
+		switch err := e.inbound(ctx, entry.Key, &doc, primaryReplica, document.Hash{}); {
+		case errors.Is(err, store.ErrConflict):
+			continue // a caller wrote it meanwhile: the replay compares
+		case err != nil:
 			return err
 		}
 		imported++
@@ -222,10 +269,11 @@ func (e *Engine) importListed(ctx context.Context) error {
 }
 
 // inbound records somebody else's version of a document: doc as origin holds
-// it, nil if it was deleted there. If expect is given and the index has moved
-// on from it, nothing is recorded and the error wraps store.ErrConflict.
-func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Document, origin string, expect *document.Hash) error {
-	op := state.Operation{OpID: e.o.NewID(), Key: key, Doc: doc, At: e.o.Now(), Origin: origin, Expect: expect}
+// it, nil if it was deleted there. If the index does not hold the version expect
+// any more (zero for none), nothing is recorded and the error wraps
+// store.ErrConflict: an operation of ours is never folded over.
+func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Document, origin string, expect document.Hash) error {
+	op := state.Operation{OpID: e.o.NewID(), Key: key, Doc: doc, At: e.o.Now(), Origin: origin, Expect: &expect}
 	if doc != nil {
 		hash, err := doc.Hash()
 		if err != nil {
@@ -233,7 +281,11 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 		}
 		op.Hash = hash
 	}
-	if _, err := e.o.State.Append(ctx, []state.Operation{op}); err != nil {
+	_, err := e.o.State.Append(ctx, []state.Operation{op})
+	if errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	if err != nil {
 		return local(err)
 	}
 	e.appended()
@@ -242,44 +294,58 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 
 // conflict keeps both versions: theirs keeps the place, ours goes on as a copy
 // whose identity carries the operation's, so that a second replay finds it and
-// stops.
+// stops. A caller who wrote meanwhile is compared by the next round.
 func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs document.Document) error {
 	if op.Doc == nil {
 		// Modify beats delete.
-		e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", op.Key.ID))
-		return e.inbound(ctx, op.Key, &theirs, primaryReplica, nil)
+		err := e.inbound(ctx, op.Key, &theirs, primaryReplica, document.Hash{})
+		if errors.Is(err, store.ErrConflict) {
+			return nil
+		}
+		if err == nil {
+			e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", op.Key.ID))
+		}
+		return err
 	}
+	copyID, err := e.keepCopy(ctx, w, op)
+	if err != nil {
+		return err
+	}
+	err = e.inbound(ctx, op.Key, &theirs, primaryReplica, w.newest.Hash)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", op.Key.ID, copyID))
+	return nil
+}
+
+// keepCopy makes the conflict copy of our version, unless it is there.
+func (e *Engine) keepCopy(ctx context.Context, w wanted, op store.Op) (document.ID, error) {
 	mark := w.newest.OpID
 	if mark == "" { // from a snapshot: the version names itself
 		mark = w.newest.Hash.String()[:12]
 	}
 	copyID, err := conflictID(op.Key.ID, mark)
 	if err != nil {
-		return local(err)
+		return document.ID{}, local(err)
+	}
+	if _, err := e.o.State.Lookup(ctx, copyID); !errors.Is(err, store.ErrNotFound) {
+		return copyID, local(err)
 	}
 	ours := op.Doc.Clone()
 	ours.ID = copyID
 	hash, err := ours.Hash()
 	if err != nil {
-		return local(err)
+		return document.ID{}, local(err)
 	}
-	their, err := theirs.Hash()
+	_, err = e.o.State.Append(ctx, []state.Operation{{
+		OpID: e.o.NewID(), Key: store.NewKey(e.o.Layout, ours), Doc: &ours, Hash: hash, At: e.o.Now(),
+	}})
 	if err != nil {
-		return local(err)
-	}
-	now := e.o.Now()
-	ops := []state.Operation{{OpID: e.o.NewID(), Key: op.Key, Doc: &theirs, Hash: their, At: now, Origin: primaryReplica}}
-	if _, err := e.o.State.Lookup(ctx, copyID); errors.Is(err, store.ErrNotFound) {
-		ops = append(ops, state.Operation{OpID: e.o.NewID(), Key: store.NewKey(e.o.Layout, ours), Doc: &ours, Hash: hash, At: now})
-	} else if err != nil {
-		return local(err)
-	}
-	if _, err := e.o.State.Append(ctx, ops); err != nil {
-		return local(err)
+		return document.ID{}, local(err)
 	}
 	e.appended()
-	e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", op.Key.ID, copyID))
-	return nil
+	return copyID, nil
 }
 
 // conflictID names the copy of a document that keeps our version.

@@ -32,10 +32,14 @@ type Subscription struct {
 func (e *Engine) Subscribe() *Subscription {
 	c := make(chan *Stats, 1)
 	s := &Subscription{C: c, c: c, engine: e}
+	c <- e.published.Load()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.subscribers == nil {
+		s.end() // the engine is closed
+		return s
+	}
 	e.subscribers[s] = struct{}{}
-	c <- e.published.Load()
 	return s
 }
 
@@ -132,7 +136,7 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill, Health: v.health,
 	}
 	if v.progress != nil {
 		p := *v.progress

@@ -24,7 +24,9 @@ const localReserve = 500 * time.Millisecond
 //
 // When Put returns without error every document is durable on this machine.
 // Errors wrap document.ErrInvalid, store.ErrDiskFull, store.ErrReadOnly or
-// store.ErrUnavailable; then none of the documents was written.
+// store.ErrUnavailable; then none of the documents was written. One that also
+// wraps store.ErrAmbiguous (the disk failed at the wrong moment) leaves that
+// open until the next start.
 func (e *Engine) Put(ctx context.Context, docs ...document.Document) (Ack, error) {
 	started := e.o.Now()
 	ack, err := e.put(ctx, docs)
@@ -34,6 +36,9 @@ func (e *Engine) Put(ctx context.Context, docs ...document.Document) (Ack, error
 
 func (e *Engine) put(ctx context.Context, docs []document.Document) (Ack, error) {
 	if err := e.admit(ctx, len(docs)); err != nil {
+		return Ack{}, err
+	}
+	if err := e.awaitAdopted(ctx); err != nil {
 		return Ack{}, err
 	}
 	now := e.o.Now().UTC()
@@ -116,6 +121,24 @@ func (e *Engine) remove(ctx context.Context, ids []document.ID) (Ack, error) {
 	return e.commit(ctx, ops)
 }
 
+// awaitAdopted waits until the index of a new state knows what git holds: a
+// document that is there already keeps its folder and its time of creation.
+func (e *Engine) awaitAdopted(ctx context.Context) error {
+	select {
+	case <-e.adopted: // in all but the first moments
+		return nil
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.o.Budget)
+	defer cancel()
+	select {
+	case <-e.adopted:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the documents that git holds are still being taken over: %w", store.ErrUnavailable, ctx.Err())
+	}
+}
+
 // admit refuses what cannot be taken before anything is done.
 func (e *Engine) admit(ctx context.Context, n int) error {
 	switch {
@@ -152,18 +175,38 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 		ack.OpIDs = append(ack.OpIDs, op.OpID)
 		last = max(last, issued[i].Seq)
 	}
-	stateCtx, healthy := e.primaryContext()
+	stateCtx, healthy := e.waitContext()
 	if !healthy {
 		return ack, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, deadline.Sub(e.o.Now())-localReserve)
 	defer cancel()
-	release := context.AfterFunc(stateCtx, cancel) // leaving PRIMARY ends the wait
+	release := context.AfterFunc(stateCtx, cancel) // leaving the state ends the wait
 	defer release()
-	if commit, passed := e.govcMark.wait(wait, last); passed {
+	if commit, passed := e.govcMark.wait(wait, last); passed && !e.setAside(ctx, ops) {
 		ack.Durability, ack.Commit = PrimaryAndLocal, commit
 	}
 	return ack, nil
+}
+
+// setAside reports whether the primary was passed by one of these operations
+// without taking it, or whether that cannot be told.
+func (e *Engine) setAside(ctx context.Context, ops []state.Operation) bool {
+	if e.o.State.ParkedCount() == 0 {
+		return false
+	}
+	for _, op := range ops {
+		parked, err := e.o.State.ParkedAt(ctx, op.Key.ID)
+		if err != nil {
+			return true
+		}
+		for _, p := range parked {
+			if p.OpID == op.OpID {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // observe measures what a caller saw, once for each document.

@@ -133,7 +133,7 @@ func TestMarker(t *testing.T) {
 		}
 		for epoch := range int64(2) {
 			want := govc.Marker{Lineage: "l", Epoch: epoch, Created: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
-			if err := c.WriteMarker(t.Context(), want); err != nil {
+			if _, err := c.WriteMarker(t.Context(), want); err != nil {
 				t.Fatalf("%s: WriteMarker: %v", name, err)
 			}
 			if got, found, err := c.ReadMarker(t.Context()); got != want || !found || err != nil {

@@ -68,37 +68,38 @@ func (c *Client) ReadMarker(ctx context.Context) (m Marker, found bool, err erro
 	return m, true, nil
 }
 
-// WriteMarker writes and commits the marker. Errors are those of Apply.
-func (c *Client) WriteMarker(ctx context.Context, m Marker) error {
+// WriteMarker writes the marker and returns the commit that holds it. Errors
+// are those of Apply.
+func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err error) {
 	body, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return fmt.Errorf("govc: encode marker: %w", err)
+		return "", fmt.Errorf("govc: encode marker: %w", err)
 	}
 	if err := c.writer.lock(ctx); err != nil {
-		return fmt.Errorf("govc: write %s: %w", markerPath, err)
+		return "", fmt.Errorf("govc: write %s: %w", markerPath, err)
 	}
 	defer c.writer.unlock()
 	info, err := c.described(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	c.dirty.Store(true)
 	if err := c.addFile(ctx, markerPath, append(body, '\n')); err != nil {
-		return err
+		return "", err
 	}
-	_, err = c.commit(ctx, commitRequest{
+	commit, err = c.commit(ctx, commitRequest{
 		Message: "Write store marker\n", Author: "caiatop", Email: "caiatop@localhost", Timestamp: timestamp(info, c.now()),
 	})
 	if err != nil {
-		return torn(err)
+		return "", torn(err)
 	}
 	c.dirty.Store(false)
 	got, found, err := c.ReadMarker(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("govc: read back %s: %w: %w", markerPath, store.ErrAmbiguous, err)
+		return "", fmt.Errorf("govc: read back %s: %w: %w", markerPath, store.ErrAmbiguous, err)
 	case !found || got.Lineage != m.Lineage || got.Epoch != m.Epoch:
-		return fmt.Errorf("govc: read back %s: %w: it holds something else than was written", markerPath, store.ErrConflict)
+		return "", fmt.Errorf("govc: read back %s: %w: it holds something else than was written", markerPath, store.ErrConflict)
 	}
-	return nil
+	return commit, nil
 }

@@ -195,6 +195,30 @@ func (t *txn) dropPayload(from, to int64) error {
 	return nil
 }
 
+// Unpark forgets what is parked of these documents at a store, which has taken
+// them after all; without documents it forgets all that is parked there.
+func (db *DB) Unpark(ctx context.Context, name string, ids ...document.ID) error {
+	err := db.submit(ctx, 0, func(t *txn) error {
+		if len(ids) == 0 {
+			gone, err := t.exec(wUnparkStore, name)
+			t.m.parked -= gone
+			return err
+		}
+		for _, id := range ids {
+			gone, err := t.exec(wUnparkOne, name, id.String())
+			t.m.parked -= gone
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("unpark %s: %w", name, err)
+	}
+	return nil
+}
+
 // park keeps the newest parked operation of a document at a store.
 func (t *txn) park(name string, p Parked) error {
 	const maxDetail = 4096
@@ -265,25 +289,37 @@ func (db *DB) trim(ctx context.Context) error {
 
 // ParkedAt returns the parked operations of a document, by store.
 func (db *DB) ParkedAt(ctx context.Context, id document.ID) ([]Parked, error) {
+	all, err := db.parked(ctx, qParkedAt, id.String())
+	return all, wrap(err, fmt.Sprintf("read what is parked of %q in", id), db.file)
+}
+
+// ParkedIn returns the parked operations of a store, the oldest first, at most
+// limit (MaxRows).
+func (db *DB) ParkedIn(ctx context.Context, name string, limit int) ([]Parked, error) {
+	all, err := db.parked(ctx, qParkedIn, name, min(limit, MaxRows))
+	return all, wrap(err, "read what is parked in", db.file)
+}
+
+func (db *DB) parked(ctx context.Context, query int, args ...any) ([]Parked, error) {
 	var all []Parked
 	err := db.readers.use(ctx, func(r *reader) error {
-		return r.each(ctx, qParkedAt, func(scan func(...any) error) error {
-			p := Parked{ID: id}
-			var name string
+		return r.each(ctx, query, func(scan func(...any) error) error {
+			var p Parked
+			var id string
 			var at any
-			err := scan(&p.Store, &name, &p.Seq, &p.OpID, &p.Reason, &p.Detail, &at)
+			err := scan(&p.Store, &id, &p.Seq, &p.OpID, &p.Reason, &p.Detail, &at)
 			if err != nil {
 				return err
+			}
+			if p.ID, err = document.ParseID(id); err != nil {
+				return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 			}
 			p.At, err = parseTime(at)
 			all = append(all, p)
 			return err
-		}, id.String())
+		}, args...)
 	})
-	if err != nil {
-		return nil, wrap(err, fmt.Sprintf("read what is parked of %q in", id), db.file)
-	}
-	return all, nil
+	return all, err
 }
 
 // ParkedCount returns how many operations are parked, from memory.

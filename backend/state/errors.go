@@ -61,7 +61,7 @@ func fatal(err error) bool {
 }
 
 // corruptAdvice follows what is wrong with a state file that cannot be used.
-const corruptAdvice = ", restore the file, or move it away and start again; git and the service keep what they have"
+const corruptAdvice = ", restore the file, or move it away and start again; the index is then made anew from git"
 
 // wrap names the operation and the file, and adds the sentinel that callers
 // decide on. A nil error stays nil.

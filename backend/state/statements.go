@@ -20,6 +20,8 @@ const (
 	wUnpark
 	wPark
 	wUnparkPassed
+	wUnparkStore
+	wUnparkOne
 	wDropTombstones
 	wTrimOutbox
 	wSetMeta
@@ -50,8 +52,10 @@ var writeSQL = [writeStatements]string{
 		WHERE id IN (SELECT id FROM outbox WHERE seq > ?2 AND seq <= ?3) AND seq > ?2 AND seq <= ?3`,
 	wSetCursor: `INSERT INTO cursors(store, seq, attached) VALUES (?, ?, ?)
 		ON CONFLICT(store) DO UPDATE SET seq = excluded.seq, attached = excluded.attached`,
-	wUnpark: `DELETE FROM parked WHERE id = ? AND store = ? AND seq <= ?`,
-	wPark:   `INSERT INTO parked(id, store, seq, op_id, reason, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	wUnpark:      `DELETE FROM parked WHERE id = ? AND store = ? AND seq <= ?`,
+	wPark:        `INSERT INTO parked(id, store, seq, op_id, reason, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	wUnparkStore: `DELETE FROM parked WHERE store = ?`,
+	wUnparkOne:   `DELETE FROM parked WHERE store = ? AND id = ?`,
 	wUnparkPassed: `WITH passed AS MATERIALIZED (SELECT id, max(seq) AS seq FROM outbox WHERE seq > ?2 AND seq <= ?3 GROUP BY id)
 		DELETE FROM parked WHERE store = ?1 AND id IN (SELECT id FROM passed)
 			AND seq < (SELECT passed.seq FROM passed WHERE passed.id = parked.id)`,
@@ -80,6 +84,7 @@ const (
 	qNewest
 	qOldest
 	qParkedAt
+	qParkedIn
 	qEvents
 	readStatements
 )
@@ -108,5 +113,6 @@ var readSQL = [readStatements]string{
 		WHERE seq = (SELECT seq FROM documents WHERE id = ?)`,
 	qOldest:   `SELECT at FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1`,
 	qParkedAt: `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE id = ? ORDER BY store`,
+	qParkedIn: `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE store = ? ORDER BY seq LIMIT ?`,
 	qEvents:   `SELECT at, level, kind, text FROM events ORDER BY n DESC LIMIT ?`,
 }

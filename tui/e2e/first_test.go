@@ -27,6 +27,7 @@ func TestFirstStart(t *testing.T) {
 	c.keys("Enter", "Escape")
 	c.see("Documents  6")
 
+	h.inStep() // the text index too
 	c.keys("F")
 	c.types("outbox")
 	c.keys("Enter")

@@ -42,6 +42,7 @@ func TestHostileText(t *testing.T) {
 		c.keys("Escape")
 		c.miss("served by")
 	}
+	h.inStep() // the text index too
 	c.keys("F")
 	c.types("PWNED")
 	c.keys("Enter")

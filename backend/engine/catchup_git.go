@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// errWaiting: git lacks documents that only the primary has, and the primary
+// does not serve now.
+var errWaiting = errors.New("documents are missing that only the service can have")
+
+// adoptGit fills the index of a new state from the documents that git holds.
+// It may be interrupted and begun again.
+func (e *Engine) adoptGit(ctx context.Context) error {
+	var ops []state.Operation
+	adopted, size := 0, int64(0)
+	flush := func() error {
+		n, err := e.appendNew(ctx, ops)
+		adopted, ops, size = adopted+n, ops[:0], 0
+		return err
+	}
+	for entry, err := range e.o.Git.List(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); err == nil {
+			continue // an earlier attempt, or a caller, was here first
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("state file: %w", err)
+		}
+		op, err := e.gitOperation(ctx, entry.Key)
+		if err != nil {
+			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
+			continue
+		}
+		ops, size = append(ops, op), size+op.Doc.Content.Size()
+		if len(ops) == govcBatchOps || size > govcBatchBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if err := e.o.State.SetMeta(ctx, metaGitAdopt, ""); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	close(e.adopted)
+	if adopted > 0 {
+		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted))
+	}
+	return nil
+}
+
+// gitOperation is the inbound operation of a document as git holds it.
+func (e *Engine) gitOperation(ctx context.Context, key store.Key) (state.Operation, error) {
+	doc, err := e.o.Git.Get(ctx, key)
+	if err != nil {
+		return state.Operation{}, err
+	}
+	if doc.ID != key.ID {
+		return state.Operation{}, fmt.Errorf("%w: its metadata names %q", store.ErrCorrupt, doc.ID)
+	}
+	hash, err := doc.Hash()
+	if err != nil {
+		return state.Operation{}, err
+	}
+	return state.Operation{
+		OpID: e.o.NewID(), Key: key, Doc: &doc, Hash: hash, At: e.o.Now(), Origin: gitReplica, Expect: &document.Hash{},
+	}, nil
+}
+
+// appendNew appends operations that are to create documents, but for those that
+// a caller created meanwhile, and returns how many it appended.
+func (e *Engine) appendNew(ctx context.Context, ops []state.Operation) (int, error) {
+	if len(ops) == 0 {
+		return 0, nil
+	}
+	_, err := e.o.State.Append(ctx, ops)
+	switch {
+	case err == nil:
+		e.appended()
+		return len(ops), nil
+	case !errors.Is(err, store.ErrConflict):
+		return 0, fmt.Errorf("state file: %w", err)
+	case len(ops) == 1:
+		return 0, nil
+	}
+	total := 0
+	for i := range ops {
+		n, err := e.appendNew(ctx, ops[i:i+1])
+		if err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// snapshotGit makes git whole again after it lost commits of this state: what
+// it lacks is copied from wherever it still is, and what was deleted since is
+// deleted again.
+func (e *Engine) snapshotGit(ctx context.Context) error {
+	through := e.o.State.Summary().MaxSeq
+	e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back")
+	copied, missing, after := 0, 0, ""
+	for {
+		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
+		if err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		after = rows[len(rows)-1].ID.String()
+		n, lost, err := e.copyToGit(ctx, rows)
+		if err != nil {
+			return err
+		}
+		copied, missing = copied+n, missing+lost
+	}
+	if missing > 0 && e.o.Primary != nil && !e.serving() {
+		return fmt.Errorf("%d %w: %w", missing, errWaiting, store.ErrUnavailable)
+	}
+	if err := e.dropDeletedFromGit(ctx); err != nil {
+		return err
+	}
+	commit, err := e.commitGit(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through)
+	if err != nil {
+		return err
+	}
+	if err := e.o.State.Attach(ctx, gitReplica, through); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	e.gitMark.reset(through)
+	level := Info
+	if missing > 0 {
+		level = Error
+	}
+	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, missing))
+	return nil
+}
+
+// copyToGit brings the documents of the index that git does not hold.
+func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied, missing int, err error) {
+	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
+	for _, row := range rows {
+		key := store.Key{ID: row.ID, Folder: row.Folder}
+		if doc, err := e.o.Git.Get(ctx, key); err == nil && matches(doc, row.Hash) == nil {
+			continue
+		}
+		doc, err := e.anywhere(ctx, row, key)
+		if ctx.Err() != nil {
+			return 0, 0, ctx.Err()
+		}
+		if err != nil {
+			if now, lookup := e.o.State.Lookup(ctx, row.ID); lookup == nil && now.Seq != row.Seq {
+				continue // written or deleted meanwhile: the outbox carries it
+			}
+			missing++
+			continue
+		}
+		batch.Ops = append(batch.Ops, store.Op{Key: key, Doc: &doc})
+	}
+	if len(batch.Ops) == 0 {
+		return 0, missing, nil
+	}
+	_, err = e.o.Git.Apply(ctx, batch)
+	return len(batch.Ops), missing, err
+}
+
+// dropDeletedFromGit removes what the index does not hold and our own newest
+// commit there does: it was deleted by one of the commits that were lost. What
+// others pushed on top of that commit is taken over.
+func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
+	_, ours, err := e.ownCommit(ctx)
+	if errors.Is(err, store.ErrNotFound) || ours == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
+	for entry, err := range e.o.Git.List(ctx) {
+		if err != nil {
+			return err
+		}
+		row, err := e.o.State.Lookup(ctx, entry.Key.ID)
+		if err == nil && !row.Deleted {
+			continue
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("state file: %w", err)
+		}
+		if _, err := e.o.Git.GetAt(ctx, ours, entry.Key); err == nil {
+			batch.Ops = append(batch.Ops, store.Op{Key: entry.Key})
+			continue
+		}
+		op, err := e.gitOperation(ctx, entry.Key)
+		if err != nil {
+			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
+			continue
+		}
+		if _, err := e.appendNew(ctx, []state.Operation{op}); err != nil {
+			return err
+		}
+	}
+	if len(batch.Ops) == 0 {
+		return nil
+	}
+	_, err = e.o.Git.Apply(ctx, batch)
+	return err
+}
+
+// anywhere is version, and then the primary.
+func (e *Engine) anywhere(ctx context.Context, row state.Row, key store.Key) (document.Document, error) {
+	doc, err := e.version(ctx, key, row.Hash, row.Commit)
+	if err == nil || e.o.Primary == nil {
+		return doc, err
+	}
+	doc, there := e.o.Primary.Get(ctx, key)
+	if there == nil {
+		there = matches(doc, row.Hash)
+	}
+	if there != nil {
+		return document.Document{}, errors.Join(err, there)
+	}
+	return doc, nil
+}
