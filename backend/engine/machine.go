@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -342,11 +343,23 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 	case errors.Is(err, store.ErrIdentity):
 		return reseeding("the service lost the repository: " + err.Error())
 	}
+	if aboutDocument(err) {
+		// The service answers, but not for this document: refusal counts.
+		pause(ctx, suspectRetry, nil)
+		return nil
+	}
 	if why := e.breaker.report(e.o.Now(), true); why != "" {
 		return unreachable(why + ", the last one: " + err.Error())
 	}
 	pause(ctx, time.Duration(float64(suspectRetry)*(0.5+e.o.Rand())), nil)
 	return nil
+}
+
+// aboutDocument reports an error that one document causes at a primary that is
+// well.
+func aboutDocument(err error) bool {
+	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrCorrupt) ||
+		errors.Is(err, store.ErrTooLarge) || errors.Is(err, document.ErrInvalid)
 }
 
 func locked(reason, next string) *verdict {

@@ -154,7 +154,7 @@ func (e *Engine) readPrimary(caller, ctx context.Context, row state.Row) (docume
 		return document.Document{}, document.Hash{}, false
 	case caller.Err() != nil:
 		return document.Document{}, document.Hash{}, false // the caller's time was up, not the primary's
-	case errors.Is(err, store.ErrCorrupt), errors.Is(err, document.ErrInvalid):
+	case err != nil && aboutDocument(err):
 		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
 		e.lost(ctx, row) // what is there is no document: written again
 		return document.Document{}, document.Hash{}, false

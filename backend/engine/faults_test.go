@@ -27,7 +27,7 @@ func isWrite(r *http.Request) bool {
 	return r.Method != http.MethodGet && (strings.HasSuffix(r.URL.Path, "/files") || strings.HasSuffix(r.URL.Path, "/commits"))
 }
 
-func TestReviewAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
+func TestAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -58,7 +58,7 @@ func TestReviewAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
 	}
 }
 
-func TestReviewOnePoisonedDocumentHoldsUpItsBatch(t *testing.T) {
+func TestOnePoisonedDocumentHoldsUpItsBatch(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -84,7 +84,7 @@ func TestReviewOnePoisonedDocumentHoldsUpItsBatch(t *testing.T) {
 	}
 }
 
-func TestReviewASetAsideWriteIsAcknowledgedAsThere(t *testing.T) {
+func TestASetAsideWriteIsAcknowledgedAsThere(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	large := doc("large", "")
@@ -94,7 +94,7 @@ func TestReviewASetAsideWriteIsAcknowledgedAsThere(t *testing.T) {
 	}
 }
 
-func TestReviewReadsFailWhileADocumentIsOverwritten(t *testing.T) {
+func TestReadsFailWhileADocumentIsOverwritten(t *testing.T) {
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("a", "start"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -123,7 +123,7 @@ func TestReviewReadsFailWhileADocumentIsOverwritten(t *testing.T) {
 	}
 }
 
-func TestReviewOneBrokenDocumentEndsPrimary(t *testing.T) {
+func TestOneBrokenDocumentEndsPrimary(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -146,7 +146,7 @@ func TestReviewOneBrokenDocumentEndsPrimary(t *testing.T) {
 	}
 }
 
-func TestReviewImpatientCallersEndPrimary(t *testing.T) {
+func TestImpatientCallersEndPrimary(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -169,7 +169,7 @@ func TestReviewImpatientCallersEndPrimary(t *testing.T) {
 	}
 }
 
-func TestReviewAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
+func TestAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -217,7 +217,7 @@ func TestReviewAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestReviewAServiceThatWentBackInTimeIsTrusted(t *testing.T) {
+func TestAServiceThatWentBackInTimeIsTrusted(t *testing.T) {
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -239,7 +239,7 @@ func TestReviewAServiceThatWentBackInTimeIsTrusted(t *testing.T) {
 	}
 }
 
-func TestReviewWaitingForAStateOutlivesTheEngine(t *testing.T) {
+func TestWaitingForAStateOutlivesTheEngine(t *testing.T) {
 	h := start(t, detached(t.TempDir()))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -260,7 +260,7 @@ func TestReviewWaitingForAStateOutlivesTheEngine(t *testing.T) {
 	cancel()
 }
 
-func TestReviewAReplayIgnoresTheLimitOfABatch(t *testing.T) {
+func TestAReplayIgnoresTheLimitOfABatch(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -294,7 +294,7 @@ func TestReviewAReplayIgnoresTheLimitOfABatch(t *testing.T) {
 	}
 }
 
-func TestReviewARoundThatIsCutShortSetsWritesAside(t *testing.T) {
+func TestARoundThatIsCutShortSetsWritesAside(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if err := h.Fallback(t.Context()); err != nil {
@@ -314,7 +314,7 @@ func TestReviewARoundThatIsCutShortSetsWritesAside(t *testing.T) {
 	}
 }
 
-func TestReviewOurOwnTroubleIsNotTheServices(t *testing.T) {
+func TestOurOwnTroubleIsNotTheServices(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	for _, cause := range []error{store.ErrIdentity, store.ErrUnauthorized} {
@@ -324,7 +324,7 @@ func TestReviewOurOwnTroubleIsNotTheServices(t *testing.T) {
 	}
 }
 
-func TestReviewADurableWriteIsAcknowledgedThoughItsCallerLeft(t *testing.T) {
+func TestADurableWriteIsAcknowledgedThoughItsCallerLeft(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -343,7 +343,7 @@ func TestReviewADurableWriteIsAcknowledgedThoughItsCallerLeft(t *testing.T) {
 	wantText(t, h, "a", "one")
 }
 
-func TestReviewALostReplyMakesNoSecondCommit(t *testing.T) {
+func TestALostReplyMakesNoSecondCommit(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -366,7 +366,7 @@ func TestReviewALostReplyMakesNoSecondCommit(t *testing.T) {
 	}
 }
 
-func TestReviewClosesWhileTheServiceHangs(t *testing.T) {
+func TestClosesWhileTheServiceHangs(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)

@@ -51,7 +51,7 @@ func losesItsState(t *testing.T, dir string) {
 	}
 }
 
-func TestReviewAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
+func TestAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
 	one, two := service(t, "k"), service(t, "k")
 	dir := t.TempDir()
 	h := start(t, external(dir, one))
@@ -89,7 +89,7 @@ func TestReviewAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
 	}
 }
 
-func TestReviewAStateThatNeverMetAServiceCanAdoptOne(t *testing.T) {
+func TestAStateThatNeverMetAServiceCanAdoptOne(t *testing.T) {
 	two := service(t, "k")
 	other := start(t, external(t.TempDir(), two))
 	awaitState(t, other, StatePrimary)
@@ -118,7 +118,7 @@ func TestReviewAStateThatNeverMetAServiceCanAdoptOne(t *testing.T) {
 	}
 }
 
-func TestReviewAJoinThatWasCutShortIsBelievedDone(t *testing.T) {
+func TestAJoinThatWasCutShortIsBelievedDone(t *testing.T) {
 	address := service(t, "k")
 	first := start(t, external(t.TempDir(), address))
 	awaitState(t, first, StatePrimary)
@@ -148,7 +148,7 @@ func TestReviewAJoinThatWasCutShortIsBelievedDone(t *testing.T) {
 	}
 }
 
-func TestReviewAWriteWhileJoiningIsReplacedByTheirs(t *testing.T) {
+func TestAWriteWhileJoiningIsReplacedByTheirs(t *testing.T) {
 	address := service(t, "k")
 	first := start(t, external(t.TempDir(), address))
 	awaitState(t, first, StatePrimary)
@@ -172,7 +172,7 @@ func TestReviewAWriteWhileJoiningIsReplacedByTheirs(t *testing.T) {
 	}
 }
 
-func TestReviewTakingOverFromGitIsForgottenWhenItIsInterrupted(t *testing.T) {
+func TestTakingOverFromGitIsForgottenWhenItIsInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	docs := make([]document.Document, 600)
@@ -207,7 +207,7 @@ func TestReviewTakingOverFromGitIsForgottenWhenItIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestReviewAWriteWhileGitIsTakenOverIsReplacedByAnOlderVersion(t *testing.T) {
+func TestAWriteWhileGitIsTakenOverIsReplacedByAnOlderVersion(t *testing.T) {
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	old := doc("a", "old")
@@ -246,7 +246,7 @@ func TestReviewAWriteWhileGitIsTakenOverIsReplacedByAnOlderVersion(t *testing.T)
 	}
 }
 
-func TestReviewADeletedDocumentComesBackWithAnOlderGit(t *testing.T) {
+func TestADeletedDocumentComesBackWithAnOlderGit(t *testing.T) {
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -268,7 +268,7 @@ func TestReviewADeletedDocumentComesBackWithAnOlderGit(t *testing.T) {
 	}
 }
 
-func TestReviewGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
+func TestGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
 	dir := t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(dir, front.url))
@@ -297,7 +297,7 @@ func TestReviewGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
 	}
 }
 
-func TestReviewAFirstRefillOverwritesWhatAnotherConsoleRefilled(t *testing.T) {
+func TestAFirstRefillOverwritesWhatAnotherConsoleRefilled(t *testing.T) {
 	one, two := service(t, "k"), service(t, "k")
 	front, other := inFront(t, one), inFront(t, two)
 	h := start(t, external(t.TempDir(), front.url))

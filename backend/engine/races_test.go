@@ -155,7 +155,7 @@ func changed(found Found, text string) (store.Key, document.Document) {
 	return store.Key{ID: d.ID, Folder: found.Folder}, d
 }
 
-func TestReviewABatchOnAnotherDocumentHidesTheirChange(t *testing.T) {
+func TestABatchOnAnotherDocumentHidesTheirChange(t *testing.T) {
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -173,7 +173,7 @@ func TestReviewABatchOnAnotherDocumentHidesTheirChange(t *testing.T) {
 	}
 }
 
-func TestReviewACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
+func TestACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), address))
@@ -202,7 +202,7 @@ func TestReviewACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
 	}
 }
 
-func TestReviewAWriteDuringAConflictIsLost(t *testing.T) {
+func TestAWriteDuringAConflictIsLost(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -237,7 +237,7 @@ func TestReviewAWriteDuringAConflictIsLost(t *testing.T) {
 	}
 }
 
-func TestReviewAReseedDropsAPendingDelete(t *testing.T) {
+func TestAReseedDropsAPendingDelete(t *testing.T) {
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -269,7 +269,7 @@ func TestReviewAReseedDropsAPendingDelete(t *testing.T) {
 	}
 }
 
-func TestReviewATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
+func TestATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Detached = true
@@ -285,7 +285,7 @@ func TestReviewATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
 	}
 }
 
-func TestReviewATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
+func TestATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if _, err := h.Drill(t.Context()); err != nil {
@@ -307,7 +307,7 @@ func TestReviewATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
 	}
 }
 
-func TestReviewAFirstAttachmentEndsUnderSteadyWrites(t *testing.T) {
+func TestAFirstAttachmentEndsUnderSteadyWrites(t *testing.T) {
 	for name, id := range map[string]func(i int) string{
 		"of new documents":   func(i int) string { return fmt.Sprintf("steady-%d", i) },
 		"of known documents": func(i int) string { return fmt.Sprintf("doc-0-%04d", i%(MaxBatch/4)) },
@@ -352,7 +352,7 @@ func writesUntil(t *testing.T, h *Host, id func(int) string, ok func(*Stats) boo
 	}
 }
 
-func TestReviewAnEarlierVersionOfOursWinsAfterOneWasParked(t *testing.T) {
+func TestAnEarlierVersionOfOursWinsAfterOneWasParked(t *testing.T) {
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -374,7 +374,7 @@ func TestReviewAnEarlierVersionOfOursWinsAfterOneWasParked(t *testing.T) {
 	}
 }
 
-func TestReviewAReplayNeverEndsUnderWritesThatOutpaceIt(t *testing.T) {
+func TestAReplayNeverEndsUnderWritesThatOutpaceIt(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// repairRound writes documents again that the primary was seen to miss though
+// it passed them. It returns how many it wrote.
+func (e *Engine) repairRound(ctx context.Context) (int64, error) {
+	e.mu.Lock()
+	ids := make([]document.ID, 0, len(e.missing))
+	for id, repaired := range e.missing {
+		if !repaired {
+			ids = append(ids, id)
+		}
+		if len(ids) == govcBatchOps {
+			break
+		}
+	}
+	e.mu.Unlock()
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	list, err := e.repairs(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	_, parked, err := e.bring(ctx, list, true)
+	if err != nil {
+		return 0, err
+	}
+	e.tellParked(parked)
+	still := make(map[document.ID]bool, len(parked))
+	for _, p := range parked {
+		still[p.ID] = true
+	}
+	brought := slices.DeleteFunc(slices.Clone(ids), func(id document.ID) bool { return still[id] })
+	e.mu.Lock()
+	for _, id := range ids {
+		if _, listed := e.missing[id]; listed {
+			e.missing[id] = true // tried once; from here on it is only listed
+		}
+	}
+	for _, id := range brought {
+		delete(e.missing, id)
+	}
+	e.mu.Unlock()
+	if len(brought) == 0 {
+		return int64(len(ids)), nil
+	}
+	if err := e.o.State.Unpark(ctx, primaryReplica, brought...); err != nil {
+		return 0, local(err)
+	}
+	e.event(Info, "missing", fmt.Sprintf("govc holds %d documents again that it had lost or refused", len(brought)))
+	return int64(len(ids)), nil
+}
+
+// repairs is what the primary is to hold of documents that it lacks.
+func (e *Engine) repairs(ctx context.Context, ids []document.ID) ([]wanted, error) {
+	var list []wanted
+	for _, id := range ids {
+		row, err := e.o.State.Lookup(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted, and no store needs to know any more
+		}
+		if err != nil {
+			return nil, local(err)
+		}
+		w := snapshotOf(row)
+		w.newest.Delete = row.Deleted
+		if err := e.addEarlier(ctx, &w); err != nil {
+			return nil, err
+		}
+		list = append(list, w)
+	}
+	return list, nil
+}
+
+// retryRefused gives operations that were refused before another chance: the
+// service is back, and may have changed.
+func (e *Engine) retryRefused(ctx context.Context) error {
+	if e.o.State.ParkedCount() == 0 {
+		return nil
+	}
+	parked, err := e.o.State.ParkedIn(ctx, primaryReplica, maxMissing)
+	if err != nil {
+		return local(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range parked {
+		if p.Reason == parkedRefused && len(e.missing) < maxMissing {
+			e.missing[p.ID] = false
+		}
+	}
+	return nil
+}
+
+// snapshotOf is the wanted state of a document that has no pending operation.
+func snapshotOf(row state.Row) wanted {
+	return wanted{
+		newest: state.Outgoing{
+			Seq: row.Seq, Key: store.Key{ID: row.ID, Folder: row.Folder},
+			Hash: row.Hash, Commit: row.Commit, At: row.UpdatedAt,
+		},
+		ours: map[document.Hash]struct{}{row.Hash: {}},
+	}
+}
