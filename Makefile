@@ -68,7 +68,14 @@ check: ## all that must hold before a change is shared: format, vet, lint, vulne
 	done; echo "== all checks passed in $$((SECONDS - all)) s"
 
 .PHONY: bench
-bench: ## the Go benchmarks of every package
+bench: ## the product's speed beside floors measured in the same run (two minutes)
+	@go test -run '^$$' -bench '^BenchmarkAckLocal$$' -benchtime 30x ./bench | grep -E '^(Benchmark|FAIL|---)'
+	@go test -run '^$$' -bench '^Benchmark(Import|Refill|Stores)$$' -benchtime 3x ./bench | grep -E '^(Benchmark|FAIL|---)'
+	@go test -run '^$$' -bench '^BenchmarkFirstFrame$$' -benchtime 20x ./tui/e2e | grep -E '^(Benchmark|FAIL|---)'
+	@go test -run '^$$' -bench '^Benchmark(KeyToView|SnapshotToView)$$' ./tui | grep -E '^(Benchmark|FAIL|---)'
+
+.PHONY: bench-all
+bench-all: ## the Go benchmarks of every package
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 .PHONY: screenshots
@@ -76,8 +83,8 @@ screenshots: ## draw the pictures in screenshots/ anew from the real program
 	CAIATOP_SCREENSHOTS='$(CURDIR)/screenshots' go test -count=1 -run '^TestScreenshots$$' ./tui/...
 
 .PHONY: soak
-soak: ## the long form of the durability and fault tests (an hour)
-	CAIATOP_SOAK=1 go test -count=1 -timeout 90m ./backend/...
+soak: ## the kill test of the engine with 200 rounds (ten minutes)
+	CAIATOP_SOAK_ROUNDS=200 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
 
 .PHONY: clean
 clean: ## remove what was built

@@ -253,7 +253,10 @@ func TestWaitingForAStateOutlivesTheEngine(t *testing.T) {
 	timeout := time.NewTimer(time.Second)
 	defer timeout.Stop()
 	select {
-	case <-ended:
+	case err := <-ended:
+		if !errors.Is(err, ErrClosing) {
+			t.Errorf("got %v", err)
+		}
 	case <-timeout.C:
 		t.Error("the engine is closed, and somebody still waits (at full speed) for its state")
 	}
