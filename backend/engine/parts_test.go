@@ -142,14 +142,17 @@ func TestFoldKeepsTheNewestAndKnowsOurs(t *testing.T) {
 	}
 }
 
-func TestUntilSecondVersion(t *testing.T) {
+func TestABatchForGitHoldsEachDocumentOnce(t *testing.T) {
 	key := func(s string) store.Key { return store.Key{ID: mustID(s)} }
 	rows := []state.Outgoing{{Seq: 1, Key: key("a")}, {Seq: 2, Key: key("b")}, {Seq: 3, Key: key("a")}, {Seq: 4, Key: key("c")}}
-	if got := untilSecondVersion(rows); len(got) != 2 || got[1].Seq != 2 {
+	if got, newest := onceEach(rows, false); len(got) != 2 || got[1].Seq != 2 || newest[mustID("a")] != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if got := untilSecondVersion(rows[1:]); len(got) != 3 {
+	if got, _ := onceEach(rows[1:], false); len(got) != 3 {
 		t.Errorf("got %+v", got)
+	}
+	if got, newest := onceEach(rows, true); len(got) != 4 || newest[mustID("a")] != 3 || newest[mustID("b")] != 2 {
+		t.Errorf("behind: got %+v, %v", got, newest)
 	}
 }
 

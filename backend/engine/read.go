@@ -295,7 +295,7 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 	switch {
 	case state == StateNone:
 		row.Govc = Detached
-	case state != StatePrimary && state != StateReplaying:
+	case state != StatePrimary && state != StateReplaying && r.Seq <= e.govcMark.now():
 		row.Govc = Unknown
 	case missing:
 		row.Govc = Missing

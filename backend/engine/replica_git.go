@@ -159,11 +159,15 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	rows = untilSecondVersion(rows)
+	rows, newest := onceEach(rows, e.lag(gitReplica) > gitBatchOps)
 	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
 	for _, row := range rows {
 		if row.Origin == gitReplica {
 			continue // it came from there
+		}
+		if row.Seq != newest[row.Key.ID] {
+			batch.Trailers = append(batch.Trailers, store.Trailer{Key: trailerOp, Value: row.OpID})
+			continue // the newer version of this batch stands for it
 		}
 		op := store.Op{ID: row.OpID, Key: row.Key}
 		if !row.Delete {
@@ -206,17 +210,21 @@ func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64
 	return receipt.Commit, err
 }
 
-// untilSecondVersion cuts the rows before the second version of a document:
-// git keeps every version, and one commit can hold only one.
-func untilSecondVersion(rows []state.Outgoing) []state.Outgoing {
-	seen := make(map[document.ID]struct{}, len(rows))
+// onceEach makes rows a batch that holds one version of each document, and
+// returns the newest operation of each. It cuts before the second version of a
+// document, so that git keeps every version; but when git is behind by more
+// than a batch, only the newest of the batch is kept: otherwise a caller who
+// overwrites one document faster than git commits would leave git behind for
+// good.
+func onceEach(rows []state.Outgoing, behind bool) ([]state.Outgoing, map[document.ID]int64) {
+	newest := make(map[document.ID]int64, len(rows))
 	for i, row := range rows {
-		if _, twice := seen[row.Key.ID]; twice {
-			return rows[:i]
+		if _, twice := newest[row.Key.ID]; twice && !behind {
+			return rows[:i], newest
 		}
-		seen[row.Key.ID] = struct{}{}
+		newest[row.Key.ID] = row.Seq
 	}
-	return rows
+	return rows, newest
 }
 
 // catchUpGit makes index and repository one before the outbox is followed.
