@@ -259,3 +259,39 @@ func TestAppendsGoOnBesideAdvance(t *testing.T) {
 		t.Fatal("no append was acknowledged while the cursor moved")
 	}
 }
+
+func TestUnpark(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	mustAttach(t, db, "govc", "git")
+	ops := numbered(5, "x")
+	mustAppend(t, db, ops...)
+	var parks []Parked
+	for i, op := range ops {
+		parks = append(parks, Parked{Store: "govc", ID: op.Key.ID, Seq: int64(i + 1), OpID: op.OpID, Reason: "refused", At: epoch})
+	}
+	mustAdvance(t, db, Advance{Store: "govc", Seq: 5, Park: parks})
+	mustAdvance(t, db, Advance{Store: "git", Seq: 5, Park: []Parked{{Store: "git", ID: ops[0].Key.ID, Seq: 1, At: epoch}}})
+	all := must(db.ParkedIn(t.Context(), "govc", 3))
+	if len(all) != 3 || all[0].OpID != ops[0].OpID || all[0].ID != ops[0].Key.ID || all[2].Seq != 3 || all[0].Reason != "refused" {
+		t.Fatalf("%+v", all)
+	}
+	if err := db.Unpark(t.Context(), "govc", ops[0].Key.ID, ops[1].Key.ID, idOf("unknown")); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.ParkedCount(); n != 4 {
+		t.Errorf("%d parked, want three at govc and one at git", n)
+	}
+	if err := db.Unpark(t.Context(), "govc"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(must(db.ParkedIn(t.Context(), "git", 10))); n != 1 || db.ParkedCount() != 1 {
+		t.Errorf("git has %d parked, %d in all", n, db.ParkedCount())
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := open(t, dir).ParkedCount(); n != 1 {
+		t.Errorf("%d parked after reopening", n)
+	}
+}
