@@ -7,6 +7,7 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/tui/task"
@@ -69,29 +70,45 @@ func (c *confirm) draw(t *ui.Theme, w, h int) []string {
 	width := ui.DialogWidth(w)
 	var lines []string
 	for _, text := range c.text {
-		lines = append(append(lines, ui.Wrap(text, width-4, 4)...), "")
+		lines = append(append(lines, ui.Wrap(text, width-4, 6)...), "")
 	}
 	if c.command != "" {
 		lines = append(lines, t.Paint(ui.Dim, "same as: "+c.command), "")
 	}
-	lines = append(lines, button(t, "cancel", !c.chosen)+"   "+button(t, c.yes, c.chosen)+
-		t.Paint(ui.Dim, "   tab choose   enter do it"))
+	lines = append(lines, c.buttons(t, width-4))
 	return fitted(t, c.title, lines, width, h)
 }
 
-// fitted draws a dialog; where the pane is too low, the last line stays.
+// buttons is the line to answer on, with as much advice as there is room for.
+func (c *confirm) buttons(t *ui.Theme, w int) string {
+	wide := button(t, "cancel ", !c.chosen) + "   " + button(t, c.yes+" ", c.chosen)
+	return ui.Longest(w,
+		wide+t.Paint(ui.Dim, "   tab choose   enter do it"),
+		wide+t.Paint(ui.Dim, "  tab, enter"),
+		wide+t.Paint(ui.Dim, "  tab"),
+		wide,
+		button(t, "cancel", !c.chosen)+button(t, c.yes, c.chosen))
+}
+
+// fitted draws a dialog. Where the pane is too low, empty lines go first, then
+// those before the last one, which says how to answer.
 func fitted(t *ui.Theme, title string, lines []string, w, h int) []string {
-	if room := h - 2; len(lines) > room && room > 0 {
-		lines = append(lines[:room-1:room-1], lines[len(lines)-1])
+	room := h - 2
+	if len(lines) > room {
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" })
+	}
+	if len(lines) > room && room > 1 {
+		cut := ui.Fit(strings.TrimRight(ansi.Truncate(lines[room-2], w-6, ""), " ")+" …", w-4)
+		lines = append(lines[:room-2:room-2], cut, lines[len(lines)-1])
 	}
 	return t.Box(title, lines, w, min(len(lines)+2, h), true)
 }
 
 func button(t *ui.Theme, text string, focused bool) string {
 	if focused {
-		return t.Paint(ui.Selected, t.Glyphs.Cursor+" "+text+" ")
+		return t.Paint(ui.Selected, t.Glyphs.Cursor+" "+text)
 	}
-	return "  " + text + " "
+	return "  " + text
 }
 
 // alert opens by itself and tells one thing.

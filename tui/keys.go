@@ -54,6 +54,9 @@ func (m *Model) onKey(msg tea.KeyMsg) tea.Cmd {
 	if msg.Type == tea.KeyCtrlC {
 		return tea.Quit
 	}
+	if msg.Type == tea.KeyEsc {
+		m.forgive()
+	}
 	if d := m.top(); d != nil {
 		return d.key(m, msg)
 	}
@@ -103,19 +106,39 @@ func (m *Model) do(a action.Action) tea.Cmd {
 		return m.askBench(a)
 	case action.Samples:
 		return m.samples()
+	case action.Open, action.Filter, action.Search, action.New, action.Delete:
+		m.forgive() // whatever failed, this is something else
+		return m.onDocuments(a.Name)
 	default:
-		if m.page == action.PageDocuments {
-			return m.documents.Do(a.Name)
-		}
+		return m.onDocuments(a.Name)
 	}
 	return nil
 }
 
-// show changes the page. What was done on the other one needs no telling any
-// more.
-func (m *Model) show(page string) tea.Cmd {
-	if m.page != page && m.status.Level == task.Done && m.told > 0 {
+// onDocuments gives an action to the documents page, if that is in view.
+func (m *Model) onDocuments(name string) tea.Cmd {
+	if m.page == action.PageDocuments {
+		return m.documents.Do(name)
+	}
+	return nil
+}
+
+// forgive takes an error off the status line, since the operator moved on. The
+// help keeps it.
+func (m *Model) forgive() {
+	if m.status.Level == task.Failed {
 		m.status = task.Notice{}
+	}
+}
+
+// show changes the page. What was done or failed on the other one needs no
+// telling any more.
+func (m *Model) show(page string) tea.Cmd {
+	if m.page != page {
+		m.forgive()
+		if m.status.Level == task.Done && m.told > 0 {
+			m.status = task.Notice{}
+		}
 	}
 	m.page, m.keys = page, ui.NewKeys(page)
 	return m.documents.SetVisible(page == action.PageDocuments)

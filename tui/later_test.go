@@ -45,15 +45,54 @@ func TestAResultGoesAwayWithItsPage(t *testing.T) {
 	}
 }
 
+// TestErrorsGoAway: one stayed long after the draft that it was about.
+func TestErrorsGoAway(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fail  []string // keys that lead to an error
+		error string
+		keys  []string // keys that end it
+	}{
+		"with esc":              {[]string{"s"}, "Adding samples failed", []string{"esc"}},
+		"with another page":     {[]string{"s"}, "Adding samples failed", []string{"2"}},
+		"with a success":        {[]string{"s"}, "Adding samples failed", []string{"s"}},
+		"with the next action":  {[]string{"2", "enter"}, "Reading report-00000 failed", []string{"enter"}},
+		"with a dropped draft":  {[]string{"2", "a", "note", "ctrl+s"}, "Saving note failed", []string{"esc", "esc"}},
+		"with a dialog's leave": {[]string{"s", "?"}, "Adding samples failed", []string{"esc"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lib := newLibrary(t, 3)
+			s := start(t, lib, healthy(), 120, 30, termenv.Ascii)
+			s.press("2", "1")
+			lib.fail = errBroken
+			s.press(tt.fail...)
+			if s.status.Level != task.Failed || !strings.Contains(s.View(), tt.error) {
+				t.Fatalf("%q is not told:\n%s", tt.error, s.View())
+			}
+			s.press("down", "up")
+			if !strings.Contains(s.View(), tt.error) {
+				t.Error("the error went away before anything else happened")
+			}
+			lib.fail = nil
+			s.press(tt.keys...)
+			if line := s.statusLine(); strings.Contains(line, "failed") {
+				t.Errorf("the error stays: %q", line)
+			}
+			if s.press("esc", "esc", "?"); !strings.Contains(s.View()+strings.Join(s.top().(*help).lines, "\n"), tt.error) {
+				t.Error("the help does not keep it")
+			}
+		})
+	}
+}
+
 func TestWarningsAndErrorsStay(t *testing.T) {
 	lib := newLibrary(t, 3)
 	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
 	lib.fail = errBroken
 	s.press("s")
 	lib.fail = nil
-	s.press("2", "1")
+	s.press("down", "Z")
 	if !strings.Contains(s.View(), "Adding samples failed") {
-		t.Error("an error went away with its page")
+		t.Error("an error went away by itself")
 	}
 	if slices.Contains(s.waited, noticeFor) {
 		t.Error("an error is taken away after a while")

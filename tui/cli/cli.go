@@ -84,7 +84,7 @@ func Run(ctx context.Context, deps Deps, args []string) int {
 		return ExitOK
 	}
 	if _, silent := errors.AsType[ExitCode](err); !silent {
-		a.tell(err)
+		a.tell(err, Code(err))
 	}
 	return Code(err)
 }
@@ -156,7 +156,11 @@ func args(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && (most < 0 || len(args) <= most) {
 			return nil
 		}
-		return usage(fmt.Sprintf("%s does not take %d arguments", cmd.CommandPath(), len(args)), "use it as: "+cmd.UseLine())
+		what := "an argument is missing"
+		if len(args) >= least {
+			what = fmt.Sprintf("%q is one argument too many", args[most])
+		}
+		return usage(cmd.Name()+": "+what, "use it as: "+cmd.UseLine())
 	}
 }
 
@@ -164,6 +168,9 @@ func args(least, most int) cobra.PositionalArgs {
 func (a *app) with(cmd *cobra.Command, open func(context.Context, Flags) (Session, error), work func(context.Context, Session) error) (err error) {
 	ctx := cmd.Context()
 	session, err := open(ctx, flagsOf(cmd))
+	if _, told := errors.AsType[*Fault](err); told {
+		return err
+	}
 	if err != nil {
 		return fault("the engine cannot be used", err)
 	}

@@ -137,23 +137,25 @@ func TestCommands(t *testing.T) {
 	}{
 		{"version", 0, "caiatop 1.2.3 (go", ""},
 		{"version --json", 0, `"version": "1.2.3"`, ""},
-		{"status", 0, "PRIMARY (healthy) since 12m|documents", ""},
+		{"status", 0, "PRIMARY (healthy) for 12m|documents", ""},
 		{"status --json", 0, `"state": "PRIMARY"|"healthy": true`, ""},
 		{"put --id r FILE", 0, "stored r (pdf, 9 B): local\n", ""},
 		{"put --id r --json FILE", 0, `"id": "r"|"type": "pdf"|"bytes": 9|"durability": "local"`, ""},
 		{"put --id r --type note --meta a=b=c --meta n= --url http://x/ FILE", 0, "stored r (note", ""},
 		{"put FILE", 64, "", "the id of the document is missing|try: use it as: caiatop put --id ID"},
-		{"put --id r", 64, "", "does not take 0 arguments"},
+		{"put --id r", 64, "", "put: an argument is missing|try: use it as: caiatop put"},
 		{"put --id r --meta x FILE", 64, "", `--meta "x" is not NAME=VALUE`},
-		{"put --id a/b FILE", 65, "", "why: invalid|try: "},
+		{"put --id a/b FILE", 65, "", "why: invalid document: the id holds '/'\n|try: an id has 1 to 200 bytes"},
 		{"put --id r --type .git FILE", 65, "", "means .git"},
 		{"put --id r FILE.not", 66, "", "no such file|try: check the name"},
 		{"get one", 0, "first text", ""},
 		{"get one --json", 0, `"text": "first text"`, ""},
-		{"get none", 66, "", `"none" cannot be read|why: get "none": not found|try: look for it`},
+		{"get none", 66, "", `"none" cannot be read|why: there is no document "none"|try: look for it`},
 		{"get none --json", 66, "", `"code": "not_found"|"exit": 66|"fix": `},
-		{"get ESC[31m", 66, "", `\x1b[31m`},
-		{"get", 64, "", "does not take 0 arguments"},
+		{"get ESC[31m", 65, "", `\x1b[31m|try: an id has`},
+		{"put --id r FOLDER", 74, "", "is a directory|try: name a file; a whole folder is stored with: caiatop import DIR"},
+		{"get", 64, "", "get: an argument is missing"},
+		{"get one two", 64, "", `get: "two" is one argument too many`},
 		{"ls", 0, "ID   TYPE  SIZE  UPDATED  GOVC     GIT\none  text  10 B|two", "2 documents"},
 		{"ls --limit 1", 0, "one", "1 of 2 documents; the rest with --offset and --limit"},
 		{"ls --offset 1 --contains o --json", 0, `"id": "two"|"total": 2`, ""},
@@ -167,8 +169,11 @@ func TestCommands(t *testing.T) {
 		{"search nowhere --json", 0, `"hits": []`, ""},
 		{"search --limit 0 x", 64, "", "out of range"},
 		{"rm one two", 0, "deleted 2 documents: local", ""},
-		{"rm one none", 66, "", "nothing was deleted|not found"},
-		{"rm", 64, "", "does not take 0 arguments"},
+		{"rm one two one", 0, "deleted 2 documents: local", ""},
+		{"rm one none", 66, "", `nothing was deleted|why: there is no document "none"|try: look for it`},
+		{"rm none", 66, "", `why: there is no document "none"`},
+		{"rm one a/b", 65, "", `nothing was deleted|why: "a/b": invalid document|try: an id has`},
+		{"rm", 64, "", "rm: an argument is missing"},
 		{"recover", 0, "PRIMARY", ""},
 		{"recover --adopt --json", 0, `"state": "PRIMARY"`, ""},
 		{"fallback", 0, "PRIMARY", ""},
@@ -184,7 +189,7 @@ func TestCommands(t *testing.T) {
 			w := newWorld(t).serve()
 			w.put("one", "first text", nil)
 			w.put("two", "", []byte{0, 1})
-			args := strings.Fields(strings.NewReplacer("FILE", file, "ESC", "\x1b").Replace(c.args))
+			args := strings.Fields(strings.NewReplacer("FILE", file, "FOLDER", filepath.Dir(file), "ESC", "\x1b").Replace(c.args))
 			code, stdout, stderr := w.run(args...)
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
@@ -296,7 +301,7 @@ func TestErrorsHaveTheirExitCode(t *testing.T) {
 		{errors.New("a fault"), cli.ExitInternal},
 	} {
 		w.engine.Fail(c.err)
-		if code, _, stderr := w.run("get", "x"); code != c.code || !strings.Contains(stderr, "why: "+c.err.Error()) || !strings.Contains(stderr, "try: ") {
+		if code, _, stderr := w.run("ls"); code != c.code || !strings.Contains(stderr, "why: "+c.err.Error()) || !strings.Contains(stderr, "try: ") {
 			t.Errorf("%v: exit code %d, want %d; %s", c.err, code, c.code, stderr)
 		}
 	}

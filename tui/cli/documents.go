@@ -3,11 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -71,8 +74,8 @@ func (a *app) putCommand() *cobra.Command {
 // readDocument makes a document of a file or stdin and checks it.
 func (a *app) readDocument(file, id, kind, url string, meta []string) (httpapi.Document, error) {
 	what := fmt.Sprintf("%q was not stored", id)
-	if _, err := document.ParseID(id); err != nil {
-		return httpapi.Document{}, fault(what, fmt.Errorf("%w: %w", httpapi.ErrInvalid, err))
+	if err := checkIDs(what, id); err != nil {
+		return httpapi.Document{}, err
 	}
 	doc := httpapi.Document{ID: id, SourceURL: url}
 	for _, pair := range meta {
@@ -100,9 +103,25 @@ func (a *app) readDocument(file, id, kind, url string, meta []string) (httpapi.D
 	}
 	fill(&doc, content, name, kind)
 	if _, err := document.ParseType(doc.Type); err != nil {
-		return httpapi.Document{}, fault(what, fmt.Errorf("%w: %w", httpapi.ErrInvalid, err))
+		return httpapi.Document{}, &Fault{What: what, Why: coded{err, httpapi.ErrInvalid}, Fix: "give another --type"}
 	}
 	return doc, nil
+}
+
+// checkIDs returns what is wrong with the first of ids that is none.
+func checkIDs(what string, ids ...string) error {
+	for _, id := range ids {
+		if _, err := document.ParseID(id); err != nil {
+			if len(ids) > 1 {
+				err = fmt.Errorf("%q: %w", id, err)
+			}
+			return &Fault{
+				What: what, Why: coded{err, httpapi.ErrInvalid},
+				Fix: fmt.Sprintf("an id has 1 to %d bytes without a slash; list them with: caiatop ls", document.MaxID),
+			}
+		}
+	}
+	return nil
 }
 
 func (a *app) readFile(name string) (data []byte, err error) {
@@ -181,10 +200,17 @@ func (a *app) getCommand() *cobra.Command {
 			"visible form, unless --raw is given.",
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			what := fmt.Sprintf("%q cannot be read", args[0])
+			if err := checkIDs(what, args[0]); err != nil {
+				return err
+			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 				doc, err := session.Get(ctx, args[0])
+				if errors.Is(err, httpapi.ErrNotFound) {
+					return absent(what, args[0], err)
+				}
 				if err != nil {
-					return fault(fmt.Sprintf("%q cannot be read", args[0]), err)
+					return fault(what, err)
 				}
 				if a.json {
 					return a.printJSON(a.Stdout, doc)
@@ -233,20 +259,40 @@ func (a *app) removeCommand() *cobra.Command {
 			if len(args) > httpapi.MaxBatch {
 				return usage(fmt.Sprintf("%d ids were given", len(args)), fmt.Sprintf("give at most %d at once", httpapi.MaxBatch))
 			}
+			ids := slices.Compact(slices.Sorted(slices.Values(args)))
+			if err := checkIDs(undeleted, ids...); err != nil {
+				return err
+			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				ack, err := session.Delete(ctx, args)
+				ack, err := session.Delete(ctx, ids)
+				if errors.Is(err, httpapi.ErrNotFound) {
+					return missing(ids, err)
+				}
 				if err != nil {
-					return fault("nothing was deleted", err)
+					return fault(undeleted, err)
 				}
 				if a.json {
 					return a.printJSON(a.Stdout, ack)
 				}
-				return emit(a.Stdout, "deleted %s: %s\n", count(len(args), "document"), safe(ack.Durability))
+				return emit(a.Stdout, "deleted %s: %s\n", count(len(ids), "document"), safe(ack.Durability))
 			})
 		},
 	}
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+const undeleted = "nothing was deleted"
+
+// missing says which of the documents to be deleted is not there: the one that
+// the engine names.
+func missing(ids []string, err error) error {
+	for _, id := range ids {
+		if len(ids) == 1 || strings.Contains(err.Error(), strconv.Quote(id)) {
+			return absent(undeleted, id, err)
+		}
+	}
+	return fault(undeleted, err)
 }
 
 // count says "1 document" and "1,204 documents".

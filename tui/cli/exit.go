@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
@@ -60,10 +61,18 @@ type Fault struct {
 
 // Error joins what and why.
 func (f *Fault) Error() string {
-	if f.Why == nil {
-		return f.What
+	if why := f.reason(); why != "" {
+		return f.What + ": " + why
 	}
-	return f.What + ": " + f.Why.Error()
+	return f.What
+}
+
+// reason is why in words, "" if what says it all.
+func (f *Fault) reason() string {
+	if f.Why == nil || errors.Is(f.Why, errUsage) {
+		return ""
+	}
+	return f.Why.Error()
 }
 
 // Unwrap returns why.
@@ -75,6 +84,20 @@ func fault(what string, err error) error {
 		return nil
 	}
 	return &Fault{What: what, Why: err}
+}
+
+// known is an error whose words are told already, or add nothing.
+type known struct{ err error }
+
+// Error returns nothing.
+func (known) Error() string { return "" }
+
+// Unwrap returns the error.
+func (k known) Unwrap() error { return k.err }
+
+// absent is a fault about a document that is not there.
+func absent(what, id string, err error) error {
+	return &Fault{What: what, Why: coded{fmt.Errorf("there is no document %q", id), err}}
 }
 
 // usage is a fault of the command line.
@@ -139,6 +162,8 @@ func advice(err error) string {
 		return "start it with: caiatop"
 	case errors.Is(err, context.Canceled):
 		return "run the command again: what was done is not done twice"
+	case errors.Is(err, syscall.EISDIR):
+		return "name a file; a whole folder is stored with: caiatop import DIR"
 	case errors.Is(err, fs.ErrNotExist):
 		return "check the name"
 	case errors.Is(err, fs.ErrPermission):

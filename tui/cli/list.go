@@ -126,7 +126,7 @@ func (a *app) printHits(hits []httpapi.Hit) error {
 		return a.printJSON(a.Stdout, found{hits})
 	}
 	for _, h := range hits {
-		if err := emit(a.Stdout, "%s  %s\n    %s\n", safe(h.ID), safe(h.Type), safe(marks.Replace(h.Snippet))); err != nil {
+		if err := emit(a.Stdout, "%s  %s\n    %s\n", safe(h.ID), safe(h.Type), safe(strings.TrimSpace(marks.Replace(h.Snippet)))); err != nil {
 			return err
 		}
 	}

@@ -38,21 +38,26 @@ type told struct {
 	Fix   string `json:"fix,omitempty"`
 }
 
-// tell says what failed, why, and what to do.
-func (a *app) tell(err error) {
+// tell says what failed, why, and what to do, and with --json the exit code.
+// A fault of the configuration takes one line.
+func (a *app) tell(err error, exit int) {
 	fix := advice(err)
 	if a.json {
-		if a.printJSON(a.Stderr, told{message(err), codeName(err), Code(err), fix}) == nil {
+		if a.printJSON(a.Stderr, told{err.Error(), codeName(err), exit, fix}) == nil {
 			return
 		}
 	}
 	var f *Fault
 	if !errors.As(err, &f) {
-		f = &Fault{What: message(err)}
+		f = &Fault{What: err.Error()}
+	}
+	if errors.Is(err, ErrConfig) {
+		a.note("caiatop: %s", join(f.Error(), fix))
+		return
 	}
 	a.note("caiatop: %s", f.What)
-	if f.Why != nil && !errors.Is(f.Why, errUsage) {
-		for line := range strings.SplitSeq(f.Why.Error(), "\n") {
+	if why := f.reason(); why != "" {
+		for line := range strings.SplitSeq(why, "\n") {
 			a.note("  why: %s", line)
 		}
 	}
@@ -61,16 +66,20 @@ func (a *app) tell(err error) {
 	}
 }
 
-func message(err error) string {
-	if f, ok := errors.AsType[*Fault](err); ok && errors.Is(f.Why, errUsage) {
-		return f.What
+// join adds to a sentence what to do, if anybody knows.
+func join(s, fix string) string {
+	if fix == "" {
+		return s
 	}
-	return err.Error()
+	return s + "; " + fix
 }
 
 func codeName(err error) string {
 	if errors.Is(err, errUsage) {
 		return "usage"
+	}
+	if errors.Is(err, ErrConfig) {
+		return "config"
 	}
 	var e *httpapi.Error
 	if errors.As(httpapi.NewError(err, ""), &e) {

@@ -62,9 +62,25 @@ type wiring struct {
 func (w wiring) load(flags Flags) (config.Config, error) {
 	cfg, err := config.Load(config.Input{Flags: flags, Env: w.env})
 	if err != nil {
-		return config.Config{}, &Fault{What: "the configuration cannot be used", Why: coded{err, ErrConfig}}
+		return config.Config{}, configFault(err)
 	}
 	return cfg, nil
+}
+
+// configFault tells what is wrong with the configuration in one line: where it
+// was set, which setting, what is wrong and what to do.
+func configFault(err error) error {
+	f := &Fault{What: err.Error(), Why: known{coded{err, ErrConfig}}}
+	var e *config.Error
+	if !errors.As(err, &e) {
+		return f
+	}
+	where := e.Origin
+	if e.Key != "" {
+		where += ": " + e.Key
+	}
+	f.What, f.Fix = where+": "+e.Problem, e.Fix
+	return f
 }
 
 // setup turns the configuration into what the engine is built from. Detached
@@ -93,6 +109,9 @@ func (w wiring) running(ctx context.Context, flags Flags) (Session, error) {
 		return nil, err
 	}
 	client, err := httpapi.New(ctx, cfg.StatePath())
+	if errors.Is(err, ErrNoneRuns) {
+		return nil, &Fault{What: "no engine runs on " + cfg.StatePath(), Why: known{err}}
+	}
 	if err != nil {
 		return nil, err
 	}

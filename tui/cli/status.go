@@ -23,7 +23,7 @@ func (a *app) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := a.with(cmd, a.Running, a.status)
 			if errors.Is(err, ErrNoneRuns) {
-				a.tell(err)
+				a.tell(err, ExitNoneRuns)
 				return ExitCode(ExitNoneRuns)
 			}
 			return err
@@ -63,13 +63,13 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	if !status.Healthy {
 		health = "NOT HEALTHY"
 	}
-	rows := [][]string{{"state", fmt.Sprintf("%s (%s) since %s", status.State, health, ago(status.Since, now))}}
+	rows := [][]string{{"state", fmt.Sprintf("%s (%s) for %s", status.State, health, ago(status.Since, now))}}
 	add := func(name, value string) {
 		if value != "" {
 			rows = append(rows, []string{name, value})
 		}
 	}
-	add("why", status.Reason)
+	add("why", ui.Gist(status.Reason))
 	add("next", status.Next)
 	add("phase", status.Phase)
 	add("service", serviceLine(status.Service))
@@ -129,7 +129,7 @@ func serviceLine(s httpapi.Service) string {
 	if !s.Up {
 		line += ", down"
 		if s.Error != "" {
-			line += ": " + s.Error
+			line += ": " + cause(s.Error)
 		}
 		return line
 	}
@@ -165,9 +165,19 @@ func storeLine(s httpapi.Store) string {
 		line = ui.Count(s.Lag) + " behind"
 	}
 	if s.Error != "" {
-		line += ": " + s.Error
+		line += ": " + cause(s.Error)
 	}
 	return line
+}
+
+// cause shortens a long chain of an error to how it begins and ends. That the
+// other side does not answer is said by the line that it stands on.
+func cause(chain string) string {
+	const links = 4
+	if strings.Count(chain, ": ") < links-1 {
+		return chain
+	}
+	return strings.TrimPrefix(ui.Gist(chain), "Unavailable: ")
 }
 
 func millis(ms float64) string {

@@ -15,7 +15,7 @@ func TestStatusOfAnEngineInTrouble(t *testing.T) {
 	oldest := time.Date(2026, 1, 2, 3, 14, 4, 0, time.UTC)
 	w.engine.SetStatus(httpapi.Status{
 		State: "FALLBACK", Since: oldest, Reason: "5 probes \x1b[31mrefused", Next: "It goes back by itself", Phase: "dual",
-		Service:    httpapi.Service{URL: "http://127.0.0.1:1", Embedded: true, Error: "refused"},
+		Service:    httpapi.Service{URL: "http://127.0.0.1:1", Embedded: true, Error: "unavailable: govc: check liveness: dial tcp 127.0.0.1:1: connect: connection refused"},
 		Outbox:     httpapi.Outbox{Pending: 1234, Oldest: &oldest, Bytes: 4096},
 		Stores:     []httpapi.Store{{Name: "govc", Lag: 1234}, {Name: "git", Cursor: 5, InStep: true}, {Name: "text", Unknown: true}},
 		Parked:     2,
@@ -29,7 +29,7 @@ func TestStatusOfAnEngineInTrouble(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	for _, want := range []string{
-		"FALLBACK (NOT HEALTHY) since 2m", "5 probes ^[[31mrefused", "(embedded), down: refused", "1,234 pending, 4.00 KiB, the oldest from 2m ago",
+		"FALLBACK (NOT HEALTHY) for 2m", "5 probes ^[[31mrefused", "(embedded), down: connection refused\n", "1,234 pending, 4.00 KiB, the oldest from 2m ago",
 		"1,234 behind", "in step at 5", "text          -\n", "2 operations were set aside", "copying: 1 of 3", "state, git", "0.31ms", "12.0ms",
 	} {
 		if !strings.Contains(stdout, want) {

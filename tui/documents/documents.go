@@ -123,6 +123,9 @@ func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
 	if now == p.seen {
 		return nil
 	}
+	if v := p.preview; v != nil && (v.unsettled() || now.state != p.seen.state) {
+		v.stale = true
+	}
 	p.seen = now
 	p.list.stale = true
 	return tea.Batch(p.searchAgain(), p.changed())
@@ -225,30 +228,37 @@ func (p *Page) selected() (document.ID, termsafe.Text, bool) {
 	if p.preview != nil {
 		return p.preview.id, p.preview.title, true
 	}
-	var r *row
-	if p.hits != nil {
-		r = p.hits.selected()
-	} else {
-		r = p.list.at(p.list.cursor)
-	}
+	r := p.underCursor()
 	if r == nil {
 		return document.ID{}, termsafe.Text{}, false
 	}
 	return r.id, r.text, true
 }
 
-// changed makes the next View draw anew and asks for rows if they are needed.
-// While a question is open, the next one waits for its reply.
+// underCursor returns the row of the list or the results that the cursor is on.
+func (p *Page) underCursor() *row {
+	if p.hits != nil {
+		return p.hits.selected()
+	}
+	return p.list.at(p.list.cursor)
+}
+
+// changed makes the next View draw anew, and asks for the document and the rows
+// in view if they are needed. While a question is open, the next one of its
+// kind waits for its reply.
 func (p *Page) changed() tea.Cmd {
 	p.revision++
-	l := &p.list
-	if !p.visible || p.h == 0 || l.asking {
+	if !p.visible || p.h == 0 {
 		return nil
 	}
-	if l.stale || !l.loaded || l.needs(p.rowsHeight()) {
-		return p.ask()
+	var cmds []tea.Cmd
+	if v := p.preview; v != nil && v.stale && !v.reading {
+		cmds = append(cmds, p.read())
 	}
-	return nil
+	if l := &p.list; !l.asking && (l.stale || !l.loaded || l.needs(p.rowsHeight())) {
+		cmds = append(cmds, p.ask())
+	}
+	return tea.Batch(cmds...)
 }
 
 // next numbers a question.

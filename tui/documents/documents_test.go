@@ -111,6 +111,8 @@ func TestWorse(t *testing.T) {
 		{engine.Behind, engine.Missing, engine.Missing, "git"},
 		{engine.TooLarge, engine.Behind, engine.TooLarge, "govc"},
 		{engine.Detached, engine.InStep, engine.InStep, ""},
+		{engine.Unknown, engine.InStep, engine.Unknown, "govc"},
+		{engine.Unknown, engine.Behind, engine.Behind, "git"},
 	}
 	for _, tt := range tests {
 		if got, name := worse(tt.govc, tt.git); got != tt.want || name != tt.name {
@@ -143,7 +145,7 @@ func TestDetailIsBounded(t *testing.T) {
 	}
 	text := ""
 	for _, line := range lines {
-		text += line.String() + "\n"
+		text += line.text.String() + "\n"
 	}
 	for _, want := range []string{"served by  state, still on its way", "… 11 more", "more lines", "more bytes", "raw  1.00 MiB", "created    -"} {
 		if !strings.Contains(text, want) {

@@ -150,11 +150,18 @@ func (f *form) view(t *ui.Theme, w, h int) []string {
 		}
 		return t.Paint(tone, ui.Fit(name, 6)) + f.fields[i].View(t, inner-6, 1, f.focus == i)[0]
 	}
+	hint := t.Paint(ui.Dim, ui.Longest(inner,
+		"tab next field   ctrl+s save   esc leave", "tab next  ctrl+s save  esc leave", "ctrl+s save  esc leave"))
+	note := t.Paint(ui.Warn, f.note.String())
 	lines := []string{line(idField, "id"), line(typeField, "type"), ""}
-	room := max(h-2-len(lines)-2, 1)
-	text := f.fields[textField].View(t, inner, room, f.focus == textField)
-	lines = append(lines, ui.Frame(text, inner, room)...)
-	lines = append(lines, t.Paint(ui.Warn, f.note.String()))
-	lines = append(lines, t.Paint(ui.Dim, "tab next field   ctrl+s save   esc leave"))
-	return t.Box("New document", lines, w, h, true)
+	switch room := h - 2 - len(lines) - 2; {
+	case room >= 1:
+		text := f.fields[textField].View(t, inner, room, f.focus == textField)
+		lines = append(lines, ui.Frame(text, inner, room)...)
+	case f.focus == textField: // a low pane shows the field in focus only
+		lines = f.fields[textField].View(t, inner, 1, true)[:1]
+	default:
+		lines = lines[f.focus : f.focus+1]
+	}
+	return t.Box("New document", append(lines, note, hint), w, h, true)
 }

@@ -29,13 +29,19 @@ type row struct {
 	text, kind termsafe.Text
 	size       int64
 	updated    time.Time
-	govc, git  engine.Presence
+	version
+}
+
+// version says which content of a document the stores hold, and where.
+type version struct {
+	hash      document.Hash
+	govc, git engine.Presence
 }
 
 func newRow(r engine.Row) row {
 	return row{
 		id: r.ID, text: termsafe.Line(r.ID.String()), kind: termsafe.Line(r.Type.String()),
-		size: r.Size, updated: r.UpdatedAt, govc: r.Govc, git: r.Git,
+		size: r.Size, updated: r.UpdatedAt, version: version{r.Hash, r.Govc, r.Git},
 	}
 }
 
@@ -126,6 +132,7 @@ func (p *Page) onRows(msg rowsMsg) tea.Cmd {
 	}
 	l.jumped = false
 	l.clamp(p.rowsHeight())
+	p.compare()
 	return p.changed()
 }
 

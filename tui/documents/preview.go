@@ -38,36 +38,72 @@ type preview struct {
 	seq     uint64
 	id      document.ID
 	title   termsafe.Text
-	lines   []termsafe.Text // nil while it is being read
+	lines   []line        // nil while it is being read for the first time
+	trouble termsafe.Text // why it could not be read again, empty if it could
+	known   version       // of its row when that was looked at last
+	pending bool          // not every store had it when it was read
+	stale   bool          // it has to be read again
+	reading bool
 	top     int
 	cancel  context.CancelFunc
 	width   int
 	wrapped []string // lines at width
 }
 
+// line is one line of a preview. What does not fit is broken as ui.Hang does
+// where hang is not zero, else between words.
+type line struct {
+	text termsafe.Text
+	hang int // cells
+}
+
 type detailMsg struct {
-	seq   uint64
-	lines []termsafe.Text
-	err   error
+	seq     uint64
+	lines   []line
+	pending bool
+	err     error
 }
 
 // open reads the document that the cursor is on.
 func (p *Page) open() tea.Cmd {
-	id, _, ok := p.selected()
-	if !ok {
+	r := p.underCursor()
+	if r == nil {
 		return nil
 	}
-	seq := p.next()
-	source, location := p.o.Source, p.o.Location
+	p.preview = &preview{id: r.id, title: r.text, known: r.version}
+	return p.read()
+}
+
+// read asks for the document of the preview.
+func (p *Page) read() tea.Cmd {
+	v := p.preview
+	v.seq, v.stale, v.reading = p.next(), false, true
+	seq, id, source, location := v.seq, v.id, p.o.Source, p.o.Location
 	cmd, cancel := p.o.Tasks.Start("reading a document", readLimit, func(ctx context.Context) tea.Msg {
 		found, err := source.Get(ctx, id)
 		if err != nil {
 			return detailMsg{seq: seq, err: err}
 		}
-		return detailMsg{seq: seq, lines: detail(found, location)}
+		return detailMsg{seq: seq, lines: detail(found, location), pending: found.Pending}
 	})
-	p.preview = &preview{seq: seq, id: id, title: termsafe.Line(id.String()), cancel: cancel}
+	v.cancel = cancel
 	return cmd
+}
+
+// unsettled says that any news may change what is shown.
+func (v *preview) unsettled() bool { return v.pending || v.trouble.String() != "" }
+
+// compare looks whether the newest rows tell that the preview is out of date.
+func (p *Page) compare() {
+	v := p.preview
+	if v == nil {
+		return
+	}
+	for _, r := range p.list.rows {
+		if r.id == v.id && r.version != v.known {
+			v.known, v.stale = r.version, true
+		}
+	}
 }
 
 func (p *Page) closePreview() {
@@ -77,30 +113,49 @@ func (p *Page) closePreview() {
 	}
 }
 
+// onDetail shows a document. One that cannot be read again stays as it was,
+// with a remark; one that is gone does not.
 func (p *Page) onDetail(msg detailMsg) tea.Cmd {
-	if p.preview == nil || p.preview.seq != msg.seq {
+	v := p.preview
+	if v == nil || v.seq != msg.seq {
 		return nil
 	}
-	p.revision++
-	if msg.err == nil {
-		p.preview.lines = msg.lines
-		return nil
+	v.reading, v.wrapped = false, nil
+	gone := errors.Is(msg.err, store.ErrNotFound)
+	switch {
+	case msg.err == nil:
+		v.lines, v.pending, v.trouble = msg.lines, msg.pending, termsafe.Text{}
+		return p.changed()
+	case v.lines != nil && !gone:
+		v.trouble = termsafe.Line("as it was before; reading it again failed: " + task.Reason(msg.err))
+		return p.changed()
 	}
-	title := p.preview.title
 	p.closePreview()
-	p.list.stale = p.list.stale || errors.Is(msg.err, store.ErrNotFound)
-	return tea.Batch(tell(task.Failure("reading "+title.String(), msg.err)), p.changed())
+	p.list.stale = p.list.stale || gone
+	return tea.Batch(tell(task.Failure("reading "+v.title.String(), msg.err)), p.changed())
+}
+
+// fieldWidth is the cells before the value of a field.
+const fieldWidth = 11
+
+// plain makes lines that are broken between words.
+func plain(texts ...termsafe.Text) []line {
+	out := make([]line, len(texts))
+	for i, text := range texts {
+		out[i].text = text
+	}
+	return out
 }
 
 // detail lists what is known of a document, then its text, then its raw bytes.
-func detail(f engine.Found, location *time.Location) []termsafe.Text {
+func detail(f engine.Found, location *time.Location) []line {
 	d := f.Document
-	var out []termsafe.Text
+	var out []line
 	field := func(name, value string) {
 		if value == "" {
 			value = ui.Unknown
 		}
-		out = append(out, termsafe.Line(fmt.Sprintf("%-10s %s", name, value)))
+		out = append(out, line{termsafe.Line(fmt.Sprintf("%-*s%s", fieldWidth, name, value)), fieldWidth})
 	}
 	clock := func(t time.Time) string {
 		if t.IsZero() {
@@ -123,26 +178,26 @@ func detail(f engine.Found, location *time.Location) []termsafe.Text {
 	field("folder", f.Folder.String())
 	field("hash", f.Hash.String()[:16])
 	out = append(out, metadata(d.Content.Metadata)...)
-	out = append(out, termsafe.Text{}, termsafe.Line(fmt.Sprintf("text  %s", strings.TrimSpace(ui.Bytes(int64(len(d.Content.Text)))))))
-	out = append(out, textLines(d.Content.Text)...)
-	return append(out, rawLines(d.Content.Raw)...)
+	out = append(out, plain(termsafe.Text{}, termsafe.Line(fmt.Sprintf("text  %s", strings.TrimSpace(ui.Bytes(int64(len(d.Content.Text)))))))...)
+	out = append(out, plain(textLines(d.Content.Text)...)...)
+	return append(out, plain(rawLines(d.Content.Raw)...)...)
 }
 
-func metadata(m map[string]any) []termsafe.Text {
+func metadata(m map[string]any) []line {
 	if len(m) == 0 {
 		return nil
 	}
 	names := slices.Sorted(maps.Keys(m))
-	out := []termsafe.Text{{}, termsafe.Line("metadata")}
+	out := plain(termsafe.Text{}, termsafe.Line("metadata"))
 	for _, name := range names[:min(len(names), maxFields)] {
 		value, err := json.Marshal(m[name])
 		if err != nil {
 			value = []byte("cannot be shown: " + err.Error())
 		}
-		out = append(out, termsafe.Line(fmt.Sprintf("  %s: %s", short(name), short(string(value)))))
+		out = append(out, line{termsafe.Line(fmt.Sprintf("  %s: %s", short(name), short(string(value)))), 4})
 	}
 	if left := len(names) - maxFields; left > 0 {
-		out = append(out, termsafe.Line(fmt.Sprintf("  … %d more", left)))
+		out = append(out, plain(termsafe.Line(fmt.Sprintf("  … %d more", left)))...)
 	}
 	return out
 }
@@ -223,15 +278,27 @@ func (v *preview) view(w, h int) []string {
 		return []string{"Reading …"}
 	}
 	if v.wrapped == nil || v.width != w {
-		v.wrapped, v.width = nil, w
-		for _, line := range v.lines {
-			if line.Width() <= w {
-				v.wrapped = append(v.wrapped, line.String())
-				continue
-			}
-			v.wrapped = append(v.wrapped, strings.Split(ansi.Wrap(line.String(), max(w, 2), ""), "\n")...)
-		}
+		v.wrapped, v.width = v.wrap(w), w
 	}
 	v.top = max(min(v.top, len(v.wrapped)-h), 0)
 	return v.wrapped[v.top:min(v.top+h, len(v.wrapped))]
+}
+
+// wrap breaks the lines at w cells.
+func (v *preview) wrap(w int) []string {
+	var out []string
+	if text := v.trouble.String(); text != "" {
+		out = append(ui.Hang(text, w, 0), "")
+	}
+	for _, l := range v.lines {
+		switch text := l.text.String(); {
+		case l.text.Width() <= w:
+			out = append(out, text)
+		case l.hang > 0:
+			out = append(out, ui.Hang(text, w, l.hang)...)
+		default:
+			out = append(out, strings.Split(ansi.Wrap(text, max(w, 2), ""), "\n")...)
+		}
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package documents
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -71,17 +72,23 @@ func (p *Page) onRemoved(msg removedMsg) tea.Cmd {
 func (r *removal) view(t *ui.Theme, w, h int) []string {
 	width := ui.DialogWidth(w)
 	inner := width - 4
-	lines := ui.Wrap("This deletes the document from every store. The git history keeps what it held.", inner, 2)
-	lines = append(lines, "", t.Paint(ui.Strong, r.shown.String()), "")
-	note := t.Paint(ui.Dim, "type the id to delete it   esc cancel")
+	text := ui.Wrap("This deletes the document from every store. The git history keeps what it held.", inner, 4)
+	note := t.Paint(ui.Dim, ui.Longest(inner, "type the id to delete it   esc cancel", "type its id   esc cancel", "type its id  esc"))
 	switch {
 	case r.wrong:
-		note = t.Paint(ui.Warn, "this is not its id   esc cancel")
+		note = t.Paint(ui.Warn, ui.Longest(inner, "this is not its id   esc cancel", "not its id   esc cancel", "not its id  esc"))
 	case r.editor.Value() == r.id.String():
-		note = t.Paint(ui.Bad, "enter delete") + t.Paint(ui.Dim, "   esc cancel")
+		note = t.Paint(ui.Bad, "enter delete") + t.Paint(ui.Dim, ui.Longest(inner-len("enter delete"), "   esc cancel", "  esc"))
 	}
-	lines = append(lines, "id  "+r.editor.View(t, inner-4, 1, true)[0], note, "")
-	lines = append(lines, t.Paint(ui.Dim, "same as: "+r.command()))
+	title := t.Paint(ui.Strong, r.shown.String())
+	answer := []string{"id  " + r.editor.View(t, inner-4, 1, true)[0], note}
+	lines := append(append(slices.Clone(text), "", title, ""), answer...)
+	lines = append(lines, "", t.Paint(ui.Dim, "same as: "+r.command()))
+	// Where the pane is low, what has to be seen for the answer stays.
+	if room := h - 2; len(lines) > room {
+		lines = append(append(text, title), answer...)
+		lines = lines[min(max(len(lines)-room, 0), len(text)):]
+	}
 	return t.Box("Delete", lines, width, min(len(lines)+2, h), true)
 }
 

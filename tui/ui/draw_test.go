@@ -23,11 +23,11 @@ func TestSpark(t *testing.T) {
 		{"nothing", nil, 3, "   "},
 		{"no width", []float64{1}, 0, ""},
 		{"all zero", []float64{0, 0}, 2, "  "},
-		{"scaled to the highest", []float64{1, 2, 4, 8}, 4, "▂▃▅█"},
-		{"little is not nothing", []float64{0, 0.001, 100}, 3, " ▁█"},
-		{"short series stand right", []float64{5}, 3, "  █"},
-		{"the highest of a group", []float64{1, 8, 0, 0, 4, 2}, 3, "█ ▅"},
-		{"whole groups from the newest", []float64{8, 1, 1, 1, 1}, 3, "█▂▂"},
+		{"scaled to the highest", []float64{1, 2, 4, 8}, 4, "▁▂▄▇"},
+		{"little is not nothing", []float64{0, 0.001, 100}, 3, " ▁▇"},
+		{"short series stand right", []float64{5}, 3, "  ▇"},
+		{"the highest of a group", []float64{1, 8, 0, 0, 4, 2}, 3, "▇ ▄"},
+		{"whole groups from the newest", []float64{8, 1, 1, 1, 1}, 3, "▇▁▁"},
 	}
 	for _, tt := range tests {
 		if got := theme.Spark(tt.values, tt.width); got != tt.want {
@@ -175,5 +175,72 @@ func TestStylesAreMadeHereOnly(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestHang(t *testing.T) {
+	for _, tt := range []struct {
+		s         string
+		w, indent int
+		want      string
+	}{
+		{"", 10, 2, ""},
+		{"short", 10, 2, "short"},
+		{"id    a-b-c", 11, 6, "id    a-b-c"},
+		{"id    a-b-c", 10, 5, "id|     a-b-c"},
+		{"dir   one/2026-03/x/last", 15, 6, "dir   one/|      2026-03/|      x/last"},
+		{"two words here", 9, 2, "two words|  here"},
+		{"k  abcdefghij", 6, 3, "k  abc|   def|   ghi|   j"},
+		{"k  漢漢漢", 6, 3, "k  漢|   漢|   漢"},
+		{"漢漢", 1, 9, "漢|漢"},
+		{"a b", 0, -1, "a|b"},
+	} {
+		got := Hang(tt.s, tt.w, tt.indent)
+		if strings.Join(got, "|") != tt.want {
+			t.Errorf("Hang(%q, %d, %d) = %q, want %q", tt.s, tt.w, tt.indent, got, tt.want)
+		}
+	}
+}
+
+func TestHangLosesNothing(t *testing.T) {
+	const s = "folder     documents/pdf/2026-03/f/0/8/a-name-with-many-hyphens-and-漢字-in-it  and words"
+	letters := func(s string) string { return strings.ReplaceAll(s, " ", "") }
+	for w := range 100 {
+		for indent := range 14 {
+			lines := Hang(s, w, indent)
+			if letters(strings.Join(lines, "")) != letters(s) {
+				t.Fatalf("%d cells, indent %d: %q", w, indent, lines)
+			}
+			for _, line := range lines {
+				if ansi.StringWidth(line) > max(w, 2) {
+					t.Fatalf("%d cells, indent %d: %q is wider", w, indent, line)
+				}
+			}
+		}
+	}
+}
+
+func TestLongest(t *testing.T) {
+	for w, want := range map[int]string{9: "four", 4: "four", 3: "two", 0: "two"} {
+		if got := Longest(w, "four", "two"); got != want {
+			t.Errorf("%d cells: %q, want %q", w, got, want)
+		}
+	}
+}
+
+// TestSeriesUnderEachOtherStayApart: with a full block as the highest step they
+// ran into one.
+func TestSeriesUnderEachOtherStayApart(t *testing.T) {
+	theme := themeFor(termenv.Ascii)
+	values := make([]float64, 100)
+	for i := range values {
+		values[i] = float64(i)
+	}
+	full := string(theme.Glyphs.Spark[len(theme.Glyphs.Spark)-1])
+	if got := theme.Spark(values, 100); strings.Contains(got, full) || !strings.HasSuffix(got, "▇") {
+		t.Errorf("a row of a table: %q", got)
+	}
+	if got := strings.Join(theme.Chart(values, 100, 1), ""); !strings.Contains(got, full) {
+		t.Errorf("a chart does not use its height: %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -101,6 +102,70 @@ func Over(lines, block []string, w int) []string {
 		out[top+i] = Fit(ansi.Truncate(under, left, ""), left) + line + ansi.TruncateLeft(under, left+bw, "")
 	}
 	return out
+}
+
+// Hang breaks a line into lines of at most w cells, after spaces and slashes
+// and else only where a word is longer than a line. All lines but the first
+// begin under the cell indent of the first, where that leaves room to read.
+// The text must be free of line ends and escape sequences.
+func Hang(s string, w, indent int) []string {
+	w = max(w, 2) // a character may take two cells
+	indent = max(min(indent, w/2, w-2), 0)
+	var out []string
+	line, used := "", 0 // used are the cells of line
+	next := func() {
+		out = append(out, strings.TrimRight(line, " "))
+		line, used = strings.Repeat(" ", indent), indent
+	}
+	for word := range words(s) {
+		for {
+			n := ansi.StringWidth(strings.TrimRight(word, " "))
+			if used+n <= w {
+				break
+			}
+			begun := used > indent || (len(out) == 0 && used > 0)
+			if begun && (n <= w-indent || w-used < 2) {
+				next()
+				continue
+			}
+			head := ansi.Truncate(word, w-used, "")
+			if head == "" {
+				break // no character of it fits into any line
+			}
+			line, word = line+head, word[len(head):]
+			next()
+		}
+		line, used = line+word, used+ansi.StringWidth(word)
+	}
+	return append(out, strings.TrimRight(line, " "))
+}
+
+// words yields the parts of s that belong on one line, each with the space or
+// slash that ends it.
+func words(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for s != "" {
+			end := strings.IndexAny(s, " /") + 1
+			if end == 0 {
+				end = len(s)
+			}
+			if !yield(s[:end]) {
+				return
+			}
+			s = s[end:]
+		}
+	}
+}
+
+// Longest returns the first of some forms of a text that fits into w cells, the
+// last one if none does.
+func Longest(w int, forms ...string) string {
+	for _, form := range forms[:len(forms)-1] {
+		if ansi.StringWidth(form) <= w {
+			return form
+		}
+	}
+	return forms[len(forms)-1]
 }
 
 // Wrap breaks one line at spaces into lines of at most w cells, limit lines at

@@ -4,8 +4,9 @@ import "strings"
 
 // Spark draws the newest values of a series, oldest first, in exactly width
 // cells, scaled to the highest value shown. Zero is a space, so that it cannot
-// be taken for little. More values than cells are folded, the highest of each
-// group counts; fewer are drawn at the right.
+// be taken for little, and the highest value leaves a gap to the line above, so
+// that series under each other stay apart. More values than cells are folded,
+// the highest of each group counts; fewer are drawn at the right.
 func (t *Theme) Spark(values []float64, width int) string {
 	if width <= 0 {
 		return ""
@@ -17,7 +18,7 @@ func (t *Theme) Spark(values []float64, width int) string {
 	}
 	var out strings.Builder
 	out.WriteString(strings.Repeat(" ", width-len(folded)))
-	levels := t.Glyphs.Spark
+	levels := t.Glyphs.Spark[:len(t.Glyphs.Spark)-1]
 	for _, v := range folded {
 		if v <= 0 {
 			out.WriteByte(' ')
@@ -30,7 +31,7 @@ func (t *Theme) Spark(values []float64, width int) string {
 }
 
 // Chart draws a series as columns of h lines in exactly width cells, like
-// Spark.
+// Spark but as high as the lines are.
 func (t *Theme) Chart(values []float64, width, h int) []string {
 	if width <= 0 || h <= 0 {
 		return nil
