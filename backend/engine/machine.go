@@ -117,11 +117,11 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	e.mu.Unlock()
 
 	level := Info
-	switch v.to {
-	case StateFallback, StateReseeding:
-		level = Warning
-	case StateLocked:
+	switch {
+	case v.to == StateLocked:
 		level = Error
+	case v.to == StateFallback, v.to == StateReseeding && from != StateProbing:
+		level = Warning
 	}
 	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason))
 }
