@@ -44,6 +44,9 @@ const (
 	govcBatchBytes = 8 << 20
 	gitBatchOps    = 1000
 	gitBatchBytes  = 16 << 20
+	// gitKeepEvery is how far git may be behind before it keeps only the newest
+	// of several versions of a document.
+	gitKeepEvery   = 100
 	textBatchOps   = 500
 	textBatchBytes = 16 << 20
 	attemptsMost   = 3 // of one operation, while the service is good

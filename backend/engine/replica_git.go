@@ -159,7 +159,7 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	rows, newest := onceEach(rows, e.lag(gitReplica) > gitBatchOps)
+	rows, newest := onceEach(rows, e.lag(gitReplica) > gitKeepEvery)
 	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
 	for _, row := range rows {
 		if row.Origin == gitReplica {
@@ -213,7 +213,7 @@ func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64
 // onceEach makes rows a batch that holds one version of each document, and
 // returns the newest operation of each. It cuts before the second version of a
 // document, so that git keeps every version; but when git is behind by more
-// than a batch, only the newest of the batch is kept: otherwise a caller who
+// than gitKeepEvery operations, only the newest of the batch is kept: otherwise a caller who
 // overwrites one document faster than git commits would leave git behind for
 // good.
 func onceEach(rows []state.Outgoing, behind bool) ([]state.Outgoing, map[document.ID]int64) {
