@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits of one document. A store may have lower ones of its own, which it
@@ -65,6 +67,17 @@ func (d Document) Validate() error {
 	if err := d.ValidateShape(); err != nil {
 		return err
 	}
+	if !utf8.ValidString(d.Source.URL) || !utf8.ValidString(d.Source.Path) {
+		return fmt.Errorf("%w %q: the URL or the path of the source is not UTF-8", ErrInvalid, d.ID)
+	}
+	if !validText(d.Content.Metadata) {
+		return fmt.Errorf("%w %q: a name or a text of the metadata is not UTF-8", ErrInvalid, d.ID)
+	}
+	for _, at := range []time.Time{d.CreatedAt, d.UpdatedAt} {
+		if y := at.UTC().Year(); y < 0 || y > 9999 {
+			return fmt.Errorf("%w %q: the year %d of a time is not between 0 and 9999", ErrInvalid, d.ID, y)
+		}
+	}
 	meta, err := d.canonical()
 	if err != nil {
 		return err
@@ -73,6 +86,24 @@ func (d Document) Validate() error {
 		return fmt.Errorf("%w %q: the metadata has %d bytes, the limit is %d", ErrTooLarge, d.ID, len(meta), MaxMetadata)
 	}
 	return nil
+}
+
+// validText reports whether all text in a JSON value is UTF-8: JSON cannot hold
+// anything else, and would replace it without a word.
+func validText(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return utf8.ValidString(v)
+	case map[string]any:
+		for name, inner := range v {
+			if !utf8.ValidString(name) || !validText(inner) {
+				return false
+			}
+		}
+	case []any:
+		return !slices.ContainsFunc(v, func(inner any) bool { return !validText(inner) })
+	}
+	return true
 }
 
 // ValidateShape is Validate without a look into the metadata, for stores: what

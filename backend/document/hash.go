@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // Hash names one version of a document: SHA-256 over its canonical metadata
@@ -56,7 +57,7 @@ func (d Document) Hash() (Hash, error) {
 // made of.
 func (d Document) canonical() ([]byte, error) {
 	written, err := d.metadataJSON(nil, "")
-	if err != nil || (len(d.extra) == 0 && plain(d.Content.Metadata)) {
+	if err != nil || (len(d.extra) == 0 && plain(d.Source.URL) && plain(d.Source.Path) && plain(d.Content.Metadata)) {
 		return written, err // already in that form
 	}
 	var fields any
@@ -78,11 +79,13 @@ func (d Document) canonical() ([]byte, error) {
 // encoding it again changes nothing.
 func plain(value any) bool {
 	switch v := value.(type) {
-	case nil, bool, string, json.Number:
+	case nil, bool, json.Number:
 		return true
+	case string:
+		return utf8.ValidString(v) // JSON replaces what is not
 	case map[string]any:
-		for _, inner := range v {
-			if !plain(inner) {
+		for name, inner := range v {
+			if !utf8.ValidString(name) || !plain(inner) {
 				return false
 			}
 		}

@@ -161,6 +161,10 @@ type Stats struct {
 	Safe []string
 	Also []string
 
+	// StateErr says why the last write could not be taken here, unsanitised; ""
+	// if it could.
+	StateErr string
+
 	Repository    string // name at the service
 	StateDir      string
 	GitDir        string

@@ -76,6 +76,7 @@ type view struct {
 	info         govc.Info
 	health       probe.Health
 	progress     *Progress
+	refillFrom   int64 // operations up to here are part of the copy under way
 	errs         map[string]string
 	known        map[string]bool // replicas that have been looked at
 	events       []Event         // newest last

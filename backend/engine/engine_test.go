@@ -225,6 +225,9 @@ func TestOutageOfTheServiceLosesNothing(t *testing.T) {
 		t.Fatalf("drill: %v, %v", down, err)
 	}
 	s := awaitState(t, h, StateFallback)
+	if govc := s.Stores[0]; !govc.Unknown {
+		t.Errorf("the service is down and empty, yet its store reads %+v", govc)
+	}
 	if !strings.Contains(s.Reason, "refused") || s.Switches != 1 || !s.Service.Drill {
 		t.Errorf("FALLBACK because %q, %d switches", s.Reason, s.Switches)
 	}

@@ -113,16 +113,38 @@ func (h *Host) openStores(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	h.onClose(func(context.Context) error { return o.State.Close() })
-	if o.Derived, err = state.OpenDerived(ctx, o.StateDir, o.State.StateID()); err != nil {
+	if err := h.openDerived(ctx, o); err != nil {
 		return err
 	}
-	h.onClose(func(context.Context) error { return o.Derived.Close() })
 	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{})
 	if err != nil {
 		return fmt.Errorf("git repository %s: %w", o.GitDir, err)
 	}
 	h.onClose(func(context.Context) error { return repo.Close() })
 	o.Git = gitstore.New(repo)
+	return nil
+}
+
+// openDerived opens the full-text index. Where the state folder has no room for
+// it, it is made in a temporary folder for as long as the engine runs: reading
+// and listing must go on.
+func (h *Host) openDerived(ctx context.Context, o *Options) (err error) {
+	dir := o.StateDir
+	o.Derived, err = state.OpenDerived(ctx, dir, o.State.StateID())
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		cause := err
+		if dir, err = os.MkdirTemp("", "caiatop-search-"); err != nil {
+			return errors.Join(cause, err)
+		}
+		h.onClose(func(context.Context) error { return os.RemoveAll(dir) })
+		if o.Derived, err = state.OpenDerived(ctx, dir, o.State.StateID()); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	h.onClose(func(context.Context) error { return o.Derived.Close() })
 	return nil
 }
 

@@ -190,10 +190,7 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 }
 
 func unreachable(reason string) *verdict {
-	return &verdict{
-		to: StateFallback, reason: reason,
-		next: fmt.Sprintf("It ends after %s of good probes, or press r to try now", goodFor),
-	}
+	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r (caiatop recover) to try now"}
 }
 
 // stepFallback waits for the operator, or for good probes if the operator does
@@ -239,6 +236,10 @@ func (e *Engine) stepFallback(ctx context.Context) *verdict {
 func (e *Engine) holdDown(now time.Time) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.holdDownLocked(now)
+}
+
+func (e *Engine) holdDownLocked(now time.Time) time.Duration {
 	e.recentSwitches = slices.DeleteFunc(e.recentSwitches, func(t time.Time) bool { return now.Sub(t) > holdWindow })
 	return min(goodFor*time.Duration(max(1, len(e.recentSwitches))), holdMost)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -11,6 +12,10 @@ import (
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 )
+
+// releaseAbove is the size of a library in bytes from which the memory that a
+// copy needed is given back at once (32 MiB).
+const releaseAbove = 32 << 20
 
 // snapshotPage is how many documents a snapshot copies at a time.
 const snapshotPage = govcBatchOps
@@ -58,6 +63,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 		return nil, local(err)
 	}
 	total := e.o.State.Summary().Documents
+	e.mu.Lock()
+	e.view.refillFrom = through
+	e.mu.Unlock()
 	e.setProgress("copying documents to govc", total)
 	defer e.clearProgress()
 	started := e.o.Now()
@@ -86,6 +94,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	e.mu.Lock()
 	clear(e.missing)
 	e.mu.Unlock()
+	if e.o.State.Summary().Bytes > releaseAbove {
+		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
+	}
 	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
 	level := Info
 	if missing > 0 {

@@ -120,7 +120,7 @@ func (e *Engine) snapshot() *Stats {
 		Documents: summary.Documents, Bytes: summary.Bytes, Parked: summary.Parked,
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
-		Reads: e.reads.Load(), Writes: e.writes.Load(),
+		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),
 	}
 	behind := govcSeq
 	if e.o.Primary == nil {
@@ -143,7 +143,7 @@ func (e *Engine) snapshot() *Stats {
 		s.Progress = &p
 	}
 	if v.state == StateFallback && !v.held && v.health.Up {
-		s.Next = "The service answers again: it is taken back after good probes, or press r to do it now"
+		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)
@@ -152,9 +152,7 @@ func (e *Engine) snapshot() *Stats {
 		e.replicaStats(probe.Git, gitReplica, gitSeq, summary),
 		e.replicaStats("text", textReplica, textSeq, summary),
 	}
-	if v.state == StateNone {
-		s.Stores[0].Unknown = true
-	}
+	e.judgePrimary(s)
 	s.Safe = []string{"state"}
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq {
 		s.Safe = append(s.Safe, "git")
@@ -163,6 +161,22 @@ func (e *Engine) snapshot() *Stats {
 		s.Also = []string{"govc"}
 	}
 	return s
+}
+
+// judgePrimary corrects what the cursor says of a primary that does not serve:
+// nobody knows whether it still holds what it took, and one that is being
+// refilled lacks what was not copied yet. The caller holds the mutex.
+func (e *Engine) judgePrimary(s *Stats) {
+	govc := &s.Stores[0]
+	switch {
+	case s.State == StateNone:
+		govc.Unknown = true
+	case s.State == StateReseeding && s.Progress != nil:
+		s.Outbox.Pending = max(0, s.Progress.Total-s.Progress.Done) + max(0, e.o.State.Summary().MaxSeq-e.view.refillFrom)
+		govc.Lag, govc.Unknown = s.Outbox.Pending, false
+	case s.State != StatePrimary && s.State != StateReplaying && govc.Lag == 0:
+		govc.Unknown = true
+	}
 }
 
 func (e *Engine) replicaStats(name probe.Store, replica string, seq int64, summary state.Summary) StoreStats {

@@ -164,6 +164,7 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 	e.gate.enter()
 	issued, err := e.o.State.Append(ctx, ops)
 	e.gate.leave()
+	e.noteAppend(ctx, err)
 	if err != nil {
 		return Ack{}, fmt.Errorf("state file: %w", err)
 	}
@@ -187,6 +188,27 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 		ack.Durability, ack.Commit = PrimaryAndLocal, commit
 	}
 	return ack, nil
+}
+
+// stateFile names the state file among the errors that are shown.
+const stateFile = "state"
+
+// noteAppend shows that writes cannot be taken, or can again.
+func (e *Engine) noteAppend(ctx context.Context, err error) {
+	if ctx.Err() != nil || errors.Is(err, store.ErrConflict) || errors.Is(err, document.ErrInvalid) {
+		return // the caller's own
+	}
+	before := e.replicaError(stateFile)
+	if err == nil && before == "" {
+		return
+	}
+	e.setReplicaError(stateFile, err)
+	switch {
+	case before == "":
+		e.event(Error, "state file", "Writes are refused: "+err.Error())
+	case err == nil:
+		e.event(Info, "state file", "Writes are taken again")
+	}
 }
 
 // setAside reports whether the primary was passed by one of these operations

@@ -40,6 +40,7 @@ const (
 	codeNotADB     = 26
 	codeIOFsync    = codeIO | 4<<8
 	codeIODirFsync = codeIO | 5<<8
+	codeIOShmSize  = codeIO | 19<<8 // no room for the file that connections share
 )
 
 // coder is what an error of the SQLite driver can do.
@@ -95,6 +96,9 @@ func classify(err error) (advice string, sentinel error) {
 	if code == codeIOFsync || code == codeIODirFsync {
 		return " because the disk failed to sync, check the disk and start again",
 			fmt.Errorf("%w (%w)", store.ErrReadOnly, store.ErrAmbiguous)
+	}
+	if code == codeIOShmSize {
+		return ", free some space", store.ErrDiskFull
 	}
 	switch code & 0xff {
 	case codeFull:

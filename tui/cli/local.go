@@ -224,7 +224,7 @@ func Healthy(s *engine.Stats) bool {
 			return false
 		}
 	}
-	return s.Parked == 0
+	return s.Parked == 0 && s.StateErr == ""
 }
 
 // apiError gives an error of the engine the code that travels.
