@@ -83,8 +83,8 @@ screenshots: ## draw the pictures in screenshots/ anew from the real program
 	CAIATOP_SCREENSHOTS='$(CURDIR)/screenshots' go test -count=1 -run '^TestScreenshots$$' ./tui/...
 
 .PHONY: soak
-soak: ## the kill test of the engine with 200 rounds (ten minutes)
-	CAIATOP_SOAK_ROUNDS=200 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
+soak: ## the kill test of the engine with 500 rounds (a few minutes)
+	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
 
 .PHONY: clean
 clean: ## remove what was built

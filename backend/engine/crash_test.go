@@ -12,7 +12,7 @@ import (
 )
 
 // crashRounds is how often the writer is killed. `make soak` raises it.
-const crashRounds = 5
+const crashRounds = 20
 
 // crashAcks is how many acknowledgements a writer gives before it is killed.
 const crashAcks = 60
