@@ -83,12 +83,19 @@ func Load(in Input) (Config, error) {
 		c.origins = append(c.origins, Origin{s.key, s.show(c), from, s.help})
 	}
 	if c.State.Dir == "" {
-		return Config{}, &Error{
-			Key: "state.dir", Origin: "default", Problem: "no folder can be found because HOME is not set",
-			Fix: "set HOME, XDG_STATE_HOME or CAIATOP_STATE_DIR, or use --state-dir",
-		}
+		return Config{}, noFolder(in.Env)
 	}
 	return c, nil
+}
+
+// noFolder says why there is no default place for the state.
+func noFolder(env Env) *Error {
+	why, fix := "HOME is not set", "set HOME, XDG_STATE_HOME or CAIATOP_STATE_DIR, or use --state-dir"
+	if home := env.get("HOME"); home != "" {
+		why = fmt.Sprintf("HOME is %q, which is no absolute path", home)
+		fix = "set HOME to an absolute path, or use --state-dir"
+	}
+	return &Error{Key: "state.dir", Origin: "default", Problem: "no folder can be found because " + why, Fix: fix}
 }
 
 func checkFlags(given map[string]string) error {

@@ -285,6 +285,10 @@ func TestHome(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "HOME is not set") {
 		t.Errorf("~ without HOME: %v", err)
 	}
+	_, err = config.Load(config.Input{Env: env(map[string]string{"HOME": "here"})})
+	if err == nil || !strings.Contains(err.Error(), `HOME is "here", which is no absolute path`) {
+		t.Errorf("a relative HOME: %v", err)
+	}
 	// The XDG specification has relative paths ignored.
 	c := load(t, config.Input{Env: env(map[string]string{"XDG_STATE_HOME": "relative"})})
 	if c.State.Dir != "/home/ann/.local/state/caiatop" {

@@ -17,11 +17,11 @@ import (
 const framesPerSecond = 30
 
 // Run shows the console on a terminal until the operator leaves, ctx ends, or
-// the process is told to end (SIGINT, SIGTERM, SIGHUP); none of these is an
+// the process is told to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT); none of these is an
 // error. The terminal is as it was before in every case, and nothing that Run
 // started is left when it returns.
 func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	// A second signal is not for the console any more.
 	context.AfterFunc(ctx, stop)

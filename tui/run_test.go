@@ -183,6 +183,7 @@ func TestRunEndsCleanly(t *testing.T) {
 		"ctrl+c":  func(c *console) error { _, err := io.WriteString(c.master, "\x03"); return err },
 		"SIGTERM": func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGTERM) },
 		"SIGHUP":  func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) },
+		"SIGQUIT": func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGQUIT) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {

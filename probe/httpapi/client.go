@@ -176,7 +176,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 }
 
 // exchange sends one request and decodes its reply. Errors are *Error, or
-// wrap ErrNotRunning or the error of ctx.
+// wrap ErrNotRunning, ErrGone or the error of ctx.
 func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -200,31 +200,29 @@ func (c *Client) exchange(ctx context.Context, method, path string, query url.Va
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return c.broken(ctx, method, err)
+		return c.broken(ctx, err)
 	}
 	err = read(response, out)
 	if closeErr := response.Body.Close(); err == nil && closeErr != nil {
 		err = closeErr
 	}
 	if ctx.Err() != nil && err != nil {
-		return c.broken(ctx, method, err)
+		return c.broken(ctx, err)
 	}
 	return err
 }
 
 // broken describes a request without a reply.
-func (c *Client) broken(ctx context.Context, method string, err error) error {
+func (c *Client) broken(ctx context.Context, err error) error {
 	var inner *Error
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("control socket %q: %w", c.path, ctx.Err())
 	case errors.Is(err, ErrNotRunning), errors.As(err, &inner):
 		return err
-	case method == http.MethodGet:
-		return advised(fmt.Errorf("%w: the engine at %q went away: %w", ErrUnavailable, c.path, err), "")
 	}
-	return advised(fmt.Errorf("%w: the engine at %q went away, it may or may not have done this: %w", ErrUnavailable, c.path, err),
-		"look first, then try again: doing it twice does no harm")
+	// No *Error, which could carry only the sentinel of its code.
+	return fmt.Errorf("%w, it may or may not have done this: control socket %q: %w", ErrGone, c.path, err)
 }
 
 func read(response *http.Response, out any) error {

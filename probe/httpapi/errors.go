@@ -18,9 +18,14 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	ErrDiskFull    = errors.New("disk full")
 	ErrInternal    = errors.New("internal error")
+	// ErrUnauthorized: the service behind the engine refuses its credentials.
+	ErrUnauthorized = errors.New("unauthorized")
 	// ErrNotRunning: nobody listens at the socket. It is also an
 	// ErrUnavailable, and never travels.
 	ErrNotRunning = fmt.Errorf("%w: no engine runs", ErrUnavailable)
+	// ErrGone: the engine went away before its answer, so what was asked may or
+	// may not have been done. It is also an ErrUnavailable, and never travels.
+	ErrGone = fmt.Errorf("%w: the engine went away", ErrUnavailable)
 )
 
 // kind ties a sentinel to its code, its HTTP status and the advice that is
@@ -37,12 +42,13 @@ type kind struct {
 var kinds = []kind{
 	{ErrDiskFull, "disk_full", http.StatusInsufficientStorage, "free space on the disk of the state folder"},
 	{ErrReadOnly, "read_only", http.StatusServiceUnavailable, "look at the reason with: caiatop status"},
+	{ErrUnauthorized, "unauthorized", http.StatusForbidden, "set GOVC_AUTH_TOKEN or GOVC_API_KEY to what the service accepts"},
 	{ErrTooLarge, "too_large", http.StatusRequestEntityTooLarge, "split the content"},
 	{ErrNotFound, "not_found", http.StatusNotFound, "look for it with: caiatop ls --contains TEXT"},
 	{ErrConflict, "conflict", http.StatusConflict, "read the current version and try again"},
 	{ErrInvalid, "invalid", http.StatusBadRequest, "correct the request"},
 	{ErrUnavailable, "unavailable", http.StatusServiceUnavailable, "try again; look at the reason with: caiatop status"},
-	{ErrInternal, "internal", http.StatusInternalServerError, "this is a fault of caiatop; its log says more"},
+	{ErrInternal, "internal", http.StatusInternalServerError, "this is a fault of caiatop; report it with this message and what led to it"},
 }
 
 // Error is an error with its code and advice, as it travels.

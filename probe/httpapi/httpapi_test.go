@@ -107,6 +107,7 @@ func TestErrorsKeepTheirSentinel(t *testing.T) {
 	sentinels := []error{
 		httpapi.ErrNotFound, httpapi.ErrInvalid, httpapi.ErrConflict, httpapi.ErrTooLarge,
 		httpapi.ErrReadOnly, httpapi.ErrUnavailable, httpapi.ErrDiskFull, httpapi.ErrInternal,
+		httpapi.ErrUnauthorized,
 	}
 	for _, want := range sentinels {
 		e.Fail(fmt.Errorf("reading \x1b[31m\"x\": %w", want))

@@ -94,8 +94,10 @@ func newRoot(a *app) *cobra.Command {
 		a.Now = time.Now
 	}
 	root := &cobra.Command{
-		Use:   "caiatop",
-		Short: "the operations console of a document store",
+		Use: "caiatop",
+		// The same words as those of the command.
+		Version: a.build(),
+		Short:   "the operations console of a document store",
 		Long: "caiatop runs the storage engine of a document store and shows it live. Without a\n" +
 			"command it opens the console; without a terminal it writes one status report.\n\n" + exitHelp,
 		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
@@ -116,6 +118,7 @@ func newRoot(a *app) *cobra.Command {
 			return a.Console(cmd.Context(), flagsOf(cmd))
 		},
 	}
+	root.SetVersionTemplate("caiatop {{.Version}}\n")
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)

@@ -47,7 +47,9 @@ type world struct {
 	flags    cli.Flags // of the last session or console
 	console  error     // what the console ends with
 	opened   int
-	closed   int
+	// afterOpen, if any, is called when a session was opened.
+	afterOpen func()
+	closed    int
 }
 
 func newWorld(t *testing.T) *world {
@@ -84,6 +86,9 @@ func (w *world) open(ctx context.Context, flags cli.Flags) (cli.Session, error) 
 		return nil, err
 	}
 	w.opened++
+	if w.afterOpen != nil {
+		w.afterOpen()
+	}
 	return session{client, &w.closed}, nil
 }
 
@@ -136,6 +141,8 @@ func TestCommands(t *testing.T) {
 		stderr string
 	}{
 		{"version", 0, "caiatop 1.2.3 (go", ""},
+		{"--version", 0, "caiatop 1.2.3 (go", ""},
+		{"search -- ", 64, "", "search: an argument is missing"},
 		{"version --json", 0, `"version": "1.2.3"`, ""},
 		{"status", 0, "PRIMARY (healthy) for 12m|documents", ""},
 		{"status --json", 0, `"state": "PRIMARY"|"healthy": true`, ""},
@@ -298,6 +305,7 @@ func TestErrorsHaveTheirExitCode(t *testing.T) {
 		{httpapi.ErrReadOnly, cli.ExitUnavailable},
 		{httpapi.ErrUnavailable, cli.ExitUnavailable},
 		{httpapi.ErrDiskFull, cli.ExitIO},
+		{httpapi.ErrUnauthorized, cli.ExitPermission},
 		{errors.New("a fault"), cli.ExitInternal},
 	} {
 		w.engine.Fail(c.err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -50,12 +51,17 @@ func (a *app) actionCommand(name, short, failed string, act func(context.Context
 	return cmd
 }
 
-// build is what version answers with --json.
-type build struct {
+// versionReply is what version answers with --json.
+type versionReply struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+}
+
+// build is the version and what it was built with and for.
+func (a *app) build() string {
+	return fmt.Sprintf("%s (%s, %s/%s)", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -63,9 +69,9 @@ func (a *app) versionCommand() *cobra.Command {
 		Use: "version", Short: "print the version", Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
-				return a.printJSON(a.Stdout, build{a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+				return a.printJSON(a.Stdout, versionReply{a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
 			}
-			return emit(a.Stdout, "caiatop %s (%s, %s/%s)\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return emit(a.Stdout, "caiatop %s\n", a.build())
 		},
 	}
 	a.jsonFlag(cmd)

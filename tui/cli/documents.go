@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,9 @@ func (a *app) putCommand() *cobra.Command {
 		Use:   "put --id ID [--type TYPE] [--meta NAME=VALUE]... [--url URL] FILE|-",
 		Short: "store one document, new or changed",
 		Long: "Stores a file, or what is read from stdin (-), as the document ID. What is UTF-8\n" +
-			"without NUL becomes its text, anything else its raw bytes.",
+			"without NUL becomes its text, anything else its raw bytes. /dev/null as stdin, which\n" +
+			"a closed one is too, is refused, so that it empties no document; to store an empty\n" +
+			"one, name an empty FILE or write: : | caiatop put --id ID -",
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if id == "" {
@@ -126,6 +129,11 @@ func checkIDs(what string, ids ...string) error {
 
 func (a *app) readFile(name string) (data []byte, err error) {
 	in := a.Stdin
+	if name == "-" {
+		if err := checkInput(in); err != nil {
+			return nil, err
+		}
+	}
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -140,6 +148,36 @@ func (a *app) readFile(name string) (data []byte, err error) {
 	}
 	return readContent(in)
 }
+
+// checkInput refuses the null device as stdin. The runtime opens it in the place
+// of a stdin that was closed, and nobody who has lost his input means to store
+// an empty document.
+func checkInput(in io.Reader) error {
+	file, ok := in.(*os.File)
+	if !ok {
+		return nil
+	}
+	given, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return err
+	}
+	if given.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	a, known := given.Sys().(*syscall.Stat_t)
+	b, alsoKnown := null.Sys().(*syscall.Stat_t)
+	if known && alsoKnown && a.Rdev == b.Rdev {
+		return httpapi.NewError(coded{errNoInput, httpapi.ErrInvalid}, "pipe the content in; for an empty document name an empty FILE, or: : | caiatop put --id ID -")
+	}
+	return nil
+}
+
+// errNoInput: there is nothing to read a document from.
+var errNoInput = errors.New("standard input is " + os.DevNull + ", or was closed")
 
 // readContent reads at most document.MaxContent bytes.
 func readContent(r io.Reader) ([]byte, error) {
@@ -257,7 +295,7 @@ func (a *app) removeCommand() *cobra.Command {
 		Args:  args(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > httpapi.MaxBatch {
-				return usage(fmt.Sprintf("%d ids were given", len(args)), fmt.Sprintf("give at most %d at once", httpapi.MaxBatch))
+				return usage(ui.Count(int64(len(args)))+" ids were given", "give at most "+ui.Count(httpapi.MaxBatch)+" at once")
 			}
 			ids := slices.Compact(slices.Sorted(slices.Values(args)))
 			if err := checkIDs(undeleted, ids...); err != nil {
@@ -267,6 +305,9 @@ func (a *app) removeCommand() *cobra.Command {
 				ack, err := session.Delete(ctx, ids)
 				if errors.Is(err, httpapi.ErrNotFound) {
 					return missing(ids, err)
+				}
+				if errors.Is(err, httpapi.ErrGone) {
+					return fault("it is not known what was deleted", err)
 				}
 				if err != nil {
 					return fault(undeleted, err)
@@ -296,7 +337,7 @@ func missing(ids []string, err error) error {
 }
 
 // count says "1 document" and "1,204 documents".
-func count(n int, what string) string {
+func count[N int | int64](n N, what string) string {
 	if n != 1 {
 		what += "s"
 	}

@@ -72,6 +72,9 @@ func (f *Fault) reason() string {
 	if f.Why == nil || errors.Is(f.Why, errUsage) {
 		return ""
 	}
+	if errors.Is(f.Why, context.Canceled) {
+		return "interrupted"
+	}
 	return f.Why.Error()
 }
 
@@ -114,6 +117,7 @@ var codes = []struct {
 	{ErrConfig, ExitConfig},
 	{ErrCantCreate, ExitCantCreate},
 	{errHeld, ExitTempFail},
+	{httpapi.ErrUnauthorized, ExitPermission},
 	{httpapi.ErrInvalid, ExitData},
 	{httpapi.ErrTooLarge, ExitData},
 	{httpapi.ErrNotFound, ExitNoInput},
@@ -161,7 +165,9 @@ func advice(err error) string {
 	case errors.Is(err, ErrNoneRuns):
 		return "start it with: caiatop"
 	case errors.Is(err, context.Canceled):
-		return "run the command again: what was done is not done twice"
+		return "run the command again"
+	case errors.Is(err, httpapi.ErrGone):
+		return "look what is there, then run the command again"
 	case errors.Is(err, syscall.EISDIR):
 		return "name a file; a whole folder is stored with: caiatop import DIR"
 	case errors.Is(err, fs.ErrNotExist):

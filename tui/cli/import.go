@@ -24,8 +24,8 @@ func (a *app) importCommand() *cobra.Command {
 		Short: "store every file of a folder as a document",
 		Long: "Stores every regular file below DIR as a document. The id is the path below DIR\n" +
 			"with every slash written as ~. Symbolic links, special files and .git are left out. A\n" +
-			"file that cannot be stored is told and the rest goes on; the exit code is then 65. To\n" +
-			"import twice does no harm.",
+			"file that cannot be stored is told and the rest goes on; the exit code is then 65.\n" +
+			"Importing again stores every file again, as a new version of the same document.",
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kind != "" {
@@ -77,7 +77,7 @@ func (a *app) importTree(ctx context.Context, session Session, root *os.Root, ki
 		return &Fault{
 			What: count(i.report.Failed, "file") + " could not be imported",
 			Why:  fmt.Errorf("%w: the reasons are above", httpapi.ErrInvalid),
-			Fix:  "mend them and import again: what is stored is not stored twice",
+			Fix:  "mend them and import again: every file is stored anew, as a new version",
 		}
 	}
 	return err
@@ -94,8 +94,11 @@ func (a *app) printReport(r report) error {
 	if r.Skipped > 0 {
 		tail += ", " + ui.Count(int64(r.Skipped)) + " left out (links, special files, .git)"
 	}
-	return emit(a.Stdout, "imported %s (%s) in %.1f s, %.0f a second%s\n", count(r.Imported, "document"), size(r.Bytes), r.Seconds, r.Rate, tail)
+	return emit(a.Stdout, "imported %s (%s) in %.1f s, %s a second%s\n", count(r.Imported, "document"), size(r.Bytes), r.Seconds, perSecond(r.Rate), tail)
 }
+
+// perSecond shows a rate in whole documents.
+func perSecond(rate float64) string { return ui.Count(int64(rate + 0.5)) }
 
 // progressLine is one line on a terminal that is written over.
 type progressLine struct {
@@ -112,7 +115,7 @@ func (p *progressLine) show(r report) {
 	}
 	p.last, p.shown = now, true
 	rate := float64(r.Imported) / now.Sub(p.start).Seconds()
-	p.draw(fmt.Sprintf("importing: %s, %s, %.0f a second", count(r.Imported, "document"), size(r.Bytes), rate))
+	p.draw(fmt.Sprintf("importing: %s, %s, %s a second", count(r.Imported, "document"), size(r.Bytes), perSecond(rate)))
 }
 
 func (p *progressLine) clear() {

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -157,6 +158,19 @@ func TestImportEndsWithTheEngine(t *testing.T) {
 	code, r, stderr := w.importJSON(dir)
 	if code != cli.ExitIO || r.Imported != 0 || r.Synced || !strings.Contains(stderr, `"code": "disk_full"`) {
 		t.Errorf("%d %+v %s", code, r, stderr)
+	}
+}
+
+// TestAnInterruptedImport: it told of a cancelled context at a socket.
+func TestAnInterruptedImport(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"a": "x"})
+	w := newWorld(t).serve()
+	ctx, cancel := context.WithCancel(t.Context())
+	w.afterOpen = cancel
+	code, _, stderr := w.runIn(ctx, "import", dir)
+	if code != cli.ExitInterrupted || stderr != "caiatop: the import ended early, after 0 documents\n  why: interrupted\n  try: run the command again\n" {
+		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // What one put of an import holds at most.
@@ -175,9 +176,19 @@ func (i *importer) content(name string) (data []byte, err error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: it is no longer a regular file", httpapi.ErrInvalid)
 	case info.Size() > document.MaxContent:
-		return nil, fmt.Errorf("%w: it has %s, a document holds at most %s", httpapi.ErrTooLarge, size(info.Size()), size(document.MaxContent))
+		return nil, tooLarge(info.Size())
 	}
 	return readContent(io.Reader(file))
+}
+
+// tooLarge says how many bytes there are and may be; exactly, where the rounded
+// sizes are the same.
+func tooLarge(n int64) error {
+	has, most := size(n), size(document.MaxContent)
+	if has == most {
+		has, most = ui.Count(n)+" bytes", ui.Count(document.MaxContent)+" bytes"
+	}
+	return fmt.Errorf("%w: it has %s, a document holds at most %s", httpapi.ErrTooLarge, has, most)
 }
 
 // flush puts the batch. If the engine refuses something in it, each document

@@ -76,7 +76,7 @@ func (a *app) printPage(page httpapi.Page) error {
 		}
 	}
 	if int64(len(page.Rows)) < page.Total {
-		a.note("%s of %s documents; the rest with --offset and --limit", ui.Count(int64(len(page.Rows))), ui.Count(page.Total))
+		a.note("%s of %s; the rest with --offset and --limit", ui.Count(int64(len(page.Rows))), count(page.Total, "document"))
 	} else {
 		a.note("%s", count(len(page.Rows), "document"))
 	}
@@ -101,8 +101,12 @@ func (a *app) searchCommand() *cobra.Command {
 			if err := checkLimit(limit); err != nil {
 				return err
 			}
+			query := strings.Join(args, " ")
+			if strings.TrimSpace(query) == "" {
+				return usage("the query is empty", "give a word")
+			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				hits, err := session.Search(ctx, strings.Join(args, " "), limit)
+				hits, err := session.Search(ctx, query, limit)
 				if err != nil {
 					return fault("the search failed", err)
 				}

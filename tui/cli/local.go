@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -178,7 +179,7 @@ func toRow(r engine.Row) httpapi.Row {
 
 func toStatus(s *engine.Stats) httpapi.Status {
 	out := httpapi.Status{
-		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: s.Next, Phase: string(s.Phase),
+		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase),
 		Service: httpapi.Service{
 			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
 			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
@@ -203,6 +204,17 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	}
 	return out
 }
+
+// keyWords are the keys of the console that the engine's advice names, and the
+// commands that do the same.
+var keyWords = strings.NewReplacer(
+	"press r (caiatop recover)", "run caiatop recover",
+	"press r", "run caiatop recover",
+	"press f", "run caiatop fallback",
+)
+
+// withoutKeys makes advice for the console one for whoever has no keys.
+func withoutKeys(advice string) string { return keyWords.Replace(advice) }
 
 func latency(op probe.OpStats) httpapi.Latency {
 	return httpapi.Latency{
@@ -240,6 +252,7 @@ func apiError(err error) error {
 		{store.ErrNotFound, httpapi.ErrNotFound},
 		{document.ErrInvalid, httpapi.ErrInvalid},
 		{store.ErrConflict, httpapi.ErrConflict},
+		{store.ErrUnauthorized, httpapi.ErrUnauthorized},
 		{store.ErrUnavailable, httpapi.ErrUnavailable},
 		{engine.ErrNoPrimary, httpapi.ErrInvalid},
 	} {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,7 +25,10 @@ const (
 	// lockPatience is how long a command waits for the engine that holds the
 	// state folder to answer at its socket.
 	lockPatience = 10 * time.Second
-	lockRetry    = 100 * time.Millisecond
+	// consolePatience is how long the console waits for the lock, which a
+	// command may hold for the moment of its work.
+	consolePatience = 2 * time.Second
+	lockRetry       = 100 * time.Millisecond
 	// settleTime is how long a report without a terminal waits for the service.
 	settleTime = 15 * time.Second
 	// drainTime bounds the end of an engine; what git does not hold by then is
@@ -108,9 +109,19 @@ func (w wiring) running(ctx context.Context, flags Flags) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := httpapi.New(ctx, cfg.StatePath())
+	open := func(ctx context.Context) (Session, error) { return reach(ctx, cfg.StatePath()) }
+	session, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &following{current: session, open: open, patience: lockPatience}, nil
+}
+
+// reach connects to the engine that serves the state folder dir.
+func reach(ctx context.Context, dir string) (Session, error) {
+	client, err := httpapi.New(ctx, dir)
 	if errors.Is(err, ErrNoneRuns) {
-		return nil, &Fault{What: "no engine runs on " + cfg.StatePath(), Why: known{err}}
+		return nil, &Fault{What: "no engine runs on " + dir, Why: known{err}}
 	}
 	if err != nil {
 		return nil, err
@@ -127,14 +138,23 @@ func (w wiring) open(ctx context.Context, flags Flags) (Session, error) {
 // start is open with the embedded service, once it is known how the service
 // is.
 func (w wiring) start(ctx context.Context, flags Flags) (Session, error) {
-	session, err := w.session(ctx, flags, false)
-	if own, ok := session.(*owned); ok && err == nil {
-		own.settle(ctx)
-	}
-	return session, err
+	return w.session(ctx, flags, false)
 }
 
+// session is an engine to work with: the running one, and when that goes away
+// the next one, or one opened here.
 func (w wiring) session(ctx context.Context, flags Flags, detached bool) (Session, error) {
+	open := func(ctx context.Context) (Session, error) { return w.acquire(ctx, flags, detached) }
+	session, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &following{current: session, open: open, patience: lockPatience}, nil
+}
+
+// acquire takes the lock and opens an engine, or connects to that of whoever
+// holds it.
+func (w wiring) acquire(ctx context.Context, flags Flags, detached bool) (Session, error) {
 	cfg, err := w.load(flags)
 	if err != nil {
 		return nil, err
@@ -143,29 +163,64 @@ func (w wiring) session(ctx context.Context, flags Flags, detached bool) (Sessio
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(lockPatience)
+	var host *engine.Host
+	var client *httpapi.Client
+	err = patiently(ctx, lockPatience, func() (err error) {
+		host, err = engine.Start(ctx, setup)
+		if _, held := errors.AsType[*durable.LockedError](err); !held {
+			return err
+		}
+		var clientErr error
+		if client, clientErr = httpapi.New(ctx, setup.Dir); clientErr == nil {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, unstarted(ctx, setup.Dir, err)
+	case client != nil:
+		return remote{client}, nil
+	}
+	own, err := serve(host, setup.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if !detached {
+		own.settle(ctx)
+	}
+	return own, nil
+}
+
+// patiently tries until the lock is not what stands in the way, for at most
+// patience, and returns what the last try did.
+func patiently(ctx context.Context, patience time.Duration, try func() error) error {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
 	for {
-		host, err := engine.Start(ctx, setup)
-		if err == nil {
-			return serve(host, setup.Dir)
-		}
-		held, isHeld := errors.AsType[*durable.LockedError](err)
-		if !isHeld {
-			return nil, startFault(setup.Dir, err)
-		}
-		client, err := httpapi.New(ctx, setup.Dir)
-		if err == nil {
-			return remote{client}, nil
-		}
-		if time.Now().After(deadline) {
-			return nil, heldFault(setup.Dir, held)
+		err := try()
+		if _, held := errors.AsType[*durable.LockedError](err); !held {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return errors.Join(ctx.Err(), err)
+		case <-deadline.C:
+			return err
 		case <-time.After(lockRetry):
 		}
 	}
+}
+
+// unstarted says why there is no engine.
+func unstarted(ctx context.Context, dir string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if held, isHeld := errors.AsType[*durable.LockedError](err); isHeld {
+		return heldFault(dir, held)
+	}
+	return startFault(dir, err)
 }
 
 // runConsole runs the terminal interface on an engine of its own.
@@ -181,12 +236,13 @@ func (w wiring) runConsole(ctx context.Context, flags Flags) error {
 	if err != nil {
 		return err
 	}
-	host, err := engine.Start(ctx, setup)
-	if held, isHeld := errors.AsType[*durable.LockedError](err); isHeld {
-		return heldFault(setup.Dir, held)
-	}
+	var host *engine.Host
+	err = patiently(ctx, consolePatience, func() (err error) {
+		host, err = engine.Start(ctx, setup)
+		return err
+	})
 	if err != nil {
-		return startFault(setup.Dir, err)
+		return unstarted(ctx, setup.Dir, err)
 	}
 	session, err := serve(host, setup.Dir)
 	if err != nil {
@@ -225,70 +281,4 @@ func startFault(dir string, err error) error {
 		f.Why, f.Fix = coded{err, httpapi.ErrDiskFull}, "free space on the disk of "+dir
 	}
 	return f
-}
-
-// owned is an engine in this process, which others reach at its socket.
-type owned struct {
-	Local
-	host   *engine.Host
-	stop   context.CancelFunc
-	served sync.WaitGroup
-	err    error // of the socket's server, once served is done
-}
-
-// serve answers at the control socket of dir until the session is closed.
-func serve(host *engine.Host, dir string) (*owned, error) {
-	listener, err := httpapi.Listen(dir)
-	if err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		return nil, errors.Join(fault("the control socket cannot be opened", err), host.Close(ctx))
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	o := &owned{Local: NewLocal(host.Engine), host: host, stop: stop}
-	server := httpapi.NewServer(o.Local, o.Local, slog.New(slog.DiscardHandler))
-	o.served.Go(func() { o.err = server.Serve(ctx, listener) })
-	return o, nil
-}
-
-// Control implements Session.
-func (o *owned) Control() httpapi.Control { return o.Local }
-
-// Close ends the socket and then the engine.
-func (o *owned) Close(ctx context.Context) error {
-	o.stop()
-	o.served.Wait()
-	return errors.Join(o.err, o.host.Close(ctx))
-}
-
-// settle waits until the state of the primary means something.
-func (o *owned) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	feed := o.host.Subscribe()
-	defer feed.Close()
-	for {
-		switch o.host.Stats().State {
-		case engine.StateProbing, engine.StateReplaying, engine.StateReseeding:
-		default:
-			return
-		}
-		select {
-		case <-feed.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// remote is the engine of another process.
-type remote struct{ *httpapi.Client }
-
-// Control implements Session.
-func (r remote) Control() httpapi.Control { return r.Client }
-
-// Close leaves the engine running.
-func (r remote) Close(context.Context) error {
-	r.Client.Close()
-	return nil
 }

@@ -129,6 +129,15 @@ func TestNoEngineRunsIsASentence(t *testing.T) {
 	}
 }
 
+// TestEmptyQuery: the engine's words for it were told as a fault of the search.
+func TestEmptyQuery(t *testing.T) {
+	home(t)
+	code, _, stderr := program(t, false, "search", " ")
+	if code != cli.ExitUsage || stderr != "caiatop: the query is empty\n  try: give a word\n" {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
 // TestCommandsOnAnEngineOfTheirOwn passes through the real engine, whose words
 // differ from those of the one that other tests talk to.
 func TestCommandsOnAnEngineOfTheirOwn(t *testing.T) {

@@ -80,7 +80,11 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		add(s.Name, storeLine(s))
 	}
 	if status.Parked > 0 {
-		add("parked", ui.Count(status.Parked)+" operations were set aside, see the events of the console")
+		were := " were"
+		if status.Parked == 1 {
+			were = " was"
+		}
+		add("parked", count(status.Parked, "operation")+were+" set aside, see the events of the console")
 	}
 	if p := status.Progress; p != nil {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))

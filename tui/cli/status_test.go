@@ -36,6 +36,11 @@ func TestStatusOfAnEngineInTrouble(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, stdout)
 		}
 	}
+	w.engine.SetStatus(httpapi.Status{State: "PRIMARY", Parked: 1})
+	if _, stdout, _ := w.run("status"); !strings.Contains(stdout, "1 operation was set aside") {
+		t.Errorf("one operation: %s", stdout)
+	}
+	w.engine.SetStatus(httpapi.Status{State: "FALLBACK", Outbox: httpapi.Outbox{Pending: 1234}})
 	if code, stdout, _ := w.run("status", "--json"); code != cli.ExitDegraded || !strings.Contains(stdout, `"pending": 1234`) {
 		t.Errorf("JSON: %d %s", code, stdout)
 	}

@@ -29,6 +29,10 @@ type form struct {
 	saving bool
 	leave  bool // esc was pressed once on a form that holds something
 	note   termsafe.Text
+	// refused is what of the last key or paste into a field was not taken,
+	// until that field changes: the form never saves less than the operator
+	// believes to have given it.
+	refused [3]ui.Refusal
 }
 
 const (
@@ -73,17 +77,50 @@ func (p *Page) typeForm(msg tea.KeyMsg) tea.Cmd {
 	case msg.Type == tea.KeyTab, msg.Type == tea.KeyEnter && f.focus != textField:
 		f.focus = (f.focus + 1) % len(f.fields)
 	default:
-		if _, whole := f.fields[f.focus].Key(msg); !whole {
-			f.note = termsafe.Line("the limit of this field is reached; import longer documents from a file")
-		}
+		f.key(msg)
 	}
 	return nil
+}
+
+// key gives a key or a paste to the field in focus.
+func (f *form) key(msg tea.KeyMsg) {
+	changed, refusal := f.fields[f.focus].Key(msg)
+	if changed || refusal != ui.TakenWhole {
+		f.refused[f.focus] = refusal
+	}
+}
+
+// fieldNames are what messages call the fields.
+var fieldNames = [...]string{idField: "id", typeField: "type", textField: "text"}
+
+// untaken returns the first field that did not take all it was given.
+func (f *form) untaken() (field int, r ui.Refusal) {
+	for i, r := range f.refused {
+		if r != ui.TakenWhole {
+			return i, r
+		}
+	}
+	return 0, ui.TakenWhole
+}
+
+// refuse says why the form is not saved while a field lacks something.
+func (f *form) refuse(field int, r ui.Refusal) tea.Cmd {
+	f.focus = field
+	why := "the last key or paste did not fit into it"
+	if r == ui.LeftOut {
+		why = "control characters were left out of it"
+	}
+	return tell(task.Warn("Not saved: the %s is not all that was given, %s. Change the field to save what it holds, or run: caiatop put --id ID FILE",
+		fieldNames[field], why))
 }
 
 // save writes the document, unless one of that id exists. The form stays open
 // until it is written, so that nothing typed is ever lost.
 func (p *Page) save() tea.Cmd {
 	f := p.form
+	if field, r := f.untaken(); r != ui.TakenWhole {
+		return f.refuse(field, r)
+	}
 	id, err := document.ParseID(f.fields[idField].Value())
 	if err != nil {
 		f.focus, f.note = idField, termsafe.Line(err.Error())
@@ -140,6 +177,23 @@ func promise(a engine.Ack) string {
 	return "safe here, stores follow"
 }
 
+// remark is the note, or which field did not take what it was given.
+func (f *form) remark(w int) string {
+	field, r := f.untaken()
+	name := fieldNames[field]
+	switch {
+	case f.note.Width() > 0:
+		return f.note.String()
+	case r == ui.TooLong:
+		return ui.Longest(w, name+": the last key or paste was not taken, it is over the limit; for a file: caiatop put --id ID FILE",
+			name+": over the limit, not taken; for a file: caiatop put", name+": over the limit, not taken")
+	case r == ui.LeftOut:
+		return ui.Longest(w, name+": control characters were left out; for every byte of a file: caiatop put --id ID FILE",
+			name+": control characters were left out; see caiatop put", name+": control characters left out")
+	}
+	return ""
+}
+
 // view draws the form as a pane.
 func (f *form) view(t *ui.Theme, w, h int) []string {
 	inner := w - 4
@@ -152,7 +206,7 @@ func (f *form) view(t *ui.Theme, w, h int) []string {
 	}
 	hint := t.Paint(ui.Dim, ui.Longest(inner,
 		"tab next field   ctrl+s save   esc leave", "tab next  ctrl+s save  esc leave", "ctrl+s save  esc leave"))
-	note := t.Paint(ui.Warn, f.note.String())
+	note := t.Paint(ui.Warn, f.remark(inner))
 	lines := []string{line(idField, "id"), line(typeField, "type"), ""}
 	switch room := h - 2 - len(lines) - 2; {
 	case room >= 1:

@@ -13,8 +13,8 @@ import (
 
 // Editor is a small text buffer with a cursor, for what is typed by hand or
 // pasted by the terminal. It keeps every character it is given but control
-// characters, of which only tab and newline are text, and refuses what would
-// make it longer than its limit. It never reads a clipboard.
+// characters, of which only tab and newline are text, and refuses as a whole
+// what would make it longer than its limit. It never reads a clipboard.
 type Editor struct {
 	lines    [][]rune
 	row, col int
@@ -43,11 +43,21 @@ func (e *Editor) Set(s string) {
 	e.insert([]rune(s))
 }
 
-// Key applies one key and reports whether the text changed, and whether the
-// whole of it was taken: false if the limit was reached.
-func (e *Editor) Key(msg tea.KeyMsg) (changed, whole bool) {
+// Refusal says what of a key or a paste an editor did not take.
+type Refusal int
+
+// The refusals.
+const (
+	TakenWhole Refusal = iota
+	TooLong            // nothing was taken: it would pass the limit
+	LeftOut            // control characters were left out, and the rest was taken
+)
+
+// Key applies one key or paste and reports whether the text changed, and what
+// was not taken.
+func (e *Editor) Key(msg tea.KeyMsg) (changed bool, r Refusal) {
 	if msg.Alt {
-		return false, true
+		return false, TakenWhole
 	}
 	before := e.size
 	switch msg.Type {
@@ -86,38 +96,61 @@ func (e *Editor) Key(msg tea.KeyMsg) (changed, whole bool) {
 	case tea.KeyEnd, tea.KeyCtrlE:
 		e.col = len(e.lines[e.row])
 	}
-	return e.size != before, true
+	return e.size != before, TakenWhole
 }
 
-func (e *Editor) insert(runes []rune) (changed, whole bool) {
+// insert takes a key or a paste whole, or, where it would pass the limit, not
+// at all: half of a paste looks like the whole of it.
+func (e *Editor) insert(runes []rune) (changed bool, r Refusal) {
+	text, left := e.text(runes)
+	if e.size+len(text) > e.limit {
+		return false, TooLong
+	}
+	line := e.lines[e.row]
+	tail := slices.Clone(line[e.col:])
+	e.lines[e.row] = line[:e.col]
+	var below [][]rune // the lines that begin in text
+	last := &e.lines[e.row]
+	for _, c := range text {
+		if c == '\n' {
+			below = append(below, nil)
+			last = &below[len(below)-1]
+			continue
+		}
+		*last = append(*last, c)
+	}
+	e.col = len(*last)
+	*last = append(*last, tail...)
+	e.lines = slices.Insert(e.lines, e.row+1, below...)
+	e.row += len(below)
+	e.size += len(text)
+	if left {
+		r = LeftOut
+	}
+	return len(text) > 0, r
+}
+
+// text is what of runes the editor keeps: every line end is a newline, and
+// control characters are left out; so are line ends where there is one line,
+// of which one at the very end, as a copied line has it, is not worth a word.
+func (e *Editor) text(runes []rune) (text []rune, left bool) {
+	text = make([]rune, 0, len(runes))
 	previous := rune(0)
-	for _, r := range runes {
-		if r == '\r' || (r == '\n' && previous != '\r') {
-			changed = e.newline() || changed
-		} else if r == '\t' || !unicode.IsControl(r) {
-			if e.size >= e.limit {
-				return changed, false
-			}
-			e.lines[e.row] = slices.Insert(e.lines[e.row], e.col, r)
-			e.col++
-			e.size++
-			changed = true
+	for i, r := range runes {
+		switch {
+		case r == '\n' && previous == '\r':
+		case (r == '\r' || r == '\n') && !e.single:
+			text = append(text, '\n')
+		case r == '\r' || r == '\n':
+			left = left || strings.Trim(string(runes[i:]), "\r\n") != ""
+		case r == '\t' || !unicode.IsControl(r):
+			text = append(text, r)
+		default:
+			left = true
 		}
 		previous = r
 	}
-	return changed, true
-}
-
-func (e *Editor) newline() bool {
-	if e.single || e.size >= e.limit {
-		return false
-	}
-	line := e.lines[e.row]
-	e.lines[e.row] = slices.Clone(line[:e.col])
-	e.lines = slices.Insert(e.lines, e.row+1, slices.Clone(line[e.col:]))
-	e.row, e.col = e.row+1, 0
-	e.size++
-	return true
+	return text, left
 }
 
 func (e *Editor) backspace() {

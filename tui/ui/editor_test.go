@@ -16,7 +16,7 @@ func keys(e *Editor, kinds ...tea.KeyType) {
 	}
 }
 
-func typed(e *Editor, s string) (changed, whole bool) {
+func typed(e *Editor, s string) (changed bool, r Refusal) {
 	return e.Key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(s)})
 }
 
@@ -60,15 +60,58 @@ func TestEditorKeys(t *testing.T) {
 
 func TestEditorLimit(t *testing.T) {
 	e := NewEditor(false, 3)
-	if _, whole := typed(e, "abc"); !whole {
+	if _, r := typed(e, "abc"); r != TakenWhole {
 		t.Error("the limit itself is refused")
 	}
-	if changed, whole := typed(e, "d"); changed || whole {
+	if changed, r := typed(e, "d"); changed || r != TooLong {
 		t.Error("one past the limit is taken")
 	}
-	keys(e, tea.KeyEnter)
+	for _, k := range []tea.KeyType{tea.KeyEnter, tea.KeyTab} {
+		if changed, r := e.Key(tea.KeyMsg{Type: k}); changed || r != TooLong {
+			t.Errorf("%s past the limit: changed %t, refusal %d", k, changed, r)
+		}
+	}
 	if e.Value() != "abc" {
 		t.Errorf("%q", e.Value())
+	}
+}
+
+// TestAPasteIsTakenWholeOrNotAtAll: it was cut at the limit.
+func TestAPasteIsTakenWholeOrNotAtAll(t *testing.T) {
+	tests := []struct {
+		name   string
+		single bool
+		paste  string
+		want   string // around it stand a and b
+		r      Refusal
+	}{
+		{"fits exactly", false, "12345678", "a12345678b", TakenWhole},
+		{"one more", false, "123456789", "ab", TooLong},
+		{"line ends count once", false, "1\r\n2\r3\n45", "a1\n2\n3\n45b", TakenWhole},
+		{"line ends only", false, "\n\n", "a\n\nb", TakenWhole},
+		{"too many lines", false, "\n\n\n\n\n\n\n\n\n", "ab", TooLong},
+		{"control characters", false, "1\x1b2\x00", "a12b", LeftOut},
+		{"control characters only", false, "\x1b", "ab", LeftOut},
+		{"C1 control characters", true, "1\u009b2", "a12b", LeftOut},
+		{"what is left out does not count", false, "\x0112345678", "a12345678b", LeftOut},
+		{"too long and control characters", false, "\x01123456789", "ab", TooLong},
+		{"a line end in a field", true, "1\n2", "a12b", LeftOut},
+		{"a line end after a field", true, "12\r\n", "a12b", TakenWhole},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := NewEditor(tt.single, 10)
+			e.Set("ab")
+			keys(e, tea.KeyLeft)
+			changed, r := typed(e, tt.paste)
+			if e.Value() != tt.want || r != tt.r || changed != (tt.want != "ab") {
+				t.Errorf("%q, refusal %d, changed %t; want %q, %d", e.Value(), r, changed, tt.want, tt.r)
+			}
+			keys(e, tea.KeyDelete) // the b, if the cursor stands before it
+			if e.Value() != strings.TrimSuffix(tt.want, "b") {
+				t.Errorf("the cursor went astray: %q", e.Value())
+			}
+		})
 	}
 }
 

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// owned is an engine in this process, which others reach at its socket.
+type owned struct {
+	Local
+	host   *engine.Host
+	stop   context.CancelFunc
+	served sync.WaitGroup
+	err    error // of the socket's server, once served is done
+}
+
+// serve answers at the control socket of dir until the session is closed.
+func serve(host *engine.Host, dir string) (*owned, error) {
+	listener, err := httpapi.Listen(dir)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		return nil, errors.Join(fault("the control socket cannot be opened", err), host.Close(ctx))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	o := &owned{Local: NewLocal(host.Engine), host: host, stop: stop}
+	server := httpapi.NewServer(o.Local, o.Local, slog.New(slog.DiscardHandler))
+	o.served.Go(func() { o.err = server.Serve(ctx, listener) })
+	return o, nil
+}
+
+// Control implements Session.
+func (o *owned) Control() httpapi.Control { return o.Local }
+
+// Close ends the socket and then the engine.
+func (o *owned) Close(ctx context.Context) error {
+	o.stop()
+	o.served.Wait()
+	return errors.Join(o.err, o.host.Close(ctx))
+}
+
+// settle waits until the state of the primary means something.
+func (o *owned) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	feed := o.host.Subscribe()
+	defer feed.Close()
+	for {
+		switch o.host.Stats().State {
+		case engine.StateProbing, engine.StateReplaying, engine.StateReseeding:
+		default:
+			return
+		}
+		select {
+		case <-feed.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// remote is the engine of another process.
+type remote struct{ *httpapi.Client }
+
+// Control implements Session.
+func (r remote) Control() httpapi.Control { return r.Client }
+
+// Close leaves the engine running.
+func (r remote) Close(context.Context) error {
+	r.Client.Close()
+	return nil
+}
+
+// following is a session that outlives the engine it talks to: commands serve
+// one another while they run, and each takes its engine with it when it ends.
+// It is for one goroutine.
+type following struct {
+	current  Session // nil after it was closed and no other was found
+	open     func(context.Context) (Session, error)
+	patience time.Duration
+}
+
+// errLostDelete: a delete was sent twice, and the second engine had not all of
+// the documents.
+var errLostDelete = fmt.Errorf("%w during the delete; now not all of these documents are there: they were deleted, or never were", httpapi.ErrGone)
+
+// follow sends a request, and again to the next engine when the one that it
+// was sent to went away before its answer, until patience ends.
+//
+// What was asked may have been done all the same. To send it twice is harmless
+// here: a put writes the same content as one more version, a delete finds
+// nothing left to delete (see Delete), reads change nothing, and the actions
+// lead to a state in which the engine may be already.
+func follow[T any](ctx context.Context, f *following, request func(Session) (T, error)) (T, error) {
+	deadline := time.Now().Add(f.patience)
+	for {
+		if f.current == nil {
+			var none T
+			return none, httpapi.ErrNotRunning
+		}
+		reply, err := request(f.current)
+		gone := errors.Is(err, httpapi.ErrGone) || errors.Is(err, httpapi.ErrNotRunning)
+		if !gone || ctx.Err() != nil || time.Now().After(deadline) {
+			return reply, err
+		}
+		if err := f.reopen(ctx); err != nil {
+			return reply, err
+		}
+	}
+}
+
+func (f *following) reopen(ctx context.Context) error {
+	old := f.current
+	f.current = nil
+	if err := old.Close(ctx); err != nil {
+		return err
+	}
+	next, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	f.current = next
+	return nil
+}
+
+// act is follow for requests without a reply.
+func (f *following) act(ctx context.Context, request func(Session) error) error {
+	_, err := follow(ctx, f, func(s Session) (struct{}, error) { return struct{}{}, request(s) })
+	return err
+}
+
+// Put implements httpapi.Documents.
+func (f *following) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Ack, error) { return s.Put(ctx, docs) })
+}
+
+// Get implements httpapi.Documents.
+func (f *following) Get(ctx context.Context, id string) (httpapi.Document, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Document, error) { return s.Get(ctx, id) })
+}
+
+// Delete implements httpapi.Documents. Where the answer to the first try was
+// lost, that a document is not there no longer means that nothing was deleted.
+func (f *following) Delete(ctx context.Context, ids []string) (httpapi.Ack, error) {
+	lost := false
+	ack, err := follow(ctx, f, func(s Session) (httpapi.Ack, error) {
+		ack, err := s.Delete(ctx, ids)
+		lost = lost || errors.Is(err, httpapi.ErrGone)
+		return ack, err
+	})
+	if lost && errors.Is(err, httpapi.ErrNotFound) {
+		return ack, errLostDelete
+	}
+	return ack, err
+}
+
+// List implements httpapi.Documents.
+func (f *following) List(ctx context.Context, query httpapi.ListQuery) (httpapi.Page, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Page, error) { return s.List(ctx, query) })
+}
+
+// Search implements httpapi.Documents.
+func (f *following) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
+	return follow(ctx, f, func(s Session) ([]httpapi.Hit, error) { return s.Search(ctx, query, limit) })
+}
+
+// Control implements Session.
+func (f *following) Control() httpapi.Control { return f }
+
+// Status implements httpapi.Control.
+func (f *following) Status(ctx context.Context) (httpapi.Status, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Status, error) { return s.Control().Status(ctx) })
+}
+
+// Fallback implements httpapi.Control.
+func (f *following) Fallback(ctx context.Context) error {
+	return f.act(ctx, func(s Session) error { return s.Control().Fallback(ctx) })
+}
+
+// Recover implements httpapi.Control.
+func (f *following) Recover(ctx context.Context, adopt bool) error {
+	return f.act(ctx, func(s Session) error { return s.Control().Recover(ctx, adopt) })
+}
+
+// Sync implements httpapi.Control.
+func (f *following) Sync(ctx context.Context) error {
+	return f.act(ctx, func(s Session) error { return s.Control().Sync(ctx) })
+}
+
+// Close closes the session that it has come to.
+func (f *following) Close(ctx context.Context) error {
+	if f.current == nil {
+		return nil
+	}
+	return f.current.Close(ctx)
+}
