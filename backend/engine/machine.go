@@ -190,7 +190,7 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 }
 
 func unreachable(reason string) *verdict {
-	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r (caiatop recover) to try now"}
+	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r to try now"}
 }
 
 // stepFallback waits for the operator, or for good probes if the operator does

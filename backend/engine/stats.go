@@ -143,7 +143,7 @@ func (e *Engine) snapshot() *Stats {
 		s.Progress = &p
 	}
 	if v.state == StateFallback && !v.held && v.health.Up {
-		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
+		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r to do it now", e.holdDownLocked(e.o.Now()))
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)

@@ -25,7 +25,7 @@ func TestDrill(t *testing.T) {
 	c.keys("d")
 	c.see("take it down")
 	c.keys("Tab", "Enter")
-	screen := c.see("▲ FALLBACK", "down by drill", "in a row failed", "connection refused", "r to try now")
+	screen := c.see("▲ FALLBACK", "down by drill", "in a row failed", "connection refused", "or press r")
 	c.fits(screen)
 	if strings.Contains(screen, "also govc") {
 		t.Errorf("govc is named as a safe place while it is down:\n%s", screen)

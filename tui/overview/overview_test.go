@@ -52,7 +52,7 @@ func TestUnknownIsNeverZero(t *testing.T) {
 		Stores: []engine.StoreStats{{Name: probe.Git, Unknown: true}}, Documents: 1,
 	})
 	view := strings.Join(p.View(), "\n")
-	for _, want := range []string{"not looked at yet", "git   - not looked at yet", "oldest -", "checks -"} {
+	for _, want := range []string{"not looked at yet", "git   - unknown now", "oldest -", "checks -"} {
 		if !strings.Contains(view, want) {
 			t.Errorf("%q is not shown:\n%s", want, view)
 		}

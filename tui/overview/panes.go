@@ -164,7 +164,7 @@ func (p *Page) cursor(s engine.StoreStats) string {
 	g := p.theme.Glyphs
 	switch {
 	case s.Unknown:
-		return p.theme.Paint(ui.Dim, ui.Unknown+" not looked at yet")
+		return p.theme.Paint(ui.Dim, ui.Unknown+" unknown now")
 	case s.Err != "":
 		return p.theme.Paint(ui.Bad, g.Bad+" "+termsafe.Line(s.Err).String())
 	case s.Lag > 0:
