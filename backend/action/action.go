@@ -69,32 +69,43 @@ const (
 	Everywhere    = ""
 	PageOverview  = "overview"
 	PageDocuments = "documents"
+	PageEvents    = "events"
 )
 
 // Names of the actions.
 const (
-	Overview  = "overview"
-	Documents = "documents"
-	NextPage  = "next-page"
-	Help      = "help"
-	Quit      = "quit"
-	Back      = "back"
-	Up        = "up"
-	Down      = "down"
-	PageUp    = "page-up"
-	PageDown  = "page-down"
-	Top       = "top"
-	Bottom    = "bottom"
-	Samples   = "samples"
-	Drill     = "drill"
-	Fallback  = "fallback"
-	Recover   = "recover"
-	Bench     = "bench"
-	Open      = "open"
-	Filter    = "filter"
-	Search    = "search"
-	New       = "new"
-	Delete    = "delete"
+	Overview     = "overview"
+	Documents    = "documents"
+	NextPage     = "next-page"
+	Help         = "help"
+	Quit         = "quit"
+	Back         = "back"
+	Up           = "up"
+	Down         = "down"
+	PageUp       = "page-up"
+	PageDown     = "page-down"
+	Top          = "top"
+	Bottom       = "bottom"
+	Samples      = "samples"
+	Drill        = "drill"
+	Fallback     = "fallback"
+	Recover      = "recover"
+	Bench        = "bench"
+	Open         = "open"
+	Filter       = "filter"
+	Search       = "search"
+	New          = "new"
+	Delete       = "delete"
+	Events       = "events"
+	Edit         = "edit"
+	EditWith     = "edit-with"
+	History      = "history"
+	Restore      = "restore"
+	Undo         = "undo"
+	FilterEvents = "filter-events"
+	OpenEvent    = "open-event"
+	Level        = "level"
+	Follow       = "follow"
 )
 
 // Action is one thing that can be done.
@@ -115,6 +126,7 @@ type Action struct {
 var table = []Action{
 	{Name: Overview, Key: "1", Title: "overview", Role: Viewer, Danger: Read, Command: "caiatop status"},
 	{Name: Documents, Key: "2", Title: "documents", Role: Viewer, Danger: Read, Command: "caiatop ls"},
+	{Name: Events, Key: "5", Title: "events", Role: Viewer, Danger: Read, Command: "caiatop events"},
 	{Name: NextPage, Key: "tab", Title: "next page", Role: Viewer, Danger: Read},
 	{Name: Up, Key: "up", Also: []string{"k"}, Title: "up", Role: Viewer, Danger: Read},
 	{Name: Down, Key: "down", Also: []string{"j"}, Title: "down", Role: Viewer, Danger: Read},
@@ -133,7 +145,17 @@ var table = []Action{
 	{Name: Filter, Key: "/", Title: "filter", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop ls --contains TEXT --type TYPE"},
 	{Name: Search, Key: "ctrl+f", Also: []string{"F"}, Title: "search text", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop search QUERY"},
 	{Name: New, Key: "a", Title: "new document", Role: Operator, Danger: Reversible, Page: PageDocuments, Command: "caiatop put --id ID --type TYPE FILE"},
+	{Name: Edit, Key: "e", Title: "edit", Role: Operator, Danger: Reversible, Page: PageDocuments, Command: "caiatop edit ID"},
+	{Name: EditWith, Key: "E", Title: "edit with $EDITOR", Role: Operator, Danger: Reversible, Page: PageDocuments, Command: "caiatop edit ID"},
+	{Name: History, Key: "H", Title: "history", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop history ID"},
+	{Name: Restore, Key: "R", Title: "restore revision", Role: Operator, Danger: Reversible, Page: PageDocuments, Command: "caiatop restore ID COMMIT"},
+	{Name: Undo, Key: "u", Title: "undo", Role: Operator, Danger: Reversible, Page: PageDocuments, Command: "caiatop undo ID"},
 	{Name: Delete, Key: "x", Title: "delete", Role: Operator, Danger: Destructive, Page: PageDocuments, Command: "caiatop rm ID"},
+
+	{Name: FilterEvents, Key: "/", Title: "filter", Role: Viewer, Danger: Read, Page: PageEvents, Command: "caiatop events --contains TEXT"},
+	{Name: Level, Key: "l", Title: "level", Role: Viewer, Danger: Read, Page: PageEvents, Command: "caiatop events --level LEVEL"},
+	{Name: Follow, Key: "f", Title: "follow", Role: Viewer, Danger: Read, Page: PageEvents, Command: "caiatop events --follow"},
+	{Name: OpenEvent, Key: "enter", Title: "details", Role: Viewer, Danger: Read, Page: PageEvents},
 
 	{Name: Samples, Key: "s", Title: "add samples", Role: Operator, Danger: Reversible},
 	{Name: Help, Key: "?", Title: "help", Role: Viewer, Danger: Read},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // State is the state of the primary, the govc service.
@@ -155,6 +156,8 @@ type Stats struct {
 
 	Ops    []probe.OpStats
 	Events []Event // newest first, at most 50
+	// Newest is the number of the newest entry of the journal.
+	Newest uint64
 
 	// Safe names the durable places that hold every acknowledged write; Also
 	// those that hold it but are not durable.
@@ -207,20 +210,15 @@ type Progress struct {
 	Started time.Time
 }
 
+// Event is something that happened and that an operator may want to know.
+type Event = journal.Entry
+
 // Level grades an event.
-type Level string
+type Level = journal.Level
 
 // The levels.
 const (
-	Info    Level = "info"
-	Warning Level = "warning"
-	Error   Level = "error"
+	Info    = journal.Info
+	Warning = journal.Warning
+	Error   = journal.Error
 )
-
-// Event is something that happened and that an operator may want to know.
-type Event struct {
-	At    time.Time
-	Level Level
-	Kind  string // "state", "replay", "reseed", "parked", "drill", ...
-	Text  string // a sentence; unsanitised where it quotes others
-}

@@ -24,6 +24,7 @@ import (
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // Names in a state folder.
@@ -54,6 +55,8 @@ type Setup struct {
 	Port    int
 	Version string
 	Author  store.Author
+	// Journal keeps what happens; nil makes one.
+	Journal *journal.Journal
 	Now     func() time.Time
 	Strict  bool
 }
@@ -85,7 +88,7 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 	o := Options{
 		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Budget: s.Budget, Now: s.Now, Strict: s.Strict,
 		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir),
-		Memory: memstore.New(cacheBytes),
+		Memory: memstore.New(cacheBytes), Journal: s.Journal,
 	}
 	if o.Now == nil {
 		o.Now = time.Now

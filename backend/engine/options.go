@@ -13,6 +13,7 @@ import (
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // Limits and times of the engine. The thresholds of the state machine are the
@@ -95,9 +96,11 @@ type Options struct {
 	Embedded Embedded
 
 	Recorder *probe.Recorder
-	Phase    Phase
-	Layout   document.Layout
-	Author   store.Author
+	// Journal keeps what happens; nil makes one.
+	Journal *journal.Journal
+	Phase   Phase
+	Layout  document.Layout
+	Author  store.Author
 
 	URL        string // of the primary, to be shown
 	Repository string
@@ -130,6 +133,9 @@ func (o *Options) complete() error {
 	}
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
+	}
+	if o.Journal == nil {
+		o.Journal = journal.New()
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // Bounds of what a snapshot shows, and how often it is made.
@@ -121,6 +123,7 @@ func (e *Engine) snapshot() *Stats {
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
 		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),
+		Newest: e.o.Journal.Newest(),
 	}
 	behind := govcSeq
 	if e.o.Primary == nil {
@@ -253,9 +256,9 @@ func (e *Engine) clearProgress() {
 }
 
 // event records that something happened, for the screen at once and in the
-// state file for later.
-func (e *Engine) event(level Level, kind, text string) {
-	ev := Event{At: e.o.Now(), Level: level, Kind: kind, Text: text}
+// state file for later. What to do about it is optional.
+func (e *Engine) event(level Level, kind, text string, next ...string) {
+	ev := e.o.Journal.Add(Event{At: e.o.Now(), Level: level, Kind: kind, Text: text, Next: strings.Join(next, " ")})
 	e.mu.Lock()
 	e.view.events = append(e.view.events, ev)
 	if extra := len(e.view.events) - shownEvents; extra > 0 {
@@ -272,12 +275,18 @@ func (e *Engine) event(level Level, kind, text string) {
 
 // loadEvents shows what happened before the start.
 func (e *Engine) loadEvents(ctx context.Context) error {
-	past, err := e.o.State.Events(ctx, shownEvents)
+	past, err := e.o.State.Events(ctx, journal.Keep)
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	for _, ev := range slices.Backward(past) {
-		e.view.events = append(e.view.events, Event{At: ev.At, Level: Level(ev.Level), Kind: ev.Kind, Text: ev.Text})
+	for i, ev := range slices.Backward(past) {
+		entry := e.o.Journal.Add(Event{At: ev.At, Level: Level(ev.Level), Kind: ev.Kind, Text: ev.Text})
+		if i < shownEvents {
+			e.view.events = append(e.view.events, entry)
+		}
 	}
 	return nil
 }
+
+// Journal returns what happened, as far back as it is kept.
+func (e *Engine) Journal() *journal.Journal { return e.o.Journal }

@@ -14,6 +14,10 @@ const (
 	MaxBatch = 1000
 	// MaxList bounds the rows of one page and the hits of one search.
 	MaxList = 1000
+	// MaxHistory bounds the revisions of one history, MaxEvents the entries of
+	// one answer.
+	MaxHistory = 1000
+	MaxEvents  = 10_000
 )
 
 // Documents is what callers do with documents. Errors wrap the sentinels of
@@ -45,6 +49,113 @@ type Control interface {
 	Sync(ctx context.Context) error
 }
 
+// Versions is what callers do with earlier versions of documents. Errors wrap
+// the sentinels of this package.
+type Versions interface {
+	// History returns the newest revisions first, at most limit (1 to
+	// MaxHistory; 0 means 100), of a deleted document as well.
+	History(ctx context.Context, id string, limit int) ([]Revision, error)
+	// GetAt returns a document as a commit of its History holds it.
+	GetAt(ctx context.Context, id, commit string) (Document, error)
+	// Replace is a put of one document whose newest version must have the hash
+	// base, "" if it must not exist; else ErrConflict and nothing is written.
+	Replace(ctx context.Context, doc Document, base string) (Ack, error)
+	// Remove is a delete of one document on the same condition.
+	Remove(ctx context.Context, id, base string) (Ack, error)
+	// Undo returns the inverse of the newest change, without doing it.
+	Undo(ctx context.Context, id string) (Change, error)
+}
+
+// Facts is what scripts and monitoring read.
+type Facts interface {
+	// Stats is the published summary of storage and fallback.
+	Stats(ctx context.Context) (Stats, error)
+	// Metrics describes the operations within the window of five minutes;
+	// ResetMetrics forgets them.
+	Metrics(ctx context.Context) (Metrics, error)
+	ResetMetrics(ctx context.Context) error
+	// Events returns what happened after the entry numbered since, oldest
+	// first; of more than limit (1 to MaxEvents; 0 means 100) the newest.
+	Events(ctx context.Context, since uint64, limit int) ([]Event, error)
+}
+
+// Revision is one version of a document in git.
+type Revision struct {
+	Commit  string    `json:"commit"`
+	At      time.Time `json:"at"`
+	Author  string    `json:"author"`
+	Message string    `json:"message"`
+	Deleted bool      `json:"deleted,omitempty"`
+}
+
+// Change is the inverse of the newest change of a document: Now becomes Before.
+type Change struct {
+	ID     string    `json:"id"`
+	Base   string    `json:"base,omitempty"`   // hash of Now, "" if the document is deleted
+	Now    *Document `json:"now,omitempty"`    // nil if the document is deleted
+	Before *Document `json:"before,omitempty"` // nil if the document was not there
+	At     time.Time `json:"at"`               // of Now
+	Commit string    `json:"commit,omitempty"` // that holds Before
+}
+
+// Event is an entry of the engine's journal.
+type Event struct {
+	Seq   uint64    `json:"seq"`
+	At    time.Time `json:"at"`
+	Level string    `json:"level"` // "info", "warning" or "error"
+	Kind  string    `json:"kind"`
+	Text  string    `json:"text"`           // unsanitised where it quotes others
+	Next  string    `json:"next,omitempty"` // what to do
+}
+
+// Stats is the published answer of /api/v1/storage/stats. Further fields may be
+// added.
+type Stats struct {
+	Govc   GovcStats   `json:"govc"`
+	Git    GitStats    `json:"git"`
+	Engine EngineStats `json:"engine"`
+}
+
+// GovcStats are the published fields. documents_in_memory are those that the
+// memory store holds.
+type GovcStats struct {
+	Integrated        bool   `json:"govc_integrated"`
+	ServiceURL        string `json:"service_url"`
+	FallbackMode      bool   `json:"fallback_mode"`
+	DocumentsInMemory int64  `json:"documents_in_memory"`
+}
+
+// GitStats describes the local repository.
+type GitStats struct {
+	Path   string `json:"path"`
+	InStep bool   `json:"in_step"`
+	Lag    int64  `json:"lag"` // operations
+}
+
+// EngineStats describes the engine as a whole.
+type EngineStats struct {
+	State     string   `json:"state"`
+	Reason    string   `json:"reason"`
+	Phase     string   `json:"phase"`
+	Documents int64    `json:"documents"`
+	Bytes     int64    `json:"bytes"`
+	Pending   int64    `json:"pending"`
+	Parked    int64    `json:"parked"`
+	Reads     uint64   `json:"reads"`  // by callers since the start
+	Writes    uint64   `json:"writes"` // by callers since the start
+	Switches  int      `json:"switches"`
+	Safe      []string `json:"safe"`
+}
+
+// Metrics is the answer of /api/v1/storage/metrics.
+type Metrics struct {
+	// Since is the start of the engine or the last reset, if that is younger
+	// than WindowSeconds.
+	Since         time.Time `json:"since"`
+	WindowSeconds int       `json:"window_seconds"`
+	Operations    []Latency `json:"operations"`
+}
+
 // Document is one document with its content.
 type Document struct {
 	ID         string
@@ -58,6 +169,10 @@ type Document struct {
 	Metadata  map[string]json.RawMessage
 	CreatedAt time.Time // zero in a put means now, or the time it has already
 	UpdatedAt time.Time // zero in a put means now
+	// Hash and ServedBy say of a document that was read which version it is and
+	// which store it came from; a put ignores them.
+	Hash     string
+	ServedBy string
 }
 
 // ListQuery selects rows. The zero value is the first page of all.
@@ -126,6 +241,23 @@ type Status struct {
 	StateDir   string    `json:"state_dir"`
 	GitDir     string    `json:"git_dir,omitempty"`
 	PID        int       `json:"pid"`
+	// Holder is the process that runs the engine, Job what it is busy with.
+	Holder Holder    `json:"holder"`
+	Job    *Progress `json:"job,omitempty"`
+}
+
+// The kinds of processes that run an engine.
+const (
+	HolderConsole = "console"
+	HolderServe   = "serve"
+	HolderCommand = "command"
+)
+
+// Holder is a process that runs an engine.
+type Holder struct {
+	Kind    string `json:"kind"`    // one of the Holder constants
+	Command string `json:"command"` // of a command its name: "import"
+	PID     int    `json:"pid"`
 }
 
 // Service describes the govc service. URL is empty if the phase has none.

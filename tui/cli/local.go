@@ -29,6 +29,7 @@ func NewLocal(e *engine.Engine) Local { return Local{e} }
 var (
 	_ httpapi.Documents = Local{}
 	_ httpapi.Control   = Local{}
+	_ httpapi.Versions  = Local{}
 )
 
 // Put implements httpapi.Documents.
@@ -55,7 +56,9 @@ func (l Local) Get(ctx context.Context, id string) (httpapi.Document, error) {
 	if err != nil {
 		return httpapi.Document{}, apiError(err)
 	}
-	return toAPI(found.Document)
+	doc, err := toAPI(found.Document)
+	doc.Hash, doc.ServedBy = found.Hash.String(), string(found.ServedBy)
+	return doc, err
 }
 
 // Delete implements httpapi.Documents.

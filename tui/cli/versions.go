@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// defaultHistory is how many revisions a call without a limit returns.
+const defaultHistory = 100
+
+// History implements httpapi.Versions.
+func (l Local) History(ctx context.Context, id string, limit int) ([]httpapi.Revision, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	if limit == 0 {
+		limit = defaultHistory
+	}
+	found, err := l.engine.History(ctx, parsed, limit)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	out := make([]httpapi.Revision, 0, len(found))
+	for _, r := range found {
+		out = append(out, httpapi.Revision(r))
+	}
+	return out, nil
+}
+
+// GetAt implements httpapi.Versions.
+func (l Local) GetAt(ctx context.Context, id, commit string) (httpapi.Document, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return httpapi.Document{}, apiError(err)
+	}
+	doc, err := l.engine.GetAt(ctx, parsed, commit)
+	if err != nil {
+		return httpapi.Document{}, apiError(err)
+	}
+	return versionToAPI(doc)
+}
+
+// versionToAPI is toAPI with the hash of the version.
+func versionToAPI(doc document.Document) (httpapi.Document, error) {
+	hash, err := doc.Hash()
+	if err != nil {
+		return httpapi.Document{}, apiError(err)
+	}
+	out, err := toAPI(doc)
+	out.Hash = hash.String()
+	return out, err
+}
+
+// Replace implements httpapi.Versions.
+func (l Local) Replace(ctx context.Context, d httpapi.Document, base string) (httpapi.Ack, error) {
+	doc, err := fromAPI(d)
+	if err != nil {
+		return httpapi.Ack{}, apiError(err)
+	}
+	hash, err := parseBase(base)
+	if err != nil {
+		return httpapi.Ack{}, err
+	}
+	ack, err := l.engine.Replace(ctx, doc, hash)
+	return toAck(ack), apiError(err)
+}
+
+// Remove implements httpapi.Versions.
+func (l Local) Remove(ctx context.Context, id, base string) (httpapi.Ack, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return httpapi.Ack{}, apiError(err)
+	}
+	hash, err := parseBase(base)
+	if err != nil {
+		return httpapi.Ack{}, err
+	}
+	ack, err := l.engine.Remove(ctx, parsed, hash)
+	return toAck(ack), apiError(err)
+}
+
+// parseBase reads the hash of a version, "" for none.
+func parseBase(base string) (document.Hash, error) {
+	if base == "" {
+		return document.Hash{}, nil
+	}
+	hash, err := document.ParseHash(base)
+	if err != nil {
+		return document.Hash{}, httpapi.NewError(fmt.Errorf("%w: the base: %w", httpapi.ErrInvalid, err), "")
+	}
+	return hash, nil
+}
+
+// Undo implements httpapi.Versions.
+func (l Local) Undo(ctx context.Context, id string) (httpapi.Change, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return httpapi.Change{}, apiError(err)
+	}
+	found, err := l.engine.Undo(ctx, parsed)
+	if err != nil {
+		return httpapi.Change{}, apiError(err)
+	}
+	return toChange(found)
+}
+
+func toChange(c engine.Change) (out httpapi.Change, err error) {
+	out = httpapi.Change{ID: c.ID.String(), At: c.At, Commit: c.Commit}
+	if c.Now != nil {
+		out.Base = c.Base.String()
+		if out.Now, err = pointed(*c.Now); err != nil {
+			return httpapi.Change{}, err
+		}
+	}
+	if c.Before != nil {
+		if out.Before, err = pointed(*c.Before); err != nil {
+			return httpapi.Change{}, err
+		}
+	}
+	return out, nil
+}
+
+func pointed(doc document.Document) (*httpapi.Document, error) {
+	out, err := versionToAPI(doc)
+	return &out, err
+}
