@@ -67,6 +67,10 @@ check: ## all that must hold before a change is shared: format, vet, lint, vulne
 	  echo "== $$step: $$((SECONDS - begin)) s"; \
 	done; echo "== all checks passed in $$((SECONDS - all)) s"
 
+.PHONY: service-test
+service-test: ## the published tests against a service built for it (or GOVC_SERVICE_URL)
+	@.ci/service-test
+
 .PHONY: bench
 bench: ## the product's speed beside floors measured in the same run (two minutes)
 	@go test -run '^$$' -bench '^BenchmarkAckLocal$$' -benchtime 30x ./bench | grep -E '^(Benchmark|FAIL|---)'

@@ -4,29 +4,34 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
-	"os/signal"
+	"path/filepath"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/tui"
 	"github.com/caiatech/caiatop/tui/cli"
-	"github.com/caiatech/caiatop/tui/term" // also settles the background before anybody asks the terminal
+	"github.com/caiatech/caiatop/tui/drafts"
+	"github.com/caiatech/caiatop/tui/term"
 )
 
 // version is stamped by the linker in release builds.
 var version = ""
 
-func main() { os.Exit(run()) }
+func main() {
+	if term.Guarding() {
+		os.Exit(term.RunGuard())
+	}
+	os.Exit(run())
+}
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer stop()
 	// The first signal drains; from then on the next one ends at once.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := term.Ending(context.Background())
+	defer stop()
 	return cli.Run(ctx, cli.Program(stamp(), console), os.Args[1:])
 }
 
@@ -41,16 +46,25 @@ func stamp() string {
 	return "dev"
 }
 
+// owner is whose drafts those of the terminal of this process are.
+const owner = "local"
+
 // console shows the engine on the terminal of this process.
-func console(ctx context.Context, host *engine.Host, _ config.Config) error {
+func console(ctx context.Context, host *engine.Host, cfg config.Config) error {
+	kept, err := drafts.Open(filepath.Join(cfg.StatePath(), "drafts"))
+	if err != nil {
+		return err
+	}
+	session, err := term.Local(os.Stdin, os.Stdout)
+	if err != nil {
+		return err
+	}
 	live := tui.NewLive(host.Engine)
 	defer live.Close()
-	terminal := term.Abilities(os.Getenv)
-	return tui.Run(ctx, tui.Options{
-		Feed: live, Documents: live, Control: live, Version: stamp(),
-		ASCII: terminal.ASCII, Mono: terminal.Mono,
+	return errors.Join(session.Guard(), tui.Run(ctx, tui.Options{
+		Feed: live, Documents: live, Control: live, Events: host.Journal(), Drafts: kept, Owner: owner, Version: stamp(),
 		Bench: func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			return bench.Run(ctx, bench.Options{}, progress)
 		},
-	}, os.Stdin, os.Stdout)
+	}, session), session.Close())
 }

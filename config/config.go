@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,10 @@ const (
 	MaxSecret = 8 << 10
 	// MaxRepo bounds the name of a repository, in bytes.
 	MaxRepo = 64
+	// DefaultServeAddr is where "caiatop serve" answers if nothing else is set.
+	DefaultServeAddr = "127.0.0.1:8088"
+	// MaxHosts bounds the further host names of the HTTP server.
+	MaxHosts = 64
 )
 
 // Config holds all settings, validated.
@@ -57,6 +62,8 @@ type Config struct {
 	Layout   Layout
 	State    State
 	Embedded Embedded
+	HTTP     HTTP
+	Log      Log
 	// File is the configuration file that was read, "" if there was none.
 	File string
 
@@ -86,6 +93,23 @@ type State struct {
 type Embedded struct {
 	Port int // 0 is any free one
 }
+
+// HTTP says whether and how the engine answers on TCP.
+type HTTP struct {
+	// Addr is host:port, "" if it does not answer there. AddrSet says that it
+	// was asked for, off as well.
+	Addr    string
+	AddrSet bool
+	// Token allows everything, ReadToken reading. An address that other
+	// machines reach always comes with a Token.
+	Token, ReadToken Secret
+	// Hosts are names, lower case, by which a request may call us beside those
+	// of Addr.
+	Hosts []string
+}
+
+// Log says what goes into the log file.
+type Log struct{ Level slog.Level }
 
 // Origin is one setting with its value and where that came from.
 type Origin struct {

@@ -2,10 +2,12 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,11 +39,36 @@ func TestFiles(t *testing.T) {
 		"list as key":          {"? [a]\n: b\n", []string{"config.yaml:1", "no such setting"}},
 		"key twice":            {"phase: dual\nlayout: fanout\nphase: primary\n", []string{"phase (config.yaml:3)", "line 1 sets this already"}},
 		"section twice":        {"govc: {repo: a}\ngovc: {url: \"http://h\"}\n", []string{"govc (config.yaml:2)", "line 1 sets this already"}},
-		"two documents":        {"phase: dual\n---\nphase: primary\n", []string{"more than one YAML document"}},
+		"two documents":        {"phase: dual\n---\nphase: primary\n", []string{"config.yaml:2", "a second YAML document"}},
 		"broken second":        {"phase: dual\n---\n\"\n", []string{"is not YAML"}},
-		"not YAML":             {"phase: dual\n\tlayout: x\n", []string{"config.yaml", "is not YAML", "line 2"}},
-		"control character":    {"phase: \x01\n", []string{"is not YAML"}},
-		"not UTF-8":            {"phase: \xff\xfe\xfa\n", []string{"is not YAML"}},
+		"tab":                  {"phase: dual\n\tlayout: x\n", []string{"config.yaml:2", "indented with a tab", "use spaces"}},
+		"tab in a section":     {"govc:\n  repo: a\n \turl: x\n", []string{"config.yaml:3", "indented with a tab"}},
+		"not YAML":             {"phase: dual\nlayout\n", []string{"config.yaml:", "is not YAML"}},
+		"open quote":           {"phase: \"dual\n", []string{"config.yaml", "is not YAML"}},
+		"control character":    {"# x\nphase: \x01\n", []string{"config.yaml:2", "U+0001"}},
+		"zero bytes":           {"phase: dual\n\x00\x00", []string{"config.yaml:2", "U+0000"}},
+		"not UTF-8":            {"layout: fanout\nphase: \xff\xfe\xfa\n", []string{"config.yaml:2", "not UTF-8", "save it as UTF-8"}},
+		"UTF-16":               {"\xff\xfep\x00h\x00", []string{"UTF-16", "save it as UTF-8"}},
+		"hosts":                {"http: {hosts: [A.example, 10.0.0.1, \"::1\"]}\n", nil},
+		"one host":             {"http: {hosts: a.example}\n", nil},
+		"no hosts":             {"http: {hosts: []}\n", nil},
+		"host with a scheme":   {"http:\n  hosts:\n    - http://a\n", []string{"http.hosts (config.yaml:2)", `"http://a" is no name`}},
+		"every host":           {"http: {hosts: [\"*\"]}\n", []string{`"*" is no name`}},
+		"hosts in hosts":       {"http:\n  hosts:\n    - a\n    - [b]\n", []string{"http.hosts (config.yaml:4)", "each place of the list"}},
+		"hosts as section":     {"http:\n  hosts: {a: b}\n", []string{"http.hosts (config.yaml:2)", "a list is expected"}},
+		"hosts of themselves":  {"http: {hosts: &h [*h]}\n", []string{"http.hosts (config.yaml:1)"}},
+		"two hosts in one":     {"http: {hosts: [\"a,b\"]}\n", []string{"http.hosts (config.yaml:1)"}},
+		"everybody's door":     {"\nhttp:\n  addr: 0.0.0.0:80\n", []string{"http.addr (config.yaml:3)", "no token is set", "CAIATOP_HTTP_TOKEN"}},
+		"a door with a key":    {"http: {addr: \":80\", token: t}\n", nil},
+		"a door with half":     {"http: {addr: \":80\", read_token: t}\n", []string{"http.addr", "no token is set"}},
+		"one token for both":   {"http: {token: hunter2, read_token: hunter2}\n", []string{"http.read_token (config.yaml:1)", "the same as http.token"}},
+		"null twice":           {"phase:\nphase: dual\n", []string{"phase (config.yaml:2)", "line 1 sets this already"}},
+		"true for a number":    {"embedded: {port: true}\n", []string{"embedded.port (config.yaml:1)", `"true" is no port`}},
+		"list for a secret":    {"http: {token: [hunter2]}\n", []string{"http.token (config.yaml:1)", "one plain value"}},
+		"number for a level":   {"log: {level: 3}\n", []string{"log.level (config.yaml:1)", `"3" is no level`}},
+		"aliases":              {bomb(), []string{"no such setting"}},
+		"endless section":      {"govc: &g {repo: r, govc: *g}\n", []string{`"govc.govc"`, "no such setting"}},
+		"deep":                 {"phase: " + strings.Repeat("[", 20_000) + "\n", []string{"is not YAML"}},
 		"bad value":            {"\n\ngovc:\n  timeout: soon\n", []string{"govc.timeout (config.yaml:4)", `"soon" is not a duration`}},
 		"escape in a value":    {"phase: \"\\e[31mred\"\n", []string{`"\x1b[31mred" is no phase`}},
 		"escape in a key":      {"\"a\\e\\nb\": 1\n", []string{`"a\x1b\nb"`}},
@@ -68,6 +95,50 @@ func TestFiles(t *testing.T) {
 				t.Errorf("not one clean line with a fix: %q", err)
 			}
 		})
+	}
+}
+
+// bomb is a file whose aliases stand for a billion values.
+func bomb() string {
+	var out strings.Builder
+	out.WriteString("a0: &a0 [x]\n")
+	for i := range 9 {
+		fmt.Fprintf(&out, "a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i), 10), ","))
+	}
+	return out.String() + "http: {hosts: *a9}\n"
+}
+
+// TestCheckFindsAllMistakes: Load tells the first only.
+func TestCheckFindsAllMistakes(t *testing.T) {
+	in := config.Input{
+		Env:   env(map[string]string{"GOVC_TIMEOUT": "soon"}),
+		File:  writeFile(t, "phase: dual\nphase: primary\npase: dual\ngovc:\n  url: [a]\n  repo: a/b\nlog: {level: loud}\n"),
+		Flags: map[string]string{"repos": "x", "timeouts": "y"},
+	}
+	var got []string
+	for _, e := range config.Check(in) {
+		got = append(got, e.Origin+" "+e.Key)
+	}
+	want := []string{
+		"flag --repos ", "flag --timeouts ", "config.yaml:2 phase", `config.yaml:3 "pase"`, "config.yaml:5 govc.url",
+		"config.yaml:6 govc.repo", "environment GOVC_TIMEOUT govc.timeout", "config.yaml:7 log.level",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	_, err := config.Load(in)
+	if first := config.Check(in)[0]; err == nil || err.Error() != first.Error() {
+		t.Errorf("Load: %v, want %v", err, first)
+	}
+	if found := config.Check(config.Input{Env: env(nil)}); len(found) != 0 {
+		t.Errorf("defaults: %v", found)
+	}
+	var long strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&long, "x%d: 1\n", i)
+	}
+	if n := len(config.Check(config.Input{Env: env(nil), File: writeFile(t, long.String())})); n != 100 {
+		t.Errorf("%d mistakes of 1000 are told, want 100", n)
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,17 +15,20 @@ func FuzzFile(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Add([]byte("http:\n  hosts: &h [a, *h]\n  addr: 0.0.0.0:1\n"))
+	f.Add([]byte("a: 1\na: 2\nphase: [1]\n\tx\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, err := parseFile("/x/config.yaml", data)
-		var e *Error
-		if err == nil {
-			return
+		found := parseFile("/x/config.yaml", data)
+		if len(found.mistakes) > maxMistakes {
+			t.Fatalf("%d mistakes", len(found.mistakes))
 		}
-		if !errors.As(err, &e) || e.Problem == "" {
-			t.Fatalf("not a config.Error: %v", err)
-		}
-		if strings.ContainsFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }) {
-			t.Fatalf("not one printable line: %q", err)
+		for _, e := range found.mistakes {
+			if e.Problem == "" || e.Fix == "" || !strings.Contains(e.Origin, "config.yaml") {
+				t.Fatalf("incomplete: %#v", e)
+			}
+			if strings.ContainsFunc(e.Error(), func(r rune) bool { return !strconv.IsPrint(r) }) {
+				t.Fatalf("not one printable line: %q", e)
+			}
 		}
 	})
 }

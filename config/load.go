@@ -30,6 +30,14 @@ func (e Env) home() string {
 	return ""
 }
 
+// homeless says why home returns "".
+func (e Env) homeless() string {
+	if home := e.get("HOME"); home != "" {
+		return fmt.Sprintf("HOME is %s, which is no absolute path", quote(home))
+	}
+	return "HOME is not set"
+}
+
 // folder returns the folder of an XDG variable, or the fallback below HOME, or
 // "". The XDG specification says to ignore relative paths.
 func (e Env) folder(variable, fallback string) string {
@@ -56,18 +64,30 @@ type Input struct {
 }
 
 // Load returns the settings: flags before environment before file before
-// defaults. Errors are *Error.
+// defaults. The error is the first of those that Check finds, an *Error.
 func Load(in Input) (Config, error) {
+	c, mistakes := load(in)
+	if len(mistakes) > 0 {
+		return Config{}, mistakes[0]
+	}
+	return c, nil
+}
+
+// Check returns everything that is wrong with the settings, in the order of the
+// file and then of Keys, nil if nothing is. Of a file with more mistakes than
+// anybody reads it returns the first 100.
+func Check(in Input) []*Error {
+	_, mistakes := load(in)
+	return mistakes
+}
+
+func load(in Input) (Config, []*Error) {
 	if in.File == "" {
 		in.File = in.Flags[fileFlag]
 	}
-	if err := checkFlags(in.Flags); err != nil {
-		return Config{}, err
-	}
-	file, err := readFile(in)
-	if err != nil {
-		return Config{}, err
-	}
+	mistakes := checkFlags(in.Flags)
+	file, found := readFile(in)
+	mistakes = append(mistakes, found...)
 	c := Config{
 		Govc:   Govc{Repo: DefaultRepo, Timeout: DefaultTimeout},
 		Phase:  PhaseDual,
@@ -78,27 +98,52 @@ func Load(in Input) (Config, error) {
 	for _, s := range settings {
 		from, err := s.load(&c, in, file)
 		if err != nil {
-			return Config{}, err
+			mistakes = append(mistakes, err)
+			continue
 		}
 		c.origins = append(c.origins, Origin{s.key, s.show(c), from, s.help})
 	}
-	if c.State.Dir == "" {
-		return Config{}, noFolder(in.Env)
+	if len(mistakes) == 0 && c.State.Dir == "" {
+		mistakes = append(mistakes, noFolder(in.Env))
 	}
-	return c, nil
+	if err := c.checkTokens(); err != nil && len(mistakes) == 0 {
+		mistakes = append(mistakes, err)
+	}
+	return c, mistakes
 }
 
 // noFolder says why there is no default place for the state.
 func noFolder(env Env) *Error {
-	why, fix := "HOME is not set", "set HOME, XDG_STATE_HOME or CAIATOP_STATE_DIR, or use --state-dir"
-	if home := env.get("HOME"); home != "" {
-		why = fmt.Sprintf("HOME is %q, which is no absolute path", home)
+	fix := "set HOME, XDG_STATE_HOME or CAIATOP_STATE_DIR, or use --state-dir"
+	if env.get("HOME") != "" {
 		fix = "set HOME to an absolute path, or use --state-dir"
 	}
-	return &Error{Key: "state.dir", Origin: "default", Problem: "no folder can be found because " + why, Fix: fix}
+	return &Error{Key: "state.dir", Origin: "default", Problem: "no folder can be found because " + env.homeless(), Fix: fix}
 }
 
-func checkFlags(given map[string]string) error {
+// checkTokens refuses to answer other machines without a token, and to let
+// whoever may only read do everything.
+func (c Config) checkTokens() *Error {
+	e := &Error{}
+	switch {
+	case !c.HTTP.Token.IsSet() && !isLoopback(c.HTTP.Addr):
+		e.Key, e.Problem = addrKey, "other machines reach "+quote(c.HTTP.Addr)+", and no token is set that keeps them out"
+		e.Fix = "set http.token or CAIATOP_HTTP_TOKEN, or answer on 127.0.0.1 only"
+	case c.HTTP.Token.IsSet() && c.HTTP.Token.Reveal() == c.HTTP.ReadToken.Reveal():
+		e.Key, e.Problem = readTokenKey, "it is the same as http.token, so whoever may only read could do everything"
+		e.Fix = "make another with: openssl rand -hex 32"
+	default:
+		return nil
+	}
+	for _, o := range c.origins {
+		if o.Key == e.Key {
+			e.Origin = o.From
+		}
+	}
+	return e
+}
+
+func checkFlags(given map[string]string) (mistakes []*Error) {
 	var unknown []string
 	for name := range given {
 		if name == fileFlag {
@@ -108,19 +153,19 @@ func checkFlags(given map[string]string) error {
 			unknown = append(unknown, name)
 		}
 	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	name := slices.Min(unknown)
 	known := []string{fileFlag}
 	for _, f := range Flags() {
 		known = append(known, f.Name)
 	}
-	return &Error{Origin: "flag --" + name, Problem: "there is no such setting", Fix: suggest(name, known)}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		mistakes = append(mistakes, &Error{Origin: "flag --" + name, Problem: "there is no such setting", Fix: suggest(name, known)})
+	}
+	return mistakes
 }
 
 // load stores the first value that is given and returns where it came from.
-func (s setting) load(c *Config, in Input, file fileValues) (string, error) {
+func (s setting) load(c *Config, in Input, file fileValues) (string, *Error) {
 	value, from, err := s.find(in, file)
 	if err == nil && from != "" {
 		err = s.set(c, value, in.Env)
@@ -150,7 +195,7 @@ func (s setting) find(in Input, file fileValues) (value, from string, err error)
 		}
 		return value, from, err
 	}
-	if v, ok := file.values[s.key]; ok {
+	if v, ok := file.values[s.key]; ok && !v.empty {
 		return v.text, file.at(v.line), nil
 	}
 	return "", "", nil

@@ -91,6 +91,12 @@ layout: library
 state: {dir: /file}
 embedded:
   port: 1001
+http:
+  addr: 127.0.0.1:1
+  token: file-token
+  read_token: file-reader
+  hosts: [file.example, other]
+log: {level: warn}
 `
 	for _, c := range []struct {
 		key, flag, env                  string
@@ -108,6 +114,11 @@ embedded:
 		{key: "layout", flag: "layout", flagValue: "fanout", wantFlag: "fanout", wantFile: "library", line: 9, wantDefault: "fanout"},
 		{key: "state.dir", flag: "state-dir", flagValue: "/flag", wantFlag: "/flag", env: "CAIATOP_STATE_DIR", envValue: "~/env", wantEnv: "/home/ann/env", wantFile: "/file", line: 10, wantDefault: "/home/ann/.local/state/caiatop"},
 		{key: "embedded.port", flag: "embedded-port", flagValue: "0", wantFlag: "0", wantFile: "1001", line: 12, wantDefault: "0"},
+		{key: "http.addr", flag: "http-addr", flagValue: "localhost:0", wantFlag: "localhost:0", env: "CAIATOP_HTTP_ADDR", envValue: "[::1]:2", wantEnv: "[::1]:2", wantFile: "127.0.0.1:1", line: 14},
+		{key: "http.token", env: "CAIATOP_HTTP_TOKEN", envValue: "t", wantEnv: "[redacted]", wantFile: "[redacted]", line: 15},
+		{key: "http.read_token", env: "CAIATOP_HTTP_READ_TOKEN", envValue: "r", wantEnv: "[redacted]", wantFile: "[redacted]", line: 16},
+		{key: "http.hosts", env: "CAIATOP_HTTP_HOSTS", envValue: "A.example, b", wantEnv: "a.example,b", wantFile: "file.example,other", line: 17},
+		{key: "log.level", flag: "log-level", flagValue: "DEBUG", wantFlag: "debug", env: "CAIATOP_LOG_LEVEL", envValue: "error", wantEnv: "error", wantFile: "warn", line: 18, wantDefault: "info"},
 	} {
 		t.Run(c.key, func(t *testing.T) {
 			vars := map[string]string{}
@@ -198,6 +209,30 @@ func TestBadValues(t *testing.T) {
 		{"embedded-port", "http", "is no port"},
 		{"state-dir", "", "is empty"},
 		{"state-dir", "/a\x00b", `"/a\x00b"`},
+		{"http-addr", "", ""},
+		{"http-addr", "127.0.0.1:0", ""},
+		{"http-addr", "127.255.0.1:65535", ""},
+		{"http-addr", "[::1]:80", ""},
+		{"http-addr", "[::ffff:127.0.0.1]:80", ""},
+		{"http-addr", "LocalHost:80", ""},
+		{"http-addr", ":80", "no token is set"},
+		{"http-addr", "0.0.0.0:80", "no token is set"},
+		{"http-addr", "[::]:80", "no token is set"},
+		{"http-addr", "10.0.0.1:80", "no token is set"},
+		{"http-addr", "host.example:80", "no token is set"},
+		{"http-addr", "localhost.example:80", "no token is set"},
+		{"http-addr", "127.0.0.1", "is not host:port"},
+		{"http-addr", "::1:80", "is not host:port"},
+		{"http-addr", "127.0.0.1:", "port"},
+		{"http-addr", "127.0.0.1:65536", "port"},
+		{"http-addr", "127.0.0.1:http", "port"},
+		{"http-addr", "http://127.0.0.1:80", "is not host:port"},
+		{"http-addr", "a b:80", "neither a name nor an address"},
+		{"http-addr", "a\x1b:80", "neither a name nor an address"},
+		{"http-addr", strings.Repeat("a", 254) + ":80", "neither a name nor an address"},
+		{"log-level", "warning", "is no level"},
+		{"log-level", "INFO+1", "is no level"},
+		{"log-level", "", "is no level"},
 		{"govc-url", "http://[::1]:80/govc", ""},
 		{"govc-url", "http://h:65535", ""},
 		{"govc-url", "http://h:65536", "port"},
@@ -289,6 +324,11 @@ func TestHome(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `HOME is "here", which is no absolute path`) {
 		t.Errorf("a relative HOME: %v", err)
 	}
+	// It was told as not set.
+	_, err = config.Load(config.Input{Env: env(map[string]string{"HOME": "here"}), Flags: map[string]string{"state-dir": "~/s"}})
+	if err == nil || !strings.Contains(err.Error(), `~ means nothing because HOME is "here", which is no absolute path`) {
+		t.Errorf("~ with a relative HOME: %v", err)
+	}
 	// The XDG specification has relative paths ignored.
 	c := load(t, config.Input{Env: env(map[string]string{"XDG_STATE_HOME": "relative"})})
 	if c.State.Dir != "/home/ann/.local/state/caiatop" {
@@ -300,43 +340,10 @@ func TestHome(t *testing.T) {
 	}
 }
 
-func TestStatePath(t *testing.T) {
-	seen := map[string]string{}
-	for _, c := range []struct{ url, want string }{
-		{"", "/s/embedded/r"},
-		{"http://h", "/s/h-80/r"},
-		{"https://h", "/s/h-443/r"},
-		{"http://H2:8080", "/s/h2-8080/r"},
-		{"http://embedded", "/s/embedded-80/r"},
-		{"http://[::1]:8080", "/s/%3A%3A1-8080/r"},
-		{"http://h/govc", "/s/h-80%2Fgovc/r"},
-		{"http://h/..", "/s/h-80%2F../r"},
-		{"http://h/a%2Fb", "/s/h-80%2Fa%252Fb/r"},
-		{"http://h/a/b", "/s/h-80%2Fa%2Fb/r"},
-	} {
-		got := load(t, config.Input{Env: env(nil), Flags: map[string]string{"govc-url": c.url, "state-dir": "/s", "repo": "r"}}).StatePath()
-		if got != c.want {
-			t.Errorf("%q: %q, want %q", c.url, got, c.want)
-		}
-		if other, twice := seen[got]; twice {
-			t.Errorf("%q and %q share %q", c.url, other, got)
-		}
-		seen[got] = c.url
-	}
-	for _, end := range []string{"a", "b"} {
-		path := config.Config{Govc: config.Govc{URL: "http://h/" + strings.Repeat("x", 300) + end, Repo: "r"}, State: config.State{Dir: "/s"}}.StatePath()
-		segment := strings.Split(path, "/")[2]
-		if len(segment) > 255 || seen[segment] != "" {
-			t.Errorf("a long URL gives the folder %q of %d bytes", segment, len(segment))
-		}
-		seen[segment] = end
-	}
-}
-
 // TestErrorsAreOneLine: whatever the value, the error is one printable line and
 // repeats no secret.
 func TestErrorsAreOneLine(t *testing.T) {
-	names := []string{"GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_API_KEY", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIA_USE_GOVC", "CAIATOP_STATE_DIR"}
+	names := []string{"GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_API_KEY", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIA_USE_GOVC", "CAIATOP_STATE_DIR", "CAIATOP_HTTP_ADDR", "CAIATOP_HTTP_TOKEN", "CAIATOP_HTTP_HOSTS", "CAIATOP_LOG_LEVEL"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(names).Draw(t, "variable")
 		value := string(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "value"))

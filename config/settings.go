@@ -72,6 +72,35 @@ var settings = []setting{
 		func(c *Config, v string, _ Env) (err error) { c.Embedded.Port, err = parsePort(v); return },
 		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
 	},
+	{
+		addrKey, "http-addr", "CAIATOP_HTTP_ADDR", "where the HTTP server answers, host:port; empty is nowhere; port 0 is any free one",
+		func(c *Config, v string, _ Env) (err error) {
+			c.HTTP.Addr, err = parseAddr(v)
+			c.HTTP.AddrSet = true
+			return
+		},
+		func(c Config) string { return c.HTTP.Addr },
+	},
+	{
+		"http.token", "", "CAIATOP_HTTP_TOKEN", "token that a caller of the HTTP server shows",
+		func(c *Config, v string, _ Env) (err error) { c.HTTP.Token, err = parseSecret(v); return },
+		func(c Config) string { return showSecret(c.HTTP.Token) },
+	},
+	{
+		readTokenKey, "", "CAIATOP_HTTP_READ_TOKEN", "token of a caller that may only read",
+		func(c *Config, v string, _ Env) (err error) { c.HTTP.ReadToken, err = parseSecret(v); return },
+		func(c Config) string { return showSecret(c.HTTP.ReadToken) },
+	},
+	{
+		hostsKey, "", "CAIATOP_HTTP_HOSTS", "further names by which callers may reach the HTTP server",
+		func(c *Config, v string, _ Env) (err error) { c.HTTP.Hosts, err = parseHosts(v); return },
+		func(c Config) string { return strings.Join(c.HTTP.Hosts, hostSeparator) },
+	},
+	{
+		"log.level", "log-level", "CAIATOP_LOG_LEVEL", "the least that is logged: debug, info, warn or error",
+		func(c *Config, v string, _ Env) (err error) { c.Log.Level, err = parseLevel(v); return },
+		func(c Config) string { return strings.ToLower(c.Log.Level.String()) },
+	},
 }
 
 // Flag is a setting that can be given on the command line.
@@ -222,7 +251,7 @@ func parseDir(v string, env Env) (string, error) {
 	case v == "~" || strings.HasPrefix(v, "~/"):
 		home := env.home()
 		if home == "" {
-			return "", &problem{"~ means nothing because HOME is not set", "write the whole path"}
+			return "", &problem{"~ means nothing because " + env.homeless(), "write the whole path"}
 		}
 		v = filepath.Join(home, v[1:])
 	}

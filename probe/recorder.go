@@ -30,6 +30,7 @@ const (
 type Recorder struct {
 	now     func() time.Time
 	start   time.Time
+	reset   atomic.Int64 // nanoseconds after start of the last Reset
 	dropped atomic.Uint64
 
 	// series is replaced, never changed, so that Observe reads it without a
@@ -98,6 +99,29 @@ func (r *Recorder) find(key seriesKey, now time.Time) *series {
 	next[key] = newSeries(now, now.Sub(r.start))
 	r.series.Store(&next)
 	return next[key]
+}
+
+// Reset forgets what is within the window. Pairs stay known, and the totals since
+// the start go on: counters that others read never fall.
+func (r *Recorder) Reset() {
+	now := r.now()
+	for _, s := range *r.series.Load() {
+		s.mu.Lock()
+		s.advance(now)
+		s.forget()
+		s.mu.Unlock()
+	}
+	r.reset.Store(int64(max(0, now.Sub(r.start))))
+}
+
+// Since returns when the window begins: five minutes ago, or at the start or
+// the last Reset where that is younger.
+func (r *Recorder) Since() time.Time {
+	window := r.now().Add(-SparkPoints * SlotDuration)
+	if began := r.start.Add(time.Duration(r.reset.Load())); began.After(window) {
+		return began
+	}
+	return window
 }
 
 // Snapshot returns what is within the window now, sorted by operation and

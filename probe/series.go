@@ -23,6 +23,10 @@ type series struct {
 	// seconds counts successes; a ring of one more than rateSeconds, because
 	// the current second is not over.
 	seconds [rateSeconds + 1]int64
+
+	// Since the recorder began, whatever left the window.
+	total, totalErrors int64
+	totalTime          time.Duration
 }
 
 func newSeries(now time.Time, elapsed time.Duration) *series {
@@ -67,7 +71,17 @@ func (s *series) expire(old *slot) {
 	*old = slot{pages: old.pages, wraps: old.wraps[:0]}
 }
 
+// forget empties the window. The totals stay.
+func (s *series) forget() {
+	for i := range s.slots {
+		s.expire(&s.slots[i])
+	}
+	s.seconds = [rateSeconds + 1]int64{}
+}
+
 func (s *series) add(d time.Duration) {
+	s.total++
+	s.totalTime += max(0, d)
 	bucket := bucketOf(d)
 	now := s.current()
 	if now.pages[bucket/pageSize] == nil {
@@ -88,10 +102,14 @@ func (s *series) newPage() *page {
 	return p
 }
 
-func (s *series) fail() { s.current().errors++ }
+func (s *series) fail() {
+	s.totalErrors++
+	s.current().errors++
+}
 
 // fill writes everything but the percentiles of the window.
 func (s *series) fill(stats *OpStats) {
+	stats.Total, stats.TotalErrors, stats.TotalTime = s.total, s.totalErrors, s.totalTime
 	newest := s.slotNumber()
 	for i := range SparkPoints {
 		n := newest - SparkPoints + 1 + int64(i)

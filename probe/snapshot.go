@@ -42,6 +42,10 @@ type OpStats struct {
 	// 5 s slot, oldest first. A slot without operations is 0 in both.
 	LatencySeries [SparkPoints]time.Duration
 	RateSeries    [SparkPoints]float64
+	// Total and TotalErrors count successes and failures since the recorder
+	// began, TotalTime is what the successes took together. They never fall.
+	Total, TotalErrors int64
+	TotalTime          time.Duration
 }
 
 // Health is what the last probes of the service found. It is never counted as

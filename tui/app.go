@@ -13,17 +13,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/probe/journal"
 	"github.com/caiatech/caiatop/tui/documents"
+	"github.com/caiatech/caiatop/tui/events"
 	"github.com/caiatech/caiatop/tui/overview"
 	"github.com/caiatech/caiatop/tui/task"
-	"github.com/caiatech/caiatop/tui/termsafe"
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
@@ -61,7 +61,16 @@ type Options struct {
 	Feed      Feed      // required
 	Documents Documents // required
 	Control   Control   // required
-	Bench     Bencher   // nil: there is no benchmark in this console
+	// Events is where events come from; nil: there are none but the console's
+	// own. If it has the method Add of a journal.Journal, failures of the
+	// console become events too.
+	Events events.Source
+	Bench  Bencher   // nil: there is no benchmark in this console
+	Exec   task.Exec // nil: no program may be run, as over SSH
+	// Drafts keeps what was typed and not saved; nil: it is lost with the
+	// console.
+	Drafts documents.Drafts
+	Owner  string // of drafts: who uses this console
 
 	Now      func() time.Time   // nil: time.Now
 	Location *time.Location     // of times of day; nil: time.Local
@@ -94,13 +103,13 @@ type Model struct {
 	theme *ui.Theme
 	w, h  int
 
-	stats     *engine.Stats
-	page      string  // action.PageOverview or action.PageDocuments
-	keys      ui.Keys // of page
-	overview  *overview.Page
-	documents *documents.Page
-	dialogs   []dialog // the last one has the keys
-	answers   ui.DialogKeys
+	stats   *engine.Stats
+	tabs    []tab
+	current int // index into tabs
+	events  *events.Page
+	dialogs []dialog // the last one has the keys
+	answers ui.DialogKeys
+	leaving leaving
 
 	status   task.Notice
 	told     uint64        // notices so far
@@ -112,15 +121,8 @@ type Model struct {
 	endNotice, endAge context.CancelFunc // of what waits
 }
 
-// page is what a page gives to the frame.
-type page interface {
-	// View returns as many lines of the width that SetSize said.
-	View() []string
-	ShortHelp() []key.Binding
-	FullHelp() [][]key.Binding
-}
-
-// New returns the model of one session, whose tasks end with ctx.
+// New returns the model of one session. Its tasks have the values of ctx, but
+// end with Close: where ctx ends first, text that is unsaved can still be kept.
 func New(ctx context.Context, o Options) *Model {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -131,24 +133,29 @@ func New(ctx context.Context, o Options) *Model {
 	if o.Renderer == nil {
 		o.Renderer = lipgloss.DefaultRenderer()
 	}
+	if o.Events == nil {
+		o.Events = journal.New()
+	}
 	glyphs := ui.Unicode()
 	if o.ASCII {
 		glyphs = ui.ASCII()
 	}
 	m := &Model{
-		o: o, tasks: task.New(ctx), feed: o.Feed.Changes(), theme: ui.NewTheme(o.Renderer, glyphs), pause: pause,
-		page: action.PageOverview, keys: ui.NewKeys(action.PageOverview), answers: ui.NewDialogKeys(),
+		o: o, tasks: task.New(context.WithoutCancel(ctx)), feed: o.Feed.Changes(), theme: ui.NewTheme(o.Renderer, glyphs), pause: pause,
+		answers: ui.NewDialogKeys(),
 	}
 	m.theme.Mono = m.theme.Mono || o.Mono
-	m.overview = overview.New(m.theme, o.Location)
-	m.documents = documents.New(documents.Options{
-		Source: o.Documents, Tasks: m.tasks, Theme: m.theme, Location: o.Location, Now: o.Now,
-	})
+	m.events = events.New(events.Options{Source: o.Events, Tasks: m.tasks, Theme: m.theme, Location: o.Location})
+	m.tabs = []tab{
+		newTab(action.PageOverview, action.Overview, overview.New(m.theme, o.Location)),
+		newTab(action.PageDocuments, action.Documents, documents.New(documents.Options{
+			Source: o.Documents, Tasks: m.tasks, Theme: m.theme, Location: o.Location, Now: o.Now, Exec: o.Exec,
+			Drafts: o.Drafts, Owner: o.Owner,
+		})),
+		newTab(action.PageEvents, action.Events, m.events),
+	}
 	return m
 }
-
-// Close cancels what is under way and waits for it.
-func (m *Model) Close() { m.tasks.Close() }
 
 // Init starts following the engine.
 func (m *Model) Init() tea.Cmd {
@@ -205,9 +212,14 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.onBenchProgress(msg)
 	case benchDoneMsg:
 		return m, m.onBenchDone(msg)
+	case notedMsg:
+		return m, m.events.SetNewest(msg.seq)
+	case keptMsg:
+		return m, m.onKept(msg)
+	case lateMsg:
+		return m, m.onLate()
 	default:
-		cmd, _ := m.documents.Update(msg)
-		return m, cmd
+		return m, m.deliver(msg)
 	}
 	return m, nil
 }
@@ -215,8 +227,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *Model) onSize(msg tea.WindowSizeMsg) tea.Cmd {
 	m.w, m.h = min(max(msg.Width, 0), maxWidth), min(max(msg.Height, 0), maxHeight)
 	body := max(m.h-frameLines, 0)
-	m.overview.SetSize(m.w, body)
-	return m.documents.SetSize(m.w, body)
+	return m.all(func(t tab) tea.Cmd { return t.SetSize(m.w, body) })
 }
 
 func (m *Model) onStats(s *engine.Stats) tea.Cmd {
@@ -228,7 +239,7 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 		before = m.stats.State
 	}
 	m.stats = s
-	m.overview.SetStats(s)
+	pages := m.all(func(t tab) tea.Cmd { return t.SetStats(s) })
 	if !m.greeted {
 		m.greeted = true
 		m.greet()
@@ -239,41 +250,7 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 	if s.State == engine.StatePrimary && before != s.State && before != "" && m.status.Level == task.Careful {
 		m.status = task.Notice{} // it told what to do about the state before
 	}
-	return tea.Batch(m.documents.SetStats(s), m.age(s))
-}
-
-// greet says once which service this is, if it is the embedded one.
-func (m *Model) greet() {
-	if !m.stats.Service.Embedded {
-		return
-	}
-	hint := m.o.ConfigHint
-	if hint == "" {
-		hint = "Embedded service. For a real one: GOVC_SERVICE_URL=http://host:8080 caiatop"
-	}
-	m.status = task.Notice{Level: task.Done, Text: termsafe.Line(hint)}
-}
-
-// maxMessages bounds what help shows of earlier results.
-const maxMessages = 50
-
-func (m *Model) onNotice(n task.Notice) tea.Cmd {
-	m.status = n
-	m.told++
-	m.messages = append([]task.Notice{n}, m.messages...)
-	m.messages = m.messages[:min(len(m.messages), maxMessages)]
-	if n.Level != task.Done {
-		return nil
-	}
-	return m.expire()
-}
-
-// shown is the page in view.
-func (m *Model) shown() page {
-	if m.page == action.PageDocuments {
-		return m.documents
-	}
-	return m.overview
+	return tea.Batch(pages, m.age(s))
 }
 
 // View draws the frame: never more lines than the terminal has, none wider.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/tui/cli"
 )
@@ -23,11 +25,7 @@ func TestAdviceNamesCommandsThatExist(t *testing.T) {
 	flags := map[string][]string{}
 	for _, c := range cli.New(cli.Deps{}).Commands() {
 		flags[c.Name()] = nil
-		for _, name := range []string{"adopt", "id", "type", "contains", "json"} {
-			if c.Flags().Lookup(name) != nil {
-				flags[c.Name()] = append(flags[c.Name()], name)
-			}
-		}
+		c.Flags().VisitAll(func(f *pflag.Flag) { flags[c.Name()] = append(flags[c.Name()], f.Name) })
 	}
 	found := 0
 	check := func(where, text string) {

@@ -160,12 +160,12 @@ type help struct {
 }
 
 func newHelp(m *Model) *help {
-	h := &help{title: "Help  " + m.page, messages: m.messages}
+	h := &help{title: "Help  " + m.shown().name, messages: m.messages}
 	if m.o.Version != "" {
 		h.title += "  caiatop " + termsafe.Line(m.o.Version).String()
 	}
 	for _, b := range slices.Concat(m.shown().FullHelp()...) {
-		a, _ := m.keys.Describe(b)
+		a, _ := m.shown().keys.Describe(b)
 		danger := a.Danger.String()
 		if a.Danger == action.Read {
 			danger = ""
@@ -213,7 +213,7 @@ func message(t *ui.Theme, n task.Notice, w int) []string {
 }
 
 func (h *help) key(m *Model, msg tea.KeyMsg) tea.Cmd {
-	a, _ := m.keys.Action(msg)
+	a, _ := m.shown().keys.Action(msg)
 	switch {
 	case key.Matches(msg, m.answers.Leave, m.answers.Enter), a.Name == action.Help:
 		m.pop()

@@ -3,10 +3,8 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,102 +15,12 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
-	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
-
-// library is a Documents and a Control over rows in memory.
-type library struct {
-	rows    []engine.Row
-	text    map[string]string
-	hits    []engine.Hit
-	fail    error
-	listed  int
-	calls   []string
-	drilled bool
-}
-
-func (l *library) List(ctx context.Context, q engine.Query) (engine.Page, error) {
-	l.listed++
-	if l.fail != nil {
-		return engine.Page{}, l.fail
-	}
-	var match []engine.Row
-	for _, r := range l.rows {
-		if strings.Contains(r.ID.String(), q.Contains) && (q.Type == "" || q.Type == r.Type.String()) {
-			match = append(match, r)
-		}
-	}
-	from := min(q.Offset, len(match))
-	return engine.Page{Rows: match[from:min(from+q.Limit, len(match))], Total: int64(len(match))}, ctx.Err()
-}
-
-func (l *library) Get(_ context.Context, id document.ID) (engine.Found, error) {
-	if l.fail != nil {
-		return engine.Found{}, l.fail
-	}
-	for _, r := range l.rows {
-		if r.ID == id {
-			doc := document.Document{
-				ID: id, Source: document.Source{Type: r.Type, URL: r.Source}, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-				Content: document.Content{
-					Text:     l.text[id.String()],
-					Raw:      []byte("%PDF-1.7\x00\x01\x02\x1b[31m"),
-					Metadata: map[string]any{"author": "Ada", "pages": 12, "tags": []string{"a", "b"}},
-				},
-			}
-			return engine.Found{Document: doc, Folder: r.Folder, ServedBy: probe.Govc, Pending: r.Govc == engine.Behind}, nil
-		}
-	}
-	return engine.Found{}, fmt.Errorf("get %q: %w", id, store.ErrNotFound)
-}
-
-func (l *library) Search(context.Context, string, int) ([]engine.Hit, error) { return l.hits, l.fail }
-
-func (l *library) Put(_ context.Context, docs ...document.Document) (engine.Ack, error) {
-	if l.fail != nil {
-		return engine.Ack{}, l.fail
-	}
-	for _, d := range docs {
-		l.calls = append(l.calls, "put "+d.ID.String())
-		l.text[d.ID.String()] = d.Content.Text
-		l.rows = append(l.rows, engine.Row{ID: d.ID, Type: d.Source.Type, Size: d.Content.Size(), UpdatedAt: d.UpdatedAt, Govc: engine.InStep, Git: engine.InStep})
-	}
-	slices.SortFunc(l.rows, func(a, b engine.Row) int { return strings.Compare(a.ID.String(), b.ID.String()) })
-	return engine.Ack{Durability: engine.PrimaryAndLocal}, nil
-}
-
-func (l *library) Delete(_ context.Context, ids ...document.ID) (engine.Ack, error) {
-	if l.fail != nil {
-		return engine.Ack{}, l.fail
-	}
-	for _, id := range ids {
-		l.calls = append(l.calls, "delete "+id.String())
-		l.rows = slices.DeleteFunc(l.rows, func(r engine.Row) bool { return r.ID == id })
-	}
-	return engine.Ack{Durability: engine.Local}, nil
-}
-
-func (l *library) Fallback(context.Context) error {
-	l.calls = append(l.calls, "fallback")
-	return l.fail
-}
-
-func (l *library) Recover(context.Context) error { l.calls = append(l.calls, "recover"); return l.fail }
-
-func (l *library) Samples(context.Context) (int, error) {
-	l.calls = append(l.calls, "samples")
-	return 5, l.fail
-}
-
-func (l *library) Drill(context.Context) (bool, error) {
-	l.calls = append(l.calls, "drill")
-	l.drilled = !l.drilled
-	return l.drilled, l.fail
-}
 
 type feed struct{ c chan *engine.Stats }
 
@@ -126,34 +34,6 @@ func id(t testing.TB, s string) document.ID {
 		t.Fatal(err)
 	}
 	return out
-}
-
-func newLibrary(t testing.TB, n int) *library {
-	t.Helper()
-	l := &library{text: map[string]string{}}
-	kinds := []string{"text", "pdf", "html"}
-	for i := range n {
-		kind, err := document.ParseType(kinds[i%len(kinds)])
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := engine.Row{
-			ID: id(t, fmt.Sprintf("report-%05d", i)), Type: kind, Size: int64(i) * 977, Source: "https://example.org/a",
-			CreatedAt: noon.Add(-time.Hour), UpdatedAt: noon.Add(-time.Duration(i) * time.Minute), Govc: engine.InStep, Git: engine.InStep,
-		}
-		switch i % 9 {
-		case 3:
-			r.Govc = engine.Behind
-		case 5:
-			r.Govc = engine.Missing
-		case 7:
-			r.Git = engine.Behind
-		}
-		r.Folder = document.LayoutFanOut.Folder(kind, r.CreatedAt, r.ID)
-		l.text[r.ID.String()] = strings.Repeat("The quick brown fox jumps over the lazy dog. ", 6) + "\n\n\tindented line\nlast line"
-		l.rows = append(l.rows, r)
-	}
-	return l
 }
 
 // healthy is what a busy console in order looks like.
@@ -239,6 +119,26 @@ func empty() *engine.Stats {
 	return s
 }
 
+// happen adds n events of every kind and age to a journal.
+func happen(j *journal.Journal, n int) {
+	story := []journal.Entry{
+		{Level: journal.Info, Kind: "state", Text: "PRIMARY: govc answers, nothing is pending"},
+		{Level: journal.Warning, Kind: "slow", Text: "A write to git took 2.41 s: waiting for the disk"},
+		{
+			Level: journal.Error, Kind: "state", Text: "FALLBACK: five probes in a row failed: Get \"http://127.0.0.1:41873/health\": dial tcp 127.0.0.1:41873: connect: connection refused",
+			Next: "The service is taken back by itself after 15 s of good probes; press r on the overview to do it now.",
+		},
+		{Level: journal.Info, Kind: "replay", Text: "Replayed 214 writes to govc, 0 conflicts"},
+		{Level: journal.Warning, Kind: "conflict", Text: "report-00003 was changed on both sides: theirs keeps the place, ours is report-00003.conflict-12840", Next: "Open both and keep what is right."},
+		{Level: journal.Info, Kind: "log", Text: "request served path=/api/v1/repos status=200 took=1.2ms"},
+	}
+	for i := range n {
+		e := story[i%len(story)]
+		e.At = noon.Add(time.Duration(i-n) * 47 * time.Minute)
+		j.Add(e)
+	}
+}
+
 // session is a model whose commands run at once.
 type session struct {
 	*Model
@@ -255,7 +155,8 @@ func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termen
 	r.SetColorProfile(profile)
 	out := &session{t: t, now: noon}
 	out.Model = New(t.Context(), Options{
-		Feed: feed{}, Documents: lib, Control: lib, Renderer: r, Location: time.UTC,
+		Feed: feed{}, Documents: lib, Control: lib, Renderer: r, Location: time.UTC, Events: lib.events,
+		Drafts: lib.drafts, Owner: "ada",
 		Now: func() time.Time { return out.now },
 		Bench: func(_ context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			progress(bench.Progress{What: "write on git", Done: 3, Total: 10})
@@ -321,6 +222,10 @@ var named = map[string]tea.KeyType{
 // press sends keys by their names; anything else is typed as it is.
 func (s *session) press(keys ...string) {
 	for _, k := range keys {
+		if k == "alt+esc" {
+			s.send(tea.KeyMsg{Type: tea.KeyEsc, Alt: true})
+			continue
+		}
 		if letter, ok := strings.CutPrefix(k, "alt+"); ok {
 			s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(letter), Alt: true})
 			continue

@@ -166,18 +166,26 @@ func (m *Model) statusLine() string {
 }
 
 // footer lists keys: those of the page as far as there is room, help and quit
-// always.
+// always, or what the page itself says about its keys.
 func (m *Model) footer() string {
-	if m.top() != nil || (m.page == action.PageDocuments && m.documents.Typing()) {
+	shown := m.shown()
+	hint := shown.hint()
+	switch {
+	case m.top() != nil, hint == "" && m.typing():
 		return m.theme.Paint(ui.Dim, ui.Fit(" esc leaves", m.w))
+	case m.typing():
+		return m.theme.Paint(ui.Dim, ui.Fit(" "+hint, m.w))
 	}
 	right, rightWidth := "", 0
 	for _, name := range []string{action.Help, action.Quit} {
-		text, n := m.keyHint(m.keys.Binding(name))
+		text, n := m.keyHint(shown.keys.Binding(name))
 		right, rightWidth = right+text+"  ", rightWidth+n+2
 	}
+	if hint != "" {
+		return m.theme.Paint(ui.Dim, ui.Fit(" "+hint, m.w-rightWidth)) + right
+	}
 	left, leftWidth := " ", 1
-	for _, b := range m.shown().ShortHelp() {
+	for _, b := range shown.ShortHelp() {
 		text, n := m.keyHint(b)
 		if leftWidth+n+2+rightWidth > m.w {
 			break

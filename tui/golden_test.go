@@ -40,6 +40,22 @@ var screens = []struct {
 	{"documents-delete", healthy, 40, []string{"2", "x", "report"}},
 	{"documents-search", healthy, 40, []string{"2", "F", "fox", "enter"}},
 	{"documents-new", healthy, 40, []string{"2", "a", "note-1", "tab", "tab", "Hello,", "enter", "world"}},
+	{"events-empty", healthy, 0, []string{"5"}},
+	{"events-few", few, 0, []string{"5"}},
+	{"events-many", many, 0, []string{"5", "up", "pgup"}},
+	{"events-filtered", many, 0, []string{"5", "l", "/", "kind:state"}},
+	{"events-details", few, 0, []string{"5", "up", "up", "up", "up", "enter"}},
+	{"dialog-unsaved", healthy, 0, []string{"write", "ctrl+c"}},
+}
+
+// few and many are healthy with as many events in the journal.
+func few() *engine.Stats  { return withEvents(7) }
+func many() *engine.Stats { return withEvents(340) }
+
+func withEvents(n uint64) *engine.Stats {
+	s := healthy()
+	s.Newest = n
+	return s
 }
 
 func TestScreens(t *testing.T) {
@@ -58,7 +74,7 @@ func TestScreens(t *testing.T) {
 }
 
 func TestScreensInColour(t *testing.T) {
-	for _, name := range []string{"overview-fallback", "documents-search"} {
+	for _, name := range []string{"overview-fallback", "documents-search", "events-many"} {
 		s := drawn(t, name, 80, 24, termenv.ANSI)
 		fits(t, s.Model)
 		golden(t, name+"-80x24-colour", strings.ReplaceAll(s.View(), "\x1b", "␛"))
@@ -79,9 +95,16 @@ func drawn(t testing.TB, name string, w, h int, profile termenv.Profile) *sessio
 				{Row: lib.rows[8], Snippet: "a second " + engine.MarkStart + "fox" + engine.MarkEnd + " and " + engine.MarkStart + "fox" + engine.MarkEnd},
 			}
 		}
-		s := start(t, lib, screen.stats(), w, h, profile)
+		stats := screen.stats()
+		happen(lib.events, int(stats.Newest))
+		s := start(t, lib, stats, w, h, profile)
 		s.now = s.now.Add(deafFor)
-		s.press(screen.keys...)
+		keys := screen.keys
+		if len(keys) > 0 && keys[0] == "write" {
+			s.write()
+			keys = keys[1:]
+		}
+		s.press(keys...)
 		fits(t, s.Model)
 		return s
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // sgr is the only sequence that a frame may hold.
@@ -71,6 +72,10 @@ func showHostile(t *testing.T, evil string, profile termenv.Profile) {
 	stats.Service.Health.Status, stats.Service.Health.Checks = evil, map[string]string{evil: evil}
 	stats.Events[0].Text, stats.Stores[0].Err, stats.Safe = evil, evil, []string{evil}
 	stats.Ops[0].Op = "x\x1b]0;"
+	for range 3 {
+		lib.events.Add(journal.Entry{At: noon, Level: journal.Level(evil), Kind: evil, Text: evil + "\n" + evil, Next: evil})
+	}
+	stats.Newest = lib.events.Newest()
 	s := start(t, lib, stats, 120, 40, profile)
 	look := func(keys ...string) {
 		t.Helper()
@@ -88,7 +93,11 @@ func showHostile(t *testing.T, evil string, profile termenv.Profile) {
 	look("esc", "F", "x", "enter")
 	look("esc", "/", evil)
 	look("esc", "a", evil, "tab", evil, "tab", evil)
-	look("esc", "esc", "1")
+	look("esc", "esc", "5")
+	look("enter")
+	look("G")
+	look("esc", "/", evil)
+	look("enter", "esc", "1")
 	up := *stats
 	up.State, up.Service.Health.Up = engine.StateLocked, true
 	s.send(statsMsg{&up})
@@ -97,6 +106,8 @@ func showHostile(t *testing.T, evil string, profile termenv.Profile) {
 	lib.fail = errors.New(evil)
 	look("enter", "s")
 	look("?", "G")
+	look("esc", "5", "G")
+	look("enter")
 }
 
 func FuzzKeysAndSizes(f *testing.F) {
@@ -109,7 +120,7 @@ func FuzzKeysAndSizes(f *testing.F) {
 func TestRandomSessions(t *testing.T) {
 	outer := t
 	rapid.Check(t, func(t *rapid.T) {
-		key := rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("12jkGgxaFdfb/?\r\x1b\t\x13")))
+		key := rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("125jkGgxaFdfblu/?eHR\r\x1b\t\x13\x03")))
 		play(outer, rapid.SliceOfN(key, 1, 60).Draw(t, "script"))
 	})
 }
@@ -117,7 +128,9 @@ func TestRandomSessions(t *testing.T) {
 // play makes a session of bytes: keys, snapshots and sizes.
 func play(t *testing.T, script []byte) {
 	t.Helper()
-	s := start(t, newLibrary(t, 30), healthy(), 80, 24, termenv.Ascii)
+	lib := newLibrary(t, 30)
+	happen(lib.events, 60)
+	s := start(t, lib, withEvents(60), 80, 24, termenv.Ascii)
 	states := []func() *engine.Stats{healthy, fallback, reseeding, locked, empty}
 	for i := 0; i < len(script) && i < 200; i++ {
 		switch b := script[i]; {
@@ -127,6 +140,9 @@ func play(t *testing.T, script []byte) {
 			s.press(string(rune(b)))
 		case b < 160:
 			s.send(tea.KeyMsg{Type: tea.KeyType(-int(b - 127))})
+		case b < 165:
+			happen(lib.events, int(b-159))
+			s.send(statsMsg{withEvents(lib.events.Newest())})
 		case b < 170:
 			s.send(statsMsg{states[int(b)%len(states)]()})
 		case b >= 250 && i+2 < len(script):
@@ -143,7 +159,7 @@ func play(t *testing.T, script []byte) {
 // TestOnAnEmulatedScreen draws frames on a terminal of their size and reads
 // them back.
 func TestOnAnEmulatedScreen(t *testing.T) {
-	for _, name := range []string{"overview-fallback", "documents-delete", "dialog-help"} {
+	for _, name := range []string{"overview-fallback", "documents-delete", "dialog-help", "events-many", "events-details"} {
 		for _, size := range [][2]int{{80, 24}, {60, 15}, {30, 8}, {29, 7}, {10, 3}, {1, 1}} {
 			s := drawn(t, name, size[0], size[1], termenv.ANSI)
 			screen := vt10x.New(vt10x.WithSize(size[0], size[1]))

@@ -11,17 +11,16 @@ import (
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/task"
-	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // controlLimit bounds what acts on the service.
 const controlLimit = 30 * time.Second
 
 // onKeys takes what was typed. Keys typed fast arrive merged in one message,
-// each of them is one key, and so do esc and a letter, which look like alt then;
-// nothing is bound to alt. A paste is text or nothing.
+// each of them is one key, and so do esc and a letter, or esc twice, which look
+// like alt then; nothing is bound to alt. A paste is text or nothing.
 func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
-	if msg.Alt && msg.Type == tea.KeyRunes {
+	if msg.Alt && (msg.Type == tea.KeyRunes || msg.Type == tea.KeyEsc) {
 		msg.Alt = false
 		return tea.Batch(m.onKey(tea.KeyMsg{Type: tea.KeyEsc}), m.onKeys(msg))
 	}
@@ -30,7 +29,7 @@ func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
 	}
 	if msg.Paste {
 		if m.top() == nil && m.typing() {
-			return m.documents.Type(msg)
+			return m.shown().active().Type(msg)
 		}
 		return nil
 	}
@@ -45,14 +44,10 @@ func (m *Model) onKeys(msg tea.KeyMsg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-func (m *Model) typing() bool {
-	return m.page == action.PageDocuments && m.documents.Typing()
-}
-
 // onKey routes one key.
 func (m *Model) onKey(msg tea.KeyMsg) tea.Cmd {
 	if msg.Type == tea.KeyCtrlC {
-		return tea.Quit
+		return m.leave()
 	}
 	if msg.Type == tea.KeyEsc {
 		m.forgive()
@@ -61,34 +56,31 @@ func (m *Model) onKey(msg tea.KeyMsg) tea.Cmd {
 		return d.key(m, msg)
 	}
 	if m.typing() {
-		return m.documents.Type(msg)
+		return m.shown().active().Type(msg)
 	}
-	if a, ok := m.keys.Action(msg); ok {
+	if a, ok := m.shown().keys.Action(msg); ok {
 		return m.do(a)
 	}
 	// The hint of an empty console names this key, so it works there too.
-	if m.page == action.PageOverview && key.Matches(msg, ui.NewKeys(action.PageDocuments).Binding(action.New)) {
-		return tea.Batch(m.show(action.PageDocuments), m.documents.Do(action.New))
+	documents := m.at(action.PageDocuments)
+	if m.shown().name == action.PageOverview && key.Matches(msg, m.tabs[documents].keys.Binding(action.New)) {
+		return tea.Batch(m.show(documents), m.tabs[documents].active().Do(action.New))
 	}
 	return nil
 }
 
-// do carries out an action.
+// do carries out an action: those of the console itself here, those of a page
+// there.
 func (m *Model) do(a action.Action) tea.Cmd {
+	if cmd, ok := m.open(a); ok {
+		return cmd
+	}
 	switch a.Name {
 	case action.Quit:
-		return tea.Quit
+		return m.leave()
 	case action.Help:
 		m.push(newHelp(m))
-	case action.Overview:
-		return m.show(action.PageOverview)
-	case action.Documents:
-		return m.show(action.PageDocuments)
-	case action.NextPage:
-		if m.page == action.PageOverview {
-			return m.show(action.PageDocuments)
-		}
-		return m.show(action.PageOverview)
+		return nil
 	case action.Drill:
 		return m.drill()
 	case action.Fallback:
@@ -100,48 +92,18 @@ func (m *Model) do(a action.Action) tea.Cmd {
 			},
 			command: a.Command, run: m.fallback,
 		})
+		return nil
 	case action.Recover:
 		return m.recover()
 	case action.Bench:
 		return m.askBench(a)
 	case action.Samples:
 		return m.samples()
-	case action.Open, action.Filter, action.Search, action.New, action.Delete:
+	}
+	if a.Page != action.Everywhere {
 		m.forgive() // whatever failed, this is something else
-		return m.onDocuments(a.Name)
-	default:
-		return m.onDocuments(a.Name)
 	}
-	return nil
-}
-
-// onDocuments gives an action to the documents page, if that is in view.
-func (m *Model) onDocuments(name string) tea.Cmd {
-	if m.page == action.PageDocuments {
-		return m.documents.Do(name)
-	}
-	return nil
-}
-
-// forgive takes an error off the status line, since the operator moved on. The
-// help keeps it.
-func (m *Model) forgive() {
-	if m.status.Level == task.Failed {
-		m.status = task.Notice{}
-	}
-}
-
-// show changes the page. What was done or failed on the other one needs no
-// telling any more.
-func (m *Model) show(page string) tea.Cmd {
-	if m.page != page {
-		m.forgive()
-		if m.status.Level == task.Done && m.told > 0 {
-			m.status = task.Notice{}
-		}
-	}
-	m.page, m.keys = page, ui.NewKeys(page)
-	return m.documents.SetVisible(page == action.PageDocuments)
+	return m.shown().active().Do(a.Name)
 }
 
 func (m *Model) fallback() tea.Cmd {

@@ -12,6 +12,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe/journal"
 	"github.com/caiatech/caiatop/tui/task"
 )
 
@@ -56,7 +57,7 @@ func TestErrorsGoAway(t *testing.T) {
 		"with another page":     {[]string{"s"}, "Adding samples failed", []string{"2"}},
 		"with a success":        {[]string{"s"}, "Adding samples failed", []string{"s"}},
 		"with the next action":  {[]string{"2", "enter"}, "Reading report-00000 failed", []string{"enter"}},
-		"with a dropped draft":  {[]string{"2", "a", "note", "ctrl+s"}, "Saving note failed", []string{"esc", "esc"}},
+		"with a dropped draft":  {[]string{"2", "a", "note", "ctrl+s"}, "Saving note failed", []string{"esc", "tab", "tab", "enter"}},
 		"with a dialog's leave": {[]string{"s", "?"}, "Adding samples failed", []string{"esc"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,9 +206,12 @@ func firstAged(t *testing.T, cmd tea.Cmd) tea.Msg {
 func TestASCIIFramesHoldNothingElse(t *testing.T) {
 	lib := newLibrary(t, 12)
 	lib.rows[0].ID = id(t, "Bücher-漢字-é")
-	s := start(t, lib, fallback(), 80, 24, termenv.ANSI)
+	lib.events.Add(journal.Entry{At: noon, Level: journal.Error, Kind: "Bücher", Text: "漢字 é"})
+	stats := fallback()
+	stats.Newest = 1
+	s := start(t, lib, stats, 80, 24, termenv.ANSI)
 	s.o.ASCII = true
-	for _, keys := range [][]string{{"1"}, {"2"}, {"?"}, {"esc", "a"}} {
+	for _, keys := range [][]string{{"1"}, {"5"}, {"enter"}, {"2"}, {"?"}, {"esc", "a"}} {
 		s.press(keys...)
 		for _, size := range []tea.WindowSizeMsg{{Width: 29, Height: 7}, {Width: 60, Height: 15}, {Width: 120, Height: 40}} {
 			s.send(size)

@@ -15,28 +15,51 @@ import (
 	"github.com/creack/pty"
 	"github.com/hinshun/vt10x"
 	"github.com/muesli/termenv"
+	xterm "golang.org/x/term"
 
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/term"
 )
 
 // patience bounds how long a test waits for the console.
 const patience = 20 * time.Second
 
-// console is Run on a pseudo terminal, with an emulated screen behind it.
+// before stands on the terminal when the console starts.
+const before = "$ caiatop"
+
+// console is a session on a pseudo terminal, with an emulated screen behind it.
 type console struct {
 	t      *testing.T
 	master *os.File
+	tty    *os.File
+	modes  *xterm.State
 	feed   feed
 	stop   context.CancelFunc
 	ended  chan error
 	drawn  chan struct{} // capacity one, after each write
+	first  string        // what the main screen begins with
 
 	mu     sync.Mutex
 	raw    strings.Builder
 	screen vt10x.Terminal
 }
 
+// openConsole runs the whole console.
 func openConsole(t *testing.T) *console {
+	t.Helper()
+	lib := newLibrary(t, 3)
+	c := openWith(t, func(ctx context.Context, c *console, s *term.Session) error {
+		r := lipgloss.NewRenderer(io.Discard)
+		r.SetColorProfile(termenv.ANSI)
+		return Run(ctx, Options{Feed: c.feed, Documents: lib, Control: lib, Renderer: r, Location: time.UTC}, s)
+	})
+	c.feed.c <- healthy()
+	c.await("● PRIMARY")
+	return c
+}
+
+// openWith runs what runs in a session.
+func openWith(t *testing.T, run func(context.Context, *console, *term.Session) error) *console {
 	t.Helper()
 	master, tty, err := pty.Open()
 	if err != nil {
@@ -45,28 +68,51 @@ func openConsole(t *testing.T) *console {
 	if err := pty.Setsize(master, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
 		t.Fatal(err)
 	}
+	master = pollable(t, master)
+	modes, err := xterm.GetState(int(tty.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	c := &console{
-		t: t, master: master, stop: stop, feed: feed{make(chan *engine.Stats, 1)},
-		ended: make(chan error, 1), drawn: make(chan struct{}, 1), screen: vt10x.New(vt10x.WithSize(80, 24)),
+		t: t, master: master, tty: tty, modes: modes, stop: stop, feed: feed{make(chan *engine.Stats, 1)},
+		ended: make(chan error, 1), drawn: make(chan struct{}, 1), first: before, screen: vt10x.New(vt10x.WithSize(80, 24)),
 	}
-	r := lipgloss.NewRenderer(io.Discard)
-	r.SetColorProfile(termenv.ANSI)
-	lib := newLibrary(t, 3)
-	var running sync.WaitGroup
-	running.Go(c.read)
-	running.Go(func() {
-		c.ended <- Run(ctx, Options{Feed: c.feed, Documents: lib, Control: lib, Renderer: r, Location: time.UTC}, tty, tty)
-		_ = tty.Close()
-	})
+	if _, err := tty.WriteString(before + "\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := term.Local(tty, tty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running, reading sync.WaitGroup
+	reading.Go(c.read)
+	running.Go(func() { c.ended <- errors.Join(run(ctx, c, s), s.Close()) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
-		_ = master.Close()
+		if err := tty.Close(); err != nil {
+			t.Error(err)
+		}
+		reading.Wait()
+		if err := master.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
 	})
-	c.feed.c <- healthy()
-	c.await("● PRIMARY")
 	return c
+}
+
+// pollable returns f as a file whose reads end when it is closed.
+func pollable(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), syscall.SetNonblock(fd, true)); err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), f.Name())
 }
 
 // read draws on the emulated screen what the console writes.
@@ -96,12 +142,17 @@ func (c *console) shown() string {
 
 func (c *console) await(text string) {
 	c.t.Helper()
+	c.until(text, func() bool { return strings.Contains(c.shown(), text) })
+}
+
+func (c *console) until(what string, check func() bool) {
+	c.t.Helper()
 	deadline := time.After(patience)
-	for !strings.Contains(c.shown(), text) {
+	for !check() {
 		select {
 		case <-c.drawn:
 		case <-deadline:
-			c.t.Fatalf("%q is not shown:\n%s", text, c.shown())
+			c.t.Fatalf("%q is not shown:\n%s", what, c.shown())
 		}
 	}
 }
@@ -113,33 +164,44 @@ func (c *console) press(keys string) {
 	}
 }
 
-// wait checks that Run ended without an error and left the terminal as it was.
+// wait checks that the console ended without an error and left the terminal as
+// it was.
 func (c *console) wait() {
+	c.t.Helper()
+	if err := c.result(); err != nil {
+		c.t.Fatalf("Run: %v", err)
+	}
+	c.clean()
+}
+
+func (c *console) result() error {
 	c.t.Helper()
 	select {
 	case err := <-c.ended:
-		if err != nil {
-			c.t.Fatalf("Run: %v", err)
-		}
+		return err
 	case <-time.After(patience):
 		c.t.Fatal("the console does not end")
-	}
-	deadline := time.After(patience)
-	for _, restored := range []string{"\x1b[?1049l", "\x1b[?25h", "\x1b[?2004l"} {
-		for !c.wrote(restored) {
-			select {
-			case <-c.drawn:
-			case <-deadline:
-				c.t.Fatalf("%q was not written: the terminal is not restored", restored)
-			}
-		}
+		return nil
 	}
 }
 
-func (c *console) wrote(s string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return strings.Contains(c.raw.String(), s)
+// clean wants the terminal of before: modes, screen, cursor.
+func (c *console) clean() {
+	c.t.Helper()
+	c.until("the screen of before", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		on := c.screen.Mode()
+		return strings.HasPrefix(c.screen.String(), c.first) && c.screen.CursorVisible() &&
+			on&vt10x.ModeAltScreen == 0 && on&vt10x.ModeWrap != 0 && strings.Contains(c.raw.String(), "\x1b[?2004l")
+	})
+	now, err := xterm.GetState(int(c.tty.Fd()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if *now != *c.modes {
+		c.t.Errorf("the modes of the terminal are %+v, they were %+v", now, c.modes)
+	}
 }
 
 func TestRunOnATerminal(t *testing.T) {
@@ -163,6 +225,7 @@ func TestRunFollowsTheSizeOfTheTerminal(t *testing.T) {
 	c := openConsole(t)
 	c.mu.Lock()
 	c.screen.Resize(40, 12)
+	c.first = "" // the emulator loses it
 	c.mu.Unlock()
 	if err := pty.Setsize(c.master, &pty.Winsize{Cols: 40, Rows: 12}); err != nil {
 		t.Fatal(err)
@@ -181,9 +244,6 @@ func TestRunEndsCleanly(t *testing.T) {
 		"context": func(c *console) error { c.stop(); return nil },
 		"q":       func(c *console) error { _, err := io.WriteString(c.master, "q"); return err },
 		"ctrl+c":  func(c *console) error { _, err := io.WriteString(c.master, "\x03"); return err },
-		"SIGTERM": func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGTERM) },
-		"SIGHUP":  func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) },
-		"SIGQUIT": func(*console) error { return syscall.Kill(os.Getpid(), syscall.SIGQUIT) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -195,6 +255,86 @@ func TestRunEndsCleanly(t *testing.T) {
 		})
 	}
 }
+
+// A terminal that is closed ends the console, and that is no error.
+func TestRunEndsWithItsTerminal(t *testing.T) {
+	c := openConsole(t)
+	if err := c.master.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.result(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// Over a connection the same console runs, with what the client can show.
+func TestRunOverAConnection(t *testing.T) {
+	keys, typed := io.Pipe()
+	var mu sync.Mutex
+	screen := vt10x.New(vt10x.WithSize(80, 24))
+	shown := make(chan string, 1)
+	resizes := make(chan term.Size, 1)
+	f := feed{make(chan *engine.Stats, 1)}
+	f.c <- healthy()
+	s := term.New(term.Streams{
+		In: keys, Size: term.Size{Width: 80, Height: 24}, Resizes: resizes,
+		Getenv: func(name string) string { return map[string]string{"TERM": "dumb"}[name] },
+		Out: writer(func(b []byte) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			n, err := screen.Write(b)
+			select {
+			case <-shown:
+			default:
+			}
+			shown <- screen.String()
+			return n, err
+		}),
+	})
+	ended := make(chan error, 1)
+	lib := newLibrary(t, 3)
+	go func() {
+		ended <- Run(t.Context(), Options{Feed: f, Documents: lib, Control: lib, Location: time.UTC}, s)
+	}()
+	see := func(text string) {
+		t.Helper()
+		deadline := time.After(patience)
+		for last := ""; !strings.Contains(last, text); {
+			select {
+			case last = <-shown:
+			case <-deadline:
+				t.Fatalf("%q is not shown:\n%s", text, last)
+			}
+		}
+	}
+	see("+- Service")
+	mu.Lock()
+	screen.Resize(40, 12)
+	mu.Unlock()
+	resizes <- term.Size{Width: 40, Height: 12}
+	see("+- Overview ---------------------------+")
+	close(resizes) // the client is going; nothing spins
+	if err := typed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("a client that went away keeps its console")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if screen.Mode()&vt10x.ModeAltScreen != 0 {
+		t.Error("the alternate screen was left on")
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 func TestTheEndOfTheEngineIsTold(t *testing.T) {
 	c := openConsole(t)

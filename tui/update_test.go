@@ -36,7 +36,11 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"recover during a drill", drilled, []string{"r"}, nil, "press d to bring it up first"},
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
-		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Throughput"},
+		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Events  0"},
+		{"pages by tab come around", healthy, []string{"tab", "tab", "tab"}, nil, "Throughput"},
+		{"events by number", healthy, []string{"2", "5"}, nil, "Nothing happened since the start"},
+		{"events are filtered", healthy, []string{"5", "/", "zebra"}, nil, "filter zebra"},
+		{"esc twice at once", healthy, []string{"2", "/", "type:pdf", "enter", "enter", "alt+esc"}, nil, "Documents  12"},
 		{"new document from the hint", empty, []string{"a"}, nil, "New document"},
 		{"help", healthy, []string{"?"}, nil, "does"},
 		{"help closes", healthy, []string{"?", "?"}, nil, "Throughput"},
@@ -59,8 +63,9 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"new document", healthy, []string{"2", "a", "note", "tab", "tab", "hi", "ctrl+s"}, []string{"put note"}, "Saved note (on govc, and safe here)"},
 		{"new document that exists", healthy, []string{"2", "a", "report-00001", "ctrl+s"}, nil, "choose another id"},
 		{"new document with a bad id", healthy, []string{"2", "a", "a/b", "ctrl+s"}, nil, "holds '/'"},
-		{"a draft is not dropped by one esc", healthy, []string{"2", "a", "note", "esc"}, nil, "press esc again"},
-		{"a draft is dropped by two", healthy, []string{"2", "a", "note", "esc", "esc"}, nil, "Documents  12"},
+		{"a draft is not dropped by one esc", healthy, []string{"2", "a", "note", "esc"}, nil, "What was typed is not saved"},
+		{"a draft is not dropped by two", healthy, []string{"2", "a", "note", "esc", "esc"}, nil, "id    note"},
+		{"a draft is discarded by choice", healthy, []string{"2", "a", "note", "esc", "tab", "tab", "enter"}, nil, "Documents  12"},
 		{"search without a result", healthy, []string{"2", "ctrl+f", "fox", "enter"}, nil, "Nothing was found"},
 	}
 	for _, tt := range tests {
@@ -95,7 +100,7 @@ func drilled() *engine.Stats {
 }
 
 func TestQuit(t *testing.T) {
-	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"2", "q"}, {"d", "ctrl+c"}, {"2", "a", "note", "ctrl+c"}} {
+	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"2", "q"}, {"d", "ctrl+c"}} {
 		s := start(t, newLibrary(t, 3), healthy(), 80, 24, termenv.Ascii)
 		s.press(keys...)
 		if !s.quit {
@@ -107,24 +112,31 @@ func TestQuit(t *testing.T) {
 	if s.quit {
 		t.Error("a letter typed into a field ended the console")
 	}
+	s.press("ctrl+c")
+	if s.quit || !strings.Contains(s.View(), "Unsaved text") {
+		t.Errorf("what was typed is lost:\n%s", s.View())
+	}
 }
 
 func TestEveryActionIsHandled(t *testing.T) {
-	for _, page := range []string{action.PageOverview, action.PageDocuments} {
+	for _, page := range []string{action.PageOverview, action.PageDocuments, action.PageEvents} {
 		for _, a := range action.For(page) {
 			lib := newLibrary(t, 60)
-			s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
-			s.press("2", "down", "down", "pgdown")
-			if page == action.PageOverview {
-				s.press("1")
-			}
+			happen(lib.events, 60)
+			s := start(t, lib, withEvents(60), 80, 24, termenv.Ascii)
+			s.press("5", "up", "pgup", "2", "down", "down", "pgdown")
+			home := map[string]string{action.PageOverview: "1", action.PageDocuments: "2", action.PageEvents: "5"}
+			s.press(home[page])
 			switch a.Name {
 			case action.Overview:
 				s.press("2")
-			case action.Documents:
+			case action.Documents, action.Events:
 				s.press("1")
 			case action.Back:
-				s.press("2", "enter")
+				if page == action.PageOverview {
+					s.press("2")
+				}
+				s.press("enter")
 			case action.Up, action.Down, action.PageUp, action.PageDown, action.Top, action.Bottom:
 				if page == action.PageOverview {
 					continue // nothing moves there
@@ -144,7 +156,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	s := start(t, lib, healthy(), 80, 24, termenv.Ascii)
 	lib.fail = fmt.Errorf("put: %w", errBroken)
 	s.press("s")
-	if got := s.View(); !strings.Contains(got, "■ Adding samples failed: put: disk on fire. Press ? for the full text") {
+	if got := s.View(); !strings.Contains(got, "■ Adding samples failed: put: disk on fire. Press 5 for the full text") {
 		t.Errorf("status:\n%s", got)
 	}
 	s.press("?", "G")

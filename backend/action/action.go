@@ -139,7 +139,7 @@ var table = []Action{
 	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview},
 	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop fallback"},
 	{Name: Recover, Key: "r", Title: "recover now", Role: Operator, Danger: Reversible, Page: PageOverview, Command: "caiatop recover"},
-	{Name: Bench, Key: "b", Title: "bench", Role: Operator, Danger: Disruptive, Page: PageOverview},
+	{Name: Bench, Key: "b", Title: "bench", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop bench"},
 
 	{Name: Open, Key: "enter", Title: "open", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop get ID"},
 	{Name: Filter, Key: "/", Title: "filter", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop ls --contains TEXT --type TYPE"},

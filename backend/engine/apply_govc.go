@@ -135,6 +135,7 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op) (store.Receipt, 
 		}
 		e.o.Recorder.Observe(kind, probe.Govc, took, err)
 	}
+	e.tellSlow(slowCall{probe.Write, probe.Govc}, took)
 	alone := e.ownTip
 	e.ownTip = ""
 	if err == nil {

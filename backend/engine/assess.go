@@ -23,6 +23,9 @@ const (
 
 const adoptHint = "If this service is to hold these documents: caiatop recover --adopt"
 
+// credentialsHint says what to do about credentials that the service refuses.
+const credentialsHint = "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"
+
 // assess looks at the service as if for the first time and says which state
 // follows: the identity marker decides. An error means that the service cannot
 // be judged now.
@@ -68,10 +71,10 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 // unjudged tells refused credentials from an outage.
 func (e *Engine) unjudged(err error) (*verdict, error) {
 	if strange, ok := errors.AsType[*govc.NotGovcError](err); ok && e.current() != StateLocked {
-		return locked(strange.Error(), "Check GOVC_SERVICE_URL and start again, or press r once a govc service answers there"), nil
+		return locked(strange.Error(), "Check GOVC_SERVICE_URL and start again, or press r (caiatop recover) once a govc service answers there"), nil
 	}
 	if errors.Is(err, store.ErrUnauthorized) {
-		v := locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again")
+		v := locked("the service refuses our credentials: "+err.Error(), credentialsHint)
 		if e.current() == StateLocked {
 			return nil, err
 		}
@@ -211,7 +214,7 @@ func (e *Engine) checkMarker(ctx context.Context) error {
 	marker, found, err := e.o.Primary.ReadMarker(ctx)
 	switch {
 	case errors.Is(err, store.ErrUnauthorized):
-		e.interrupt(locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"), StatePrimary)
+		e.interrupt(locked("the service refuses our credentials: "+err.Error(), credentialsHint), StatePrimary)
 		return err
 	case err != nil:
 		return err

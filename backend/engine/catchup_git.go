@@ -14,6 +14,9 @@ import (
 // does not serve now.
 var errWaiting = errors.New("documents are missing that only the service can have")
 
+// unreadableAdvice says what to do about a folder that is no document.
+const unreadableAdvice = "It is left as it is and not listed; mend its metadata.json in git, or leave it"
+
 // adoptGit fills the index of a new state from the documents that git holds.
 // It may be interrupted and begun again.
 func (e *Engine) adoptGit(ctx context.Context) error {
@@ -35,7 +38,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		}
 		op, err := e.gitOperation(ctx, entry.Key)
 		if err != nil {
-			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
+			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err), unreadableAdvice)
 			continue
 		}
 		ops, size = append(ops, op), size+op.Doc.Content.Size()
@@ -53,7 +56,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	}
 	close(e.adopted)
 	if adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted))
+		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted), "")
 	}
 	return nil
 }
@@ -108,8 +111,13 @@ func (e *Engine) appendNew(ctx context.Context, ops []state.Operation) (int, err
 // deleted again.
 func (e *Engine) snapshotGit(ctx context.Context) error {
 	through := e.o.State.Summary().MaxSeq
-	e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back")
-	copied, missing, after := 0, 0, ""
+	if !e.gitWaits {
+		e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back",
+			"Reads and writes go on; what no store has is listed as missing")
+	}
+	e.gitWaits = false
+	copied, after := 0, ""
+	var missing []state.Parked
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
 		if err != nil {
@@ -123,33 +131,38 @@ func (e *Engine) snapshotGit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		copied, missing = copied+n, missing+lost
+		copied, missing = copied+n, append(missing, lost...)
 	}
-	if missing > 0 && e.o.Primary != nil && !e.serving() {
-		return fmt.Errorf("%d %w: %w", missing, errWaiting, store.ErrUnavailable)
+	if s := e.current(); len(missing) > 0 && (s == StateProbing || s == StateReseeding) {
+		e.gitWaits = true // it is about to be known whether the service has them
+		return fmt.Errorf("%d %w: %w", len(missing), errWaiting, store.ErrUnavailable)
 	}
 	if err := e.dropDeletedFromGit(ctx); err != nil {
 		return err
 	}
-	commit, err := e.commitGit(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through)
+	commit, err := e.commitGitIf(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through, nil)
 	if err != nil {
 		return err
 	}
 	if err := e.o.State.Attach(ctx, gitReplica, through); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	e.gitMark.reset(through)
-	level := Info
-	if missing > 0 {
-		level = Error
+	if err := e.parkMissing(ctx, missing, through); err != nil {
+		return err
 	}
-	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, missing))
+	e.gitMark.reset(through)
+	e.gitFill.Store(len(missing) > 0) // the service may have come back meanwhile
+	level, next := Info, ""
+	if len(missing) > 0 {
+		level, next = Error, gitMissingAdvice
+	}
+	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, len(missing)), next)
 	return nil
 }
 
 // copyToGit brings the documents of the index that git does not hold.
-func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied, missing int, err error) {
-	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
+func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied int, missing []state.Parked, err error) {
+	batch := e.copyBatch(nil)
 	for _, row := range rows {
 		key := store.Key{ID: row.ID, Folder: row.Folder}
 		if doc, err := e.o.Git.Get(ctx, key); err == nil && matches(doc, row.Hash) == nil {
@@ -157,13 +170,15 @@ func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied, missi
 		}
 		doc, err := e.anywhere(ctx, row, key)
 		if ctx.Err() != nil {
-			return 0, 0, ctx.Err()
+			return 0, nil, ctx.Err()
 		}
 		if err != nil {
 			if now, lookup := e.o.State.Lookup(ctx, row.ID); lookup == nil && now.Seq != row.Seq {
 				continue // written or deleted meanwhile: the outbox carries it
 			}
-			missing++
+			missing = append(missing, state.Parked{
+				Store: gitReplica, ID: row.ID, Seq: row.Seq, Reason: parkedMissing, Detail: err.Error(), At: e.o.Now(),
+			})
 			continue
 		}
 		batch.Ops = append(batch.Ops, store.Op{Key: key, Doc: &doc})
@@ -171,7 +186,9 @@ func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied, missi
 	if len(batch.Ops) == 0 {
 		return 0, missing, nil
 	}
-	_, err = e.o.Git.Apply(ctx, batch)
+	if _, err = e.o.Git.Apply(ctx, batch); err != nil {
+		err = fmt.Errorf("%w: %w", errGitSide, err)
+	}
 	return len(batch.Ops), missing, err
 }
 
@@ -204,7 +221,7 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 		}
 		op, err := e.gitOperation(ctx, entry.Key)
 		if err != nil {
-			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err))
+			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err), unreadableAdvice)
 			continue
 		}
 		if _, err := e.appendNew(ctx, []state.Operation{op}); err != nil {
@@ -214,8 +231,10 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 	if len(batch.Ops) == 0 {
 		return nil
 	}
-	_, err = e.o.Git.Apply(ctx, batch)
-	return err
+	if _, err = e.o.Git.Apply(ctx, batch); err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	return nil
 }
 
 // anywhere is version, and then the primary.

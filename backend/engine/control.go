@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/store"
 )
 
 // ErrNoPrimary: the phase has no service, so it cannot be left or taken back.
@@ -47,7 +48,7 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 		return ErrNoPrimary
 	}
 	if e.drilling() {
-		return errors.New("recover: the service was taken down by a drill: press d to bring it up first")
+		return fmt.Errorf("recover: %w: the service was taken down by a drill, which ends in the console that began it (press d there) or when that console is closed", store.ErrUnavailable)
 	}
 	command := recovery{adopt: adopt, reply: make(chan error, 1)}
 	for {
@@ -79,6 +80,9 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	}
 }
 
+// drillAdvice says how a drill ends. It has no command.
+const drillAdvice = "It ends in the console that began it (press d there): the service is then filled again. Reads and writes go on"
+
 // Drill takes the embedded service down, its memory with it, or brings it up
 // again, and reports whether it is down now.
 func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
@@ -92,7 +96,7 @@ func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 			return true, fmt.Errorf("drill: %w", err)
 		}
 		e.setDrill(false)
-		e.event(Info, "drill", "The embedded service is up again, with nothing in its memory")
+		e.event(Info, "drill", "The embedded service is up again, with nothing in its memory", "It is filled again after good probes; press r (caiatop recover) to do it now")
 		e.prober.Hurry()
 		return false, nil
 	}
@@ -100,7 +104,7 @@ func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 		return false, fmt.Errorf("drill: %w", err)
 	}
 	e.setDrill(true)
-	e.event(Warning, "drill", "The embedded service was taken down: connections are refused and its memory is gone")
+	e.event(Warning, "drill", "The embedded service was taken down: connections are refused and its memory is gone", drillAdvice)
 	e.prober.Hurry()
 	return true, nil
 }

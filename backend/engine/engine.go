@@ -37,6 +37,9 @@ type Engine struct {
 	reads     atomic.Uint64
 	writes    atomic.Uint64
 	closing   atomic.Bool
+	conflicts atomic.Int64 // recorded since the start
+	notes     notes
+	slow      slowness
 
 	// ownTip and failing belong to the goroutine that owns the primary. ownTip
 	// is the newest commit of a service to which nobody else has ever written, ""
@@ -49,6 +52,15 @@ type Engine struct {
 		probed time.Time // of the good probe before the last attempt
 	}
 
+	// gitTip, gitDamage and gitWaits belong to the goroutine that writes to git:
+	// the newest commit that was seen there, "" if unknown; why the repository is
+	// to be mended, "" if it is not; that a snapshot waits for the service. gitFill asks it to look
+	// again for what git lacks.
+	gitTip    string
+	gitDamage string
+	gitWaits  bool
+	gitFill   atomic.Bool
+
 	drillMu sync.Mutex // one drill command at a time
 
 	mu             sync.Mutex // guards everything below; never held over I/O
@@ -57,7 +69,8 @@ type Engine struct {
 	leaveState     context.CancelCauseFunc
 	recentSwitches []time.Time
 	lastWritten    writtenDocument
-	missing        map[document.ID]bool // seen missing at the primary; true once written again
+	unfed          map[document.ID]struct{} // left out of memory
+	missing        map[document.ID]bool     // seen missing at the primary; true once written again
 	subscribers    map[*Subscription]struct{}
 
 	stop     context.CancelFunc
@@ -116,6 +129,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		adopted:     make(chan struct{}),
 		healthC:     make(chan probe.Health, 1),
 		batchOps:    govcBatchOps,
+		unfed:       map[document.ID]struct{}{},
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
@@ -196,7 +210,11 @@ func (e *Engine) Close(ctx context.Context) error {
 // Sync waits until git holds every write that is acknowledged now.
 func (e *Engine) Sync(ctx context.Context) error {
 	through := e.o.State.Summary().MaxSeq
-	if _, passed := e.gitMark.wait(ctx, through); !passed {
+	_, passed := e.gitMark.wait(ctx, through)
+	if passed && through > 0 && !e.isKnown(gitReplica) {
+		return fmt.Errorf("%w: git is not whole: %s", store.ErrUnavailable, e.replicaError(gitReplica))
+	}
+	if !passed {
 		e.mu.Lock()
 		why := e.view.errs[gitReplica]
 		e.mu.Unlock()

@@ -49,6 +49,7 @@ func stop(t *testing.T, h *Host) {
 	if err := h.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
 	}
+	everyTroubleSaysWhatToDo(t, h)
 }
 
 // await returns the first snapshot for which ok holds.

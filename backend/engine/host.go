@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ const (
 	LockFile = "lock"
 	KeyFile  = "embedded.key"
 	GitDir   = "documents.git"
+	LogFile  = "caiatop.log" // older ones lie beside it
 )
 
 // cacheBytes bounds the memory store as a cache.
@@ -57,8 +59,10 @@ type Setup struct {
 	Author  store.Author
 	// Journal keeps what happens; nil makes one.
 	Journal *journal.Journal
-	Now     func() time.Time
-	Strict  bool
+	// LogLevel is the lowest level that the log file keeps; the zero value is Info.
+	LogLevel slog.Level
+	Now      func() time.Time
+	Strict   bool
 }
 
 // Host is an engine with all its parts, in one state folder that no other
@@ -66,7 +70,13 @@ type Setup struct {
 type Host struct {
 	*Engine
 	closers []func(context.Context) error
+	log     *slog.Logger
 }
+
+// Log is where the parts of the program log to: the log file in the state
+// folder, and what an operator may want to know the journal, too. It never
+// writes to a terminal, and may be used after Close, to no effect.
+func (h *Host) Log() *slog.Logger { return h.log }
 
 // Start opens the state folder and starts the engine on it. A folder that
 // another process holds is a *durable.LockedError.
@@ -94,6 +104,10 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		o.Now = time.Now
 	}
 	o.Recorder = probe.New(o.Now)
+	if o.Journal == nil {
+		o.Journal = journal.New()
+	}
+	noLog := h.openLog(s, o.Journal)
 	if err := h.openStores(ctx, &o); err != nil {
 		return nil, err
 	}
@@ -105,10 +119,32 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 	if h.Engine, err = Open(ctx, o); err != nil {
 		return nil, err
 	}
+	if noLog != nil {
+		h.event(Warning, "log", noLog.Error(), "Everything else works; make the file "+filepath.Join(s.Dir, LogFile)+" writable and start again")
+	}
 	return h, nil
 }
 
 func (h *Host) onClose(f func(context.Context) error) { h.closers = append(h.closers, f) }
+
+// openLog opens the log file. Without one everything works, and the log still
+// reaches the journal.
+func (h *Host) openLog(s Setup, j *journal.Journal) error {
+	file, err := journal.OpenLog(filepath.Join(s.Dir, LogFile), s.LogLevel)
+	if err != nil {
+		h.log = slog.New(j.Handler(slog.DiscardHandler))
+		return err
+	}
+	file.Follow(j)
+	h.log = slog.New(j.Handler(file.Handler()))
+	h.onClose(func(context.Context) error {
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("log file: %w", err)
+		}
+		return nil
+	})
+	return nil
+}
 
 // openStores opens what lies in the state folder.
 func (h *Host) openStores(ctx context.Context, o *Options) (err error) {
@@ -162,7 +198,7 @@ func (h *Host) openService(s Setup, o *Options) error {
 			return err
 		}
 		apiKey = key
-		service := govcd.New(govcd.Options{Key: key, Version: s.Version, Now: o.Now})
+		service := govcd.New(govcd.Options{Key: key, Version: s.Version, Now: o.Now, Logger: h.log})
 		own := &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))}
 		if o.URL, err = service.Start(own.addr); err != nil {
 			return fmt.Errorf("embedded service: %w", err)

@@ -97,7 +97,8 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 		if e.o.Strict {
 			panic(fmt.Sprintf("engine: no transition from %s to %s (%s)", from, v.to, v.reason))
 		}
-		e.event(Error, "state", fmt.Sprintf("Refused to go from %s to %s: %s", from, v.to, v.reason))
+		e.event(Error, "state", fmt.Sprintf("Refused to go from %s to %s: %s", from, v.to, v.reason),
+			"This is a defect: keep the log file of the state folder and start caiatop again")
 		return
 	}
 	e.renewLocked(ctx)
@@ -116,6 +117,10 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	}
 	e.mu.Unlock()
 
+	if v.to == StatePrimary {
+		e.gitFill.Store(true)
+		signal(e.wakeGit)
+	}
 	level := Info
 	switch {
 	case v.to == StateLocked:
@@ -123,7 +128,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	case v.to == StateFallback, v.to == StateReseeding && from != StateProbing:
 		level = Warning
 	}
-	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason))
+	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), v.next)
 }
 
 // current returns the state of the primary.
@@ -190,7 +195,7 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 }
 
 func unreachable(reason string) *verdict {
-	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r to try now"}
+	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r (caiatop recover) to try now"}
 }
 
 // stepFallback waits for the operator, or for good probes if the operator does
@@ -269,7 +274,7 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 
 // stepReplaying sends what the primary lacks until nothing is left.
 func (e *Engine) stepReplaying(ctx context.Context) *verdict {
-	pending, target := e.lag(primaryReplica), e.o.State.Summary().MaxSeq
+	pending, target, conflicts := e.lag(primaryReplica), e.o.State.Summary().MaxSeq, e.conflicts.Load()
 	started := e.o.Now()
 	sent := int64(0)
 	e.setProgress("sending pending operations to govc", pending)
@@ -293,12 +298,22 @@ func (e *Engine) stepReplaying(ctx context.Context) *verdict {
 			e.breaker.clear()
 			e.setReplicaError(primaryReplica, nil)
 			if sent > 0 {
-				e.event(Info, "replay", fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started))))
+				e.tellReplay(sent, started, e.conflicts.Load()-conflicts)
 			}
 			return &verdict{to: StatePrimary, reason: "the service has caught up"}
 		}
 	}
 	return nil
+}
+
+// tellReplay records what a replay did.
+func (e *Engine) tellReplay(sent int64, started time.Time, conflicts int64) {
+	text := fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started)))
+	if conflicts == 0 {
+		e.event(Info, "replay", text+", without a conflict", "")
+		return
+	}
+	e.event(Warning, "replay", fmt.Sprintf("%s, with %d conflicts", text, conflicts), "Look at the events before this one: each conflict names its copy")
 }
 
 // stepPrimary carries operations to the service as they come.
@@ -336,11 +351,11 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 	case errors.Is(err, errLocal):
 		// Our own side failed, whatever else the error wraps; the primary is not
 		// to blame.
-		e.event(Error, "engine", err.Error())
+		e.event(Error, "engine", "Nothing can be sent to govc because of a fault here: "+err.Error(), "Look at the disk that holds the state folder; it is tried again every second")
 		pause(ctx, time.Second, nil)
 		return nil
 	case errors.Is(err, store.ErrUnauthorized):
-		return locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY, start again, or press r once the service accepts them")
+		return locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY, start again, or press r (caiatop recover) once the service accepts them")
 	case errors.Is(err, store.ErrIdentity):
 		return reseeding("the service lost the repository: " + err.Error())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/state"
@@ -18,7 +19,7 @@ func (e *Engine) Get(ctx context.Context, id document.ID) (Found, error) {
 	started := e.o.Now()
 	found, err := e.get(ctx, id)
 	if !errors.Is(err, store.ErrNotFound) {
-		e.o.Recorder.Observe(probe.Read, probe.Engine, e.o.Now().Sub(started), err)
+		e.measure(probe.Read, probe.Engine, e.o.Now().Sub(started), err)
 	}
 	if err == nil {
 		e.reads.Add(1)
@@ -78,7 +79,7 @@ func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, err
 			err = matches(doc, row.Hash)
 		}
 		if !errors.Is(err, store.ErrNotFound) {
-			e.o.Recorder.Observe(probe.Read, source.name, e.o.Now().Sub(started), err)
+			e.measure(probe.Read, source.name, e.o.Now().Sub(started), err)
 		}
 		if err == nil {
 			found.Document, found.ServedBy = doc, source.name
@@ -86,7 +87,23 @@ func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, err
 		}
 		trouble = append(trouble, fmt.Errorf("%s: %w", source.name, err))
 	}
-	return Found{}, fmt.Errorf("get %q: %w: no store can deliver it now (%v)", row.ID, store.ErrUnavailable, errors.Join(trouble...))
+	signal(e.wakeGit) // which then looks whether the repository is still there
+	return Found{}, fmt.Errorf("get %q: %w: no store can deliver it now; %s (%v)", row.ID, store.ErrUnavailable, e.whereItWouldBe(row), errors.Join(trouble...))
+}
+
+// whereItWouldBe says which places should hold a document that none delivers.
+func (e *Engine) whereItWouldBe(row state.Row) string {
+	text := fmt.Sprintf("it would be in git (%s, folder %s)", e.o.GitDir, row.Folder)
+	switch {
+	case e.o.Primary == nil:
+	case row.Seq > e.govcMark.now():
+		text += ", govc did not have it yet"
+	case e.serving():
+		text += " and at govc"
+	default:
+		text += fmt.Sprintf(" and at govc, which does not serve now (%s)", e.current())
+	}
+	return text
 }
 
 // serving reports whether content is read from the primary.
@@ -107,7 +124,7 @@ func (e *Engine) readPending(ctx context.Context, row state.Row) (document.Docum
 	if err != nil || !found || out.Doc == nil || out.Seq != row.Seq {
 		return document.Document{}, false
 	}
-	e.o.Recorder.Observe(probe.Read, probe.State, e.o.Now().Sub(started), nil)
+	e.measure(probe.Read, probe.State, e.o.Now().Sub(started), nil)
 	return *out.Doc, true
 }
 
@@ -150,22 +167,22 @@ func (e *Engine) readPrimary(caller, ctx context.Context, row state.Row) (docume
 		e.interrupt(reseeding("the service lost the repository: "+err.Error()), StatePrimary)
 		return document.Document{}, document.Hash{}, false
 	case errors.Is(err, store.ErrUnauthorized):
-		e.interrupt(locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"), StatePrimary)
+		e.interrupt(locked("the service refuses our credentials: "+err.Error(), credentialsHint), StatePrimary)
 		return document.Document{}, document.Hash{}, false
 	case caller.Err() != nil:
 		return document.Document{}, document.Hash{}, false // the caller's time was up, not the primary's
 	case err != nil && aboutDocument(err):
-		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
+		e.measure(probe.Read, probe.Govc, took, err)
 		e.lost(ctx, row) // what is there is no document: written again
 		return document.Document{}, document.Hash{}, false
 	case err != nil:
-		e.o.Recorder.Observe(probe.Read, probe.Govc, took, err)
+		e.measure(probe.Read, probe.Govc, took, err)
 		if why := e.breaker.report(e.o.Now(), true); why != "" {
 			e.interrupt(unreachable(why+", the last one: "+err.Error()), StatePrimary)
 		}
 		return document.Document{}, document.Hash{}, false
 	}
-	e.o.Recorder.Observe(probe.Read, probe.Govc, took, nil)
+	e.measure(probe.Read, probe.Govc, took, nil)
 	e.breaker.report(e.o.Now(), false)
 	hash, err := doc.Hash()
 	if err != nil || hash == row.Hash {
@@ -182,7 +199,7 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 		return // written or deleted meanwhile
 	}
 	parked, err := e.o.State.ParkedAt(ctx, row.ID)
-	if err != nil || len(parked) > 0 {
+	if err != nil || slices.ContainsFunc(parked, func(p state.Parked) bool { return p.Store == primaryReplica }) {
 		return // known not to be there
 	}
 	e.mu.Lock()
@@ -192,7 +209,8 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 	}
 	e.mu.Unlock()
 	if !known {
-		e.event(Warning, "missing", fmt.Sprintf("govc no longer delivers %q, which it had taken", row.ID))
+		e.event(Warning, "missing", fmt.Sprintf("govc no longer delivers %q, which it had taken", row.ID),
+			"It is written there once more; if that fails it is listed as missing at govc. Look for who deletes there")
 		signal(e.wakeGovc)
 		e.prober.Hurry()
 	}
@@ -210,7 +228,8 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 	}
 	w := snapshotOf(row)
 	if err := e.addEarlier(ctx, &w); err != nil {
-		e.event(Error, "inbound", err.Error())
+		e.event(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
+			"It is tried again when the document is read; look at the disk that holds the state folder")
 		return false
 	}
 	if w.isOurs(hash) {
@@ -222,10 +241,11 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 	case errors.Is(err, store.ErrConflict):
 		return false
 	case err != nil:
-		e.event(Error, "inbound", err.Error())
+		e.event(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
+			"It is tried again when the document is read; look at the disk that holds the state folder")
 		return false
 	}
-	e.event(Info, "inbound", fmt.Sprintf("%q was changed at govc by somebody else", row.ID))
+	e.event(Info, "inbound", fmt.Sprintf("%q was changed at govc by somebody else", row.ID), "")
 	return true
 }
 
@@ -256,7 +276,7 @@ func (e *Engine) List(ctx context.Context, q Query) (Page, error) {
 func (e *Engine) Search(ctx context.Context, query string, limit int) ([]Hit, error) {
 	started := e.o.Now()
 	found, _, err := e.o.Derived.Search(ctx, query, min(max(limit, 1), 1000))
-	e.o.Recorder.Observe(probe.Search, probe.Engine, e.o.Now().Sub(started), err)
+	e.measure(probe.Search, probe.Engine, e.o.Now().Sub(started), err)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
@@ -285,13 +305,16 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 		ID: r.ID, Type: r.Type, Folder: r.Folder, Source: r.Source, Size: r.Size,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Hash: r.Hash, Govc: InStep, Git: InStep,
 	}
-	if r.Seq > e.gitMark.now() {
-		row.Git = Behind
-	}
 	e.mu.Lock()
-	state, _ := e.view.state, e.view.reason
+	state, gitKnown := e.view.state, e.view.known[gitReplica]
 	_, missing := e.missing[r.ID]
 	e.mu.Unlock()
+	switch {
+	case r.Seq > e.gitMark.now():
+		row.Git = Behind
+	case !gitKnown:
+		row.Git = Unknown
+	}
 	switch {
 	case state == StateNone:
 		row.Govc = Detached
@@ -302,15 +325,20 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 	case r.Seq > e.govcMark.now():
 		row.Govc = Behind
 	}
-	if e.o.State.ParkedCount() > 0 && row.Govc != Detached {
+	if e.o.State.ParkedCount() > 0 {
 		parked, err := e.o.State.ParkedAt(ctx, r.ID)
 		if err != nil {
 			return Row{}, err
 		}
 		for _, p := range parked {
-			row.Govc = Parked
-			if p.Reason == parkedTooLarge {
+			switch {
+			case p.Store == gitReplica && p.Seq == r.Seq:
+				row.Git = Missing
+			case p.Store != primaryReplica || row.Govc == Detached:
+			case p.Reason == parkedTooLarge:
 				row.Govc = TooLarge
+			default:
+				row.Govc = Parked
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func (e *Engine) repairRound(ctx context.Context) (int64, error) {
 	if err := e.o.State.Unpark(ctx, primaryReplica, brought...); err != nil {
 		return 0, local(err)
 	}
-	e.event(Info, "missing", fmt.Sprintf("govc holds %d documents again that it had lost or refused", len(brought)))
+	e.event(Info, "missing", fmt.Sprintf("govc holds %d documents again that it had lost or refused", len(brought)), "")
 	return int64(len(ids)), nil
 }
 
@@ -75,9 +75,6 @@ func (e *Engine) repairs(ctx context.Context, ids []document.ID) ([]wanted, erro
 		}
 		w := snapshotOf(row)
 		w.newest.Delete = row.Deleted
-		if err := e.addEarlier(ctx, &w); err != nil {
-			return nil, err
-		}
 		list = append(list, w)
 	}
 	return list, nil

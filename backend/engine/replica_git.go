@@ -106,49 +106,76 @@ func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitRe
 // runGit carries the outbox to git. It never ends but by its context: what git
 // cannot take stays in the outbox.
 func (e *Engine) runGit(ctx context.Context, resume gitResume) {
-	var failures int
-	retry := func(err error) {
-		e.setReplicaError(gitReplica, err)
-		if failures == 0 {
-			e.event(Error, "git", "git cannot take writes, they are kept in the outbox: "+err.Error())
-		}
-		failures++
-		pause(ctx, min(time.Duration(failures)*500*time.Millisecond, 10*time.Second), nil)
-	}
-	for resume != gitFollow && ctx.Err() == nil {
-		if err := e.catchUpGit(ctx, resume); err != nil {
-			if ctx.Err() == nil {
-				retry(err)
-			}
-			continue
-		}
-		resume = gitFollow
-	}
-	e.mu.Lock()
-	e.view.known[gitReplica] = true
-	e.mu.Unlock()
-	e.touch()
+	failures, told := 0, false
 	for ctx.Err() == nil {
-		e.gate.yield(ctx, gitYieldMost)
-		n, err := e.gitRound(ctx)
+		more, err := e.stepGit(ctx, &resume)
 		if err != nil {
-			if ctx.Err() == nil {
-				retry(err)
+			if ctx.Err() != nil {
+				return
 			}
+			e.setReplicaError(gitReplica, err)
+			if !told && !errors.Is(err, errWaiting) {
+				told = true
+				e.event(Error, "git", "git cannot take writes, they are kept in the outbox: "+err.Error(), e.gitAdvice(err))
+			}
+			failures++
+			pause(ctx, min(time.Duration(failures)*500*time.Millisecond, 10*time.Second), nil)
 			continue
 		}
 		if failures > 0 {
 			failures = 0
 			e.setReplicaError(gitReplica, nil)
-			e.event(Info, "git", "git takes writes again")
-		}
-		if n == 0 {
-			select {
-			case <-ctx.Done():
-			case <-e.wakeGit:
+			if told {
+				told = false
+				e.event(Info, "git", "git takes writes again", "")
 			}
 		}
+		if !more {
+			pause(ctx, gitLookEvery, e.wakeGit)
+		}
 	}
+}
+
+// stepGit does what is next: mending, catching up, a batch, or a look at a
+// repository that nothing is written to. It reports whether there may be
+// more to do at once.
+func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err error) {
+	if *resume != gitFollow {
+		if e.gitDamage != "" {
+			next, err := e.mendGit(ctx, e.gitDamage)
+			if err != nil {
+				return false, err
+			}
+			e.gitDamage = ""
+			if *resume != gitAdopt { // which is still to be done
+				*resume = next
+			}
+		}
+		if err := e.catchUpGit(ctx, *resume); err != nil {
+			if damaged(err) {
+				e.gitDamage = err.Error()
+			}
+			return false, err
+		}
+		*resume = gitFollow
+		e.setKnown(gitReplica, true)
+	}
+	e.gate.yield(ctx, gitYieldMost)
+	n, err := e.gitRound(ctx)
+	if err == nil && e.gitFill.Swap(false) {
+		if err = e.fillGit(ctx); err != nil {
+			e.gitFill.Store(true)
+		}
+	}
+	if err == nil && n == 0 {
+		err = e.lookAtGit(ctx)
+	}
+	if ctx.Err() == nil && damaged(err) {
+		e.setKnown(gitReplica, false)
+		*resume, e.gitDamage = gitSnapshot, err.Error()
+		return true, nil // the next step mends it, or says why not
+	}
+	return n > 0, err
 }
 
 // gitRound commits the next operations as one commit and returns how many it
@@ -166,7 +193,8 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 			continue // it came from there
 		}
 		if row.Seq != newest[row.Key.ID] {
-			batch.Trailers = append(batch.Trailers, store.Trailer{Key: trailerOp, Value: row.OpID})
+			batch.Trailers = append(batch.Trailers, store.Trailer{Key: trailerOp, Value: row.OpID},
+				store.Trailer{Key: foldedTrailer, Value: document.ShortHash(row.Key.ID.String())})
 			continue // the newer version of this batch stands for it
 		}
 		op := store.Op{ID: row.OpID, Key: row.Key}
@@ -193,12 +221,17 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 	return len(rows), nil
 }
 
+// commitGit commits a batch to a branch that holds what it held.
 func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64) (string, error) {
+	return e.commitGitIf(ctx, batch, through, e.onto(ctx))
+}
+
+func (e *Engine) commitGitIf(ctx context.Context, batch store.Batch, through int64, check func(tip string) error) (string, error) {
 	batch.Trailers = append(batch.Trailers, store.Trailer{
 		Key: trailerSeq, Value: e.o.State.StateID() + "/" + strconv.FormatInt(through, 10),
 	})
 	started := e.o.Now()
-	receipt, err := e.o.Git.Apply(ctx, batch)
+	receipt, tip, err := e.o.Git.ApplyOnto(ctx, batch, check)
 	took := e.o.Now().Sub(started)
 	for _, op := range batch.Ops {
 		kind := probe.Write
@@ -207,7 +240,12 @@ func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64
 		}
 		e.o.Recorder.Observe(kind, probe.Git, took, err)
 	}
-	return receipt.Commit, err
+	e.tellSlow(slowCall{probe.Write, probe.Git}, took)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	e.gitTip = tip
+	return receipt.Commit, nil
 }
 
 // onceEach makes rows a batch that holds one version of each document, and
@@ -229,8 +267,11 @@ func onceEach(rows []state.Outgoing, behind bool) ([]state.Outgoing, map[documen
 
 // catchUpGit makes index and repository one before the outbox is followed.
 func (e *Engine) catchUpGit(ctx context.Context, resume gitResume) error {
-	if resume == gitAdopt {
+	switch resume {
+	case gitAdopt:
 		return e.adoptGit(ctx)
+	case gitSnapshot:
+		return e.snapshotGit(ctx)
 	}
-	return e.snapshotGit(ctx)
+	return nil
 }

@@ -27,7 +27,8 @@ func (e *Engine) runText(ctx context.Context) {
 		}
 		e.setReplicaError(textReplica, err)
 		if failures == 0 {
-			e.event(Error, "search", "The full-text index cannot be filled: "+err.Error())
+			e.event(Error, "search", "The full-text index cannot be filled: "+err.Error(),
+				"Search shows older documents only; it is tried again. If it lasts, stop caiatop and delete derived.db in the state folder: it is made anew")
 		}
 		failures++
 		pause(ctx, min(time.Duration(failures)*time.Second, 30*time.Second), nil)
@@ -189,9 +190,10 @@ func flatten(out *strings.Builder, value any) {
 	}
 }
 
-// feedMemory hands fresh documents to the memory replicator. What does not fit
-// is left out: the memory store is a cache, and a stale version in it is never
-// served, because its hash is not the one that the index knows.
+// feedMemory hands fresh documents to the memory replicator. Where that is
+// behind, they are left out and forgotten there: the memory store is a cache, and
+// a stale version in it is never served, because its hash is not the one that the
+// index knows, but it would be counted.
 func (e *Engine) feedMemory(ops []state.Operation, issued []state.Issued) {
 	batch := make([]store.Op, 0, len(ops))
 	for i, op := range ops {
@@ -199,7 +201,34 @@ func (e *Engine) feedMemory(ops []state.Operation, issued []state.Issued) {
 	}
 	select {
 	case e.feedC <- batch:
+		return
 	default:
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, op := range batch {
+		if len(e.unfed) < maxUnfed {
+			e.unfed[op.Key.ID] = struct{}{}
+		}
+	}
+}
+
+// maxUnfed bounds the documents that are remembered to be forgotten.
+const maxUnfed = 100_000
+
+// forgetUnfed drops from memory what was left out, once all before it is there.
+func (e *Engine) forgetUnfed() {
+	if len(e.feedC) > 0 {
+		return
+	}
+	var ids map[document.ID]struct{}
+	e.mu.Lock()
+	if len(e.unfed) > 0 {
+		ids, e.unfed = e.unfed, map[document.ID]struct{}{}
+	}
+	e.mu.Unlock()
+	for id := range ids {
+		e.o.Memory.Drop(id)
 	}
 }
 
@@ -211,8 +240,9 @@ func (e *Engine) runMemory(ctx context.Context) {
 			return
 		case batch := <-e.feedC:
 			if _, err := e.o.Memory.Apply(ctx, store.Batch{Ops: batch}); err != nil && ctx.Err() == nil {
-				e.event(Error, "memory", err.Error())
+				e.event(Error, "memory", "A document could not be kept in memory: "+err.Error(), "Nothing is lost, the other stores serve it")
 			}
+			e.forgetUnfed()
 		}
 	}
 }

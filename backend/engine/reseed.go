@@ -98,12 +98,12 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
 	}
 	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
-	level := Info
+	level, next := Info, ""
 	if missing > 0 {
-		level = Error
+		level, next = Error, missingAdvice
 		text += fmt.Sprintf("; %d documents of the index were found in no store", missing)
 	}
-	e.event(level, "reseed", text)
+	e.event(level, "reseed", text, next)
 	return &verdict{to: StateReplaying, reason: "the service was refilled"}, nil
 }
 
@@ -138,13 +138,7 @@ func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked 
 		}
 		list := make([]wanted, 0, len(rows))
 		for _, row := range rows {
-			w := snapshotOf(row)
-			if !fresh {
-				if err := e.addEarlier(ctx, &w); err != nil {
-					return 0, nil, err
-				}
-			}
-			list = append(list, w)
+			list = append(list, snapshotOf(row))
 		}
 		_, aside, err := e.bring(ctx, list, !fresh)
 		if err != nil {
@@ -162,7 +156,9 @@ func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked 
 const earlierVersions = 50
 
 // addEarlier adds the versions of a document that git remembers: where the
-// primary holds one of them, it is an earlier state of ours.
+// primary holds one of them, it is an earlier state of ours. It looks through
+// git's history, so it is for documents of which the primary holds something
+// else.
 func (e *Engine) addEarlier(ctx context.Context, w *wanted) error {
 	revisions, err := e.o.Git.History(ctx, w.newest.Key, earlierVersions)
 	if err != nil {
@@ -198,11 +194,6 @@ func (e *Engine) copyDeletes(ctx context.Context, through int64) error {
 		}
 		after = rows[len(rows)-1].Seq
 		list := slices.DeleteFunc(fold(rows), func(w wanted) bool { return !w.newest.Delete || w.newest.Seq > through })
-		for i := range list {
-			if err := e.addEarlier(ctx, &list[i]); err != nil {
-				return err
-			}
-		}
 		if _, _, err := e.bring(ctx, list, true); err != nil {
 			return err
 		}
@@ -233,13 +224,27 @@ func (e *Engine) parkAll(ctx context.Context, parked []state.Parked, through int
 // toldParked bounds the events about one batch of operations set aside.
 const toldParked = 10
 
+// missingAdvice says what to do about documents that no store has.
+const missingAdvice = "Bring back a copy: the git folder or the service from a backup, or the documents by importing them again"
+
+// parkedAdvice says what to do about an operation that govc did not take.
+func parkedAdvice(reason string) string {
+	switch reason {
+	case parkedTooLarge:
+		return "It is safe in git; make it smaller, or raise the limit of the service, and write it again"
+	case parkedMissing:
+		return missingAdvice
+	}
+	return "It is safe in git; it is tried again when the service comes back, or write it again"
+}
+
 func (e *Engine) tellParked(parked []state.Parked) {
 	for i, p := range parked {
 		if i == toldParked {
-			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked))
+			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked), "List the documents: the column govc shows them")
 			return
 		}
-		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail))
+		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))
 	}
 }
 
@@ -249,7 +254,7 @@ func (e *Engine) importListed(ctx context.Context) error {
 	imported := 0
 	for entry, err := range e.o.Primary.List(ctx) {
 		if errors.Is(err, errors.ErrUnsupported) {
-			e.event(Info, "inbound", "This service cannot list its documents: what others wrote to it is noticed only when it is read")
+			e.event(Info, "inbound", "This service cannot list its documents: what others wrote to it is noticed only when it is read", "")
 			return nil
 		}
 		if err != nil {
@@ -274,7 +279,7 @@ func (e *Engine) importListed(ctx context.Context) error {
 		imported++
 	}
 	if imported > 0 {
-		e.event(Info, "inbound", fmt.Sprintf("Took over %d documents that the service held already", imported))
+		e.event(Info, "inbound", fmt.Sprintf("Took over %d documents that the service held already", imported), "")
 	}
 	return nil
 }
@@ -292,13 +297,14 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 		}
 		op.Hash = hash
 	}
-	_, err := e.o.State.Append(ctx, []state.Operation{op})
+	issued, err := e.o.State.Append(ctx, []state.Operation{op})
 	if errors.Is(err, store.ErrConflict) {
 		return err
 	}
 	if err != nil {
 		return local(err)
 	}
+	e.feedMemory([]state.Operation{op}, issued)
 	e.appended()
 	return nil
 }
@@ -314,7 +320,9 @@ func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs doc
 			return nil
 		}
 		if err == nil {
-			e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", op.Key.ID))
+			e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", op.Key.ID),
+				fmt.Sprintf("Read %q; delete it again if it is not wanted. Ours is in its history (caiatop history)", op.Key.ID))
+			e.conflicts.Add(1)
 		}
 		return err
 	}
@@ -326,7 +334,9 @@ func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs doc
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", op.Key.ID, copyID))
+	e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", op.Key.ID, copyID),
+		fmt.Sprintf("Compare the two, put into %q what is to stay, and delete %q", op.Key.ID, copyID))
+	e.conflicts.Add(1)
 	return nil
 }
 

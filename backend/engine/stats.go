@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/probe"
-	"github.com/caiatech/caiatop/probe/journal"
 )
 
 // Bounds of what a snapshot shows, and how often it is made.
@@ -115,7 +113,7 @@ func (e *Engine) publish() {
 
 // snapshot gathers one consistent view.
 func (e *Engine) snapshot() *Stats {
-	summary := e.o.State.Summary()
+	summary, missing := e.o.State.Summary(), e.gitMissing()
 	govcSeq, gitSeq, textSeq := e.govcMark.now(), e.gitMark.now(), e.textMark.now()
 	s := &Stats{
 		At: e.o.Now(), Phase: e.o.Phase,
@@ -146,7 +144,7 @@ func (e *Engine) snapshot() *Stats {
 		s.Progress = &p
 	}
 	if v.state == StateFallback && !v.held && v.health.Up {
-		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r to do it now", e.holdDownLocked(e.o.Now()))
+		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)
@@ -156,11 +154,12 @@ func (e *Engine) snapshot() *Stats {
 		e.replicaStats("text", textReplica, textSeq, summary),
 	}
 	e.judgePrimary(s)
+	s.Stores[1].Lag += missing
 	s.Safe = []string{"state"}
-	if v.known[gitReplica] && gitSeq >= summary.MaxSeq {
+	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
-	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == 0 && len(e.missing) == 0 {
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing && len(e.missing) == 0 {
 		s.Also = []string{"govc"}
 	}
 	return s
@@ -254,39 +253,3 @@ func (e *Engine) clearProgress() {
 	e.mu.Unlock()
 	e.touch()
 }
-
-// event records that something happened, for the screen at once and in the
-// state file for later. What to do about it is optional.
-func (e *Engine) event(level Level, kind, text string, next ...string) {
-	ev := e.o.Journal.Add(Event{At: e.o.Now(), Level: level, Kind: kind, Text: text, Next: strings.Join(next, " ")})
-	e.mu.Lock()
-	e.view.events = append(e.view.events, ev)
-	if extra := len(e.view.events) - shownEvents; extra > 0 {
-		e.view.events = slices.Delete(e.view.events, 0, extra)
-	}
-	e.mu.Unlock()
-	e.touch()
-	ctx, cancel := context.WithTimeout(context.Background(), second)
-	defer cancel()
-	if err := e.o.State.AddEvent(ctx, state.Event{At: ev.At, Level: string(level), Kind: kind, Text: text}); err != nil {
-		e.setReplicaError("events", fmt.Errorf("event not recorded: %w", err))
-	}
-}
-
-// loadEvents shows what happened before the start.
-func (e *Engine) loadEvents(ctx context.Context) error {
-	past, err := e.o.State.Events(ctx, journal.Keep)
-	if err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	for i, ev := range slices.Backward(past) {
-		entry := e.o.Journal.Add(Event{At: ev.At, Level: Level(ev.Level), Kind: ev.Kind, Text: ev.Text})
-		if i < shownEvents {
-			e.view.events = append(e.view.events, entry)
-		}
-	}
-	return nil
-}
-
-// Journal returns what happened, as far back as it is kept.
-func (e *Engine) Journal() *journal.Journal { return e.o.Journal }

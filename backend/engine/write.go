@@ -49,7 +49,7 @@ func (e *Engine) put(ctx context.Context, docs []document.Document) (Ack, error)
 			return Ack{}, fmt.Errorf("put %q: %w: it is given twice", doc.ID, document.ErrInvalid)
 		}
 		seen[doc.ID] = struct{}{}
-		op, err := e.operation(ctx, doc, now)
+		op, err := e.operation(ctx, doc, now, false)
 		if err != nil {
 			return Ack{}, fmt.Errorf("put: %w", err)
 		}
@@ -58,19 +58,22 @@ func (e *Engine) put(ctx context.Context, docs []document.Document) (Ack, error)
 	return e.commit(ctx, ops)
 }
 
-// operation completes one document and computes what is recorded of it.
-func (e *Engine) operation(ctx context.Context, doc document.Document, now time.Time) (state.Operation, error) {
+// operation completes one document and computes what is recorded of it. whole
+// says that it has everything that it is to have.
+func (e *Engine) operation(ctx context.Context, doc document.Document, now time.Time, whole bool) (state.Operation, error) {
 	row, err := e.o.State.Lookup(ctx, doc.ID)
 	known := err == nil && !row.Deleted
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return state.Operation{}, err
 	}
-	if known {
+	if known && !whole {
 		// What an edit does not know of must survive it.
 		earlier, err := e.version(ctx, store.Key{ID: row.ID, Folder: row.Folder}, row.Hash, row.Commit)
 		if err == nil {
 			doc = doc.Inherit(earlier)
 		}
+	}
+	if known {
 		doc.CreatedAt = row.CreatedAt
 	}
 	if doc.CreatedAt.IsZero() {
@@ -162,7 +165,9 @@ func (e *Engine) admit(ctx context.Context, n int) error {
 func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error) {
 	deadline := e.o.Now().Add(e.o.Budget)
 	e.gate.enter()
+	started := e.o.Now()
 	issued, err := e.o.State.Append(ctx, ops)
+	e.tellSlow(slowCall{probe.Write, probe.State}, e.o.Now().Sub(started))
 	e.gate.leave()
 	e.noteAppend(ctx, err)
 	if err != nil {
@@ -193,6 +198,18 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 // stateFile names the state file among the errors that are shown.
 const stateFile = "state"
 
+func stateFileAdvice(err error) string {
+	switch {
+	case errors.Is(err, store.ErrDiskFull):
+		return "Free space on the disk that holds the state folder; reads go on, and writes are taken as soon as there is room"
+	case errors.Is(err, store.ErrAmbiguous):
+		return "Check the disk that holds the state folder, then start caiatop again"
+	case errors.Is(err, store.ErrReadOnly):
+		return "Make the state folder writable and start caiatop again; reads go on"
+	}
+	return "Look at the disk that holds the state folder; reads go on"
+}
+
 // noteAppend shows that writes cannot be taken, or can again.
 func (e *Engine) noteAppend(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, store.ErrConflict) || errors.Is(err, document.ErrInvalid) {
@@ -205,9 +222,9 @@ func (e *Engine) noteAppend(ctx context.Context, err error) {
 	e.setReplicaError(stateFile, err)
 	switch {
 	case before == "":
-		e.event(Error, "state file", "Writes are refused: "+err.Error())
+		e.event(Error, "state file", "Writes are refused: "+err.Error(), stateFileAdvice(err))
 	case err == nil:
-		e.event(Info, "state file", "Writes are taken again")
+		e.event(Info, "state file", "Writes are taken again", "")
 	}
 }
 
@@ -240,6 +257,7 @@ func (e *Engine) observe(op probe.Op, started time.Time, n int, err error) {
 	for range n {
 		e.o.Recorder.Observe(op, probe.Engine, took, err)
 	}
+	e.tellSlow(slowCall{op, probe.Engine}, took)
 	if err == nil {
 		e.writes.Add(uint64(n))
 	}

@@ -24,6 +24,9 @@ var (
 	ErrCorrupt = errors.New("corrupt repository")
 	// ErrGone: the repository is not on the disk any more.
 	ErrGone = errors.New("the repository is gone")
+	// ErrLost: packs that were open are not in the folder any more, and nothing
+	// else there has all of their objects. They are still read, see Restore.
+	ErrLost = errors.New("the repository lost objects")
 	// ErrBusy: another program holds the lock of a reference for too long.
 	ErrBusy = errors.New("the reference is locked")
 	// ErrClosed: the Repo was closed.

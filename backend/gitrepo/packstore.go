@@ -25,6 +25,10 @@ type packStore struct {
 
 	mu     sync.Mutex // held while packs is replaced
 	closed bool
+	// orphans are packs that vanished from the folder with objects that nothing
+	// else there has. They are read, but count as nothing that is stored.
+	orphans atomic.Pointer[[]*pack]
+	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
 }
@@ -32,6 +36,7 @@ type packStore struct {
 func newPackStore(dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{dir: dir, cache: newCache(cacheBytes)}
 	s.packs.Store(&[]*pack{})
+	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
 		return nil, errors.Join(err, s.closePacks())
 	}
@@ -49,11 +54,9 @@ func (s *packStore) close() error {
 func (s *packStore) closePacks() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err error
-	for _, p := range *s.packs.Load() {
-		err = errors.Join(err, p.close())
-	}
+	err := errors.Join(closeAll(*s.packs.Load()), closeAll(*s.orphans.Load()))
 	s.packs.Store(&[]*pack{})
+	s.orphans.Store(&[]*pack{})
 	s.closed = true
 	return err
 }
@@ -70,10 +73,12 @@ func (s *packStore) object(h Hash) (object, error) {
 		o, err = s.loose(h)
 	}
 	if errors.Is(err, ErrNotFound) {
-		if err := s.rescan(); err != nil {
-			return object{}, err
+		if err = s.rescan(); err == nil {
+			o, err = s.packed(h)
 		}
-		o, err = s.packed(h)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
+			o, err = s.orphaned(h, err)
+		}
 	}
 	if err != nil {
 		return object{}, err
@@ -134,6 +139,9 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	// What a pack had that garbage collection removed must be written again.
 	if err := s.rescan(); err != nil {
 		return err
+	}
+	if s.lost.Load() {
+		return fmt.Errorf("%w: packs vanished from %s", ErrLost, s.packDir())
 	}
 	missing := make([]staged, 0, len(objects))
 	seen := make(map[Hash]struct{}, len(objects))
@@ -236,8 +244,9 @@ func (s *packStore) rescan() error {
 		fresh = append(fresh, p)
 	}
 	packs = append(fresh, packs...)
+	gone, err = s.orphan(gone, packs)
 	s.packs.Store(&packs)
-	return closeAll(gone)
+	return errors.Join(err, closeAll(gone))
 }
 
 func closeAll(packs []*pack) error {

@@ -96,12 +96,33 @@ func folderType(folder store.Path) document.Type {
 // trailers are recorded all the same, by a commit that changes no file, so that
 // a cursor among them never stands still.
 func (s *Store) Apply(ctx context.Context, batch store.Batch) (store.Receipt, error) {
+	receipt, _, err := s.ApplyOnto(ctx, batch, nil)
+	return receipt, err
+}
+
+// ApplyOnto is Apply, and returns the tip of the branch after it. Before
+// anything is written, check is called with the tip that the batch would be
+// built upon, "" if there is none; its error ends the call. Nil checks nothing.
+func (s *Store) ApplyOnto(ctx context.Context, batch store.Batch, check func(tip string) error) (receipt store.Receipt, tip string, err error) {
 	if err := batch.Validate(); err != nil {
-		return store.Receipt{}, fmt.Errorf("apply to git: %w", err)
+		return store.Receipt{}, "", fmt.Errorf("apply to git: %w", err)
+	}
+	checked := func(at gitrepo.Hash) error {
+		tip = ""
+		if !at.IsZero() {
+			tip = at.String()
+		}
+		if check == nil {
+			return nil
+		}
+		return check(tip)
 	}
 	in := gitrepo.CommitInput{
 		Branch: s.branch,
 		Plan: func(ctx context.Context, tip gitrepo.Hash) ([]gitrepo.Change, error) {
+			if err := checked(tip); err != nil {
+				return nil, err
+			}
 			return s.changes(ctx, tip, batch.Ops)
 		},
 		Message: batch.Message(),
@@ -111,14 +132,17 @@ func (s *Store) Apply(ctx context.Context, batch store.Batch) (store.Receipt, er
 	h, err := s.repo.Commit(ctx, in)
 	switch {
 	case err == nil:
-		return store.Receipt{Commit: h.String()}, nil
+		return store.Receipt{Commit: h.String()}, h.String(), nil
 	case errors.Is(err, gitrepo.ErrNothing) && len(batch.Trailers) > 0:
-		in.Plan, in.AllowEmpty = nil, true
-		_, err = s.repo.Commit(ctx, in)
+		in.Plan = func(_ context.Context, tip gitrepo.Hash) ([]gitrepo.Change, error) { return nil, checked(tip) }
+		in.AllowEmpty = true
+		if h, err = s.repo.Commit(ctx, in); err == nil {
+			tip = h.String()
+		}
 	case errors.Is(err, gitrepo.ErrNothing):
 		err = nil
 	}
-	return store.Receipt{}, wrap("apply to git", err)
+	return store.Receipt{}, tip, wrap("apply to git", err)
 }
 
 // changes turns operations into changes of files. tip is zero in an empty
@@ -248,6 +272,7 @@ var sentinels = []struct{ from, to error }{
 	{durable.ErrDiskFull, store.ErrDiskFull},
 	{durable.ErrReadOnly, store.ErrReadOnly},
 	{gitrepo.ErrGone, store.ErrIdentity},
+	{gitrepo.ErrLost, store.ErrIdentity},
 	{gitrepo.ErrCorrupt, store.ErrCorrupt},
 	{gitrepo.ErrTooLarge, store.ErrTooLarge},
 	{gitrepo.ErrMoved, store.ErrUnavailable}, // somebody pushes faster than we commit

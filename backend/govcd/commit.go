@@ -25,17 +25,21 @@ func (r *repo) commit(ctx context.Context, c CommitRequest) (commitAnswer, error
 		r.mu.Unlock()
 		return commitAnswer{}, nothingToCommit()
 	}
+	if err := r.charge(costOfCommit(c), r.service.maxBytes+r.service.maxBytes/commitRoom); err != nil {
+		r.mu.Unlock()
+		return commitAnswer{}, err
+	}
 	r.taken, r.index = r.index, map[string]change{}
 	author, parent, born := r.author, r.tip, r.born
 	changes := sortedChanges(r.taken)
 	r.mu.Unlock()
 
 	shown := author
-	if c.Author != "" {
-		author.Name, shown.Name = signable(c.Author), c.Author
+	if name := signable(c.Author); name != "" {
+		author.Name, shown.Name = name, c.Author
 	}
-	if c.Email != "" {
-		author.Email, shown.Email = signable(c.Email), c.Email
+	if email := signable(c.Email); email != "" {
+		author.Email, shown.Email = email, c.Email
 	}
 	at := c.Timestamp
 	if at.IsZero() {
@@ -44,7 +48,7 @@ func (r *repo) commit(ctx context.Context, c CommitRequest) (commitAnswer, error
 	hash, err := r.git.Commit(ctx, gitrepo.CommitInput{
 		Branch: branch, Changes: changes, Message: c.Message, Author: author, At: at.UTC(), AllowEmpty: true,
 	})
-	r.settle(hash, author, err)
+	r.settle(hash, author, costOfCommit(c), err)
 	if errors.Is(err, gitrepo.ErrNothing) {
 		return commitAnswer{}, nothingToCommit()
 	}
@@ -83,7 +87,7 @@ func sortedChanges(taken map[string]change) []gitrepo.Change {
 
 // settle ends a commit: the tip moves, or what was taken is staged again,
 // below what was staged since.
-func (r *repo) settle(hash gitrepo.Hash, author gitrepo.Signature, err error) {
+func (r *repo) settle(hash gitrepo.Hash, author gitrepo.Signature, cost int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := r.taken
@@ -91,6 +95,7 @@ func (r *repo) settle(hash gitrepo.Hash, author gitrepo.Signature, err error) {
 	if err == nil {
 		r.tip, r.born, r.author = hash, true, author
 	} else {
+		r.refund(cost)
 		for p, c := range taken {
 			if _, newer := r.index[p]; !newer {
 				r.index[p] = c

@@ -51,7 +51,7 @@ type repo struct {
 	written map[string]change   // by PUT: seen by reads, not staged
 	folders map[string]int      // staged additions below each folder
 	known   map[string]struct{} // folders that exist and were not deleted since
-	bytes   int64               // accepted since the repository was made
+	bytes   int64               // counted since the repository was made, see charge
 	author  gitrepo.Signature   // of the last commit
 }
 
@@ -173,11 +173,9 @@ func (r *repo) tryWrite(p document.Path, data []byte, staged bool, tip gitrepo.H
 	if len(r.index)+len(r.written) >= MaxStaged {
 		return false, fail(http.StatusInsufficientStorage, "STAGING_FULL", fmt.Sprintf("more than %d files are staged; commit first", MaxStaged))
 	}
-	if total := r.service.stored.Add(int64(len(data))); total > r.service.maxBytes {
-		r.service.stored.Add(-int64(len(data)))
-		return false, fail(http.StatusInsufficientStorage, "STORAGE_FULL", fmt.Sprintf("the service holds its limit of %d bytes", r.service.maxBytes))
+	if err := r.charge(costOfFile(name, data), r.service.maxBytes); err != nil {
+		return false, err
 	}
-	r.bytes += int64(len(data))
 	if !staged {
 		r.written[name] = change{path: p, data: data}
 		return true, nil

@@ -114,6 +114,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, id
 	if err := checkSize(w, r); err != nil {
 		return err
 	}
+	if err := s.checkLocal(r); err != nil {
+		return err
+	}
 	api := strings.HasPrefix(r.URL.Path, "/api/")
 	if api && !s.authorized(r) {
 		return fail(http.StatusUnauthorized, "UNAUTHORIZED", "Authentication required")
@@ -133,6 +136,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, id
 	r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
+	leave, err := s.place(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return found.serve(w, r.WithContext(ctx), id)
 }
 

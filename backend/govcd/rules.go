@@ -15,6 +15,7 @@ const (
 	maxRepoID   = 64
 	maxFilePath = 4096
 	defaultLog  = 20
+	lastYear    = 9999 // that a time in JSON can name
 )
 
 var repoIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
@@ -100,6 +101,9 @@ func checkCommit(c CommitRequest) error {
 			return invalid("INVALID_EMAIL", "email", "invalid email format")
 		}
 	}
+	if at := c.Timestamp.UTC(); !at.IsZero() && (at.Unix() < 0 || at.Year() > lastYear) {
+		return invalid("INVALID_TIMESTAMP", "timestamp", "the year must be 1970 to 9999")
+	}
 	return nil
 }
 
@@ -118,12 +122,13 @@ func parseLimit(text string, present bool) (int, error) {
 	return min(n, MaxLog), nil
 }
 
-// signable takes from a name what the author line of a commit cannot hold.
+// signable takes from a name what the author line of a commit cannot hold, and
+// the space around it.
 func signable(s string) string {
-	return strings.Map(func(r rune) rune {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f || r == '<' || r == '>' {
 			return -1
 		}
 		return r
-	}, s)
+	}, s))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -16,7 +17,7 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 120 * time.Second
-	// stopGrace is how long Stop waits for requests under way at most.
+	// stopGrace is the default of Options.Grace.
 	stopGrace = time.Second
 	// maxHeaderBytes is what net/http reads before it gives up by itself; the
 	// smaller MaxHeaders answers in the wire's own form.
@@ -31,8 +32,9 @@ type running struct {
 	url    string
 }
 
-// Start listens on addr ("127.0.0.1:0" lets the system choose a port) and
-// returns the service's URL. After a Stop, the same addr is bound to the same
+// Start listens on addr ("127.0.0.1:0" lets the system choose a port, the host
+// "localhost" is every loopback address of the machine) and returns the
+// service's URL. After a Stop, the same addr is bound to the same
 // port again. A service that runs already is an error.
 func (s *Service) Start(addr string) (url string, err error) {
 	s.life.Lock()
@@ -40,15 +42,15 @@ func (s *Service) Start(addr string) (url string, err error) {
 	if s.running != nil {
 		return "", fmt.Errorf("govcd: start on %s: the service runs at %s already", addr, s.running.url)
 	}
-	bind := addr
+	asked := addr
 	if earlier, ok := s.ports[addr]; ok {
-		bind = earlier
+		asked = earlier
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", bind)
+	listeners, bound, err := listen(context.Background(), asked)
 	if err != nil {
-		return "", loopbackHint(bind, err)
+		return "", loopbackHint(asked, err)
 	}
-	s.ports[addr] = listener.Addr().String()
+	s.ports[addr] = bound
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{
 		server: &http.Server{
@@ -57,32 +59,39 @@ func (s *Service) Start(addr string) (url string, err error) {
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		},
-		cancel: cancel, done: make(chan struct{}), url: "http://" + listener.Addr().String(),
+		cancel: cancel, done: make(chan struct{}), url: "http://" + bound,
 	}
 	s.mu.Lock()
 	s.started = s.now()
 	s.mu.Unlock()
 	s.running = run
+	var serving sync.WaitGroup
+	slots := make(chan struct{}, MaxConnections)
+	for _, listener := range listeners {
+		serving.Go(func() {
+			if err := run.server.Serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
+				s.log.Error("govc service ended", "address", run.url, "error", err)
+			}
+		})
+	}
 	go func() {
 		defer close(run.done)
-		if err := run.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("govc service ended", "address", run.url, "error", err)
-		}
+		serving.Wait()
 	}()
 	s.log.Info("govc service started", "address", run.url)
 	return run.url, nil
 }
 
-// Stop closes the listener, waits for requests under way until ctx ends,
-// but at most a second, cuts off the rest, closes every connection and forgets every repository. A
-// service that does not run only forgets its repositories.
+// Stop closes the listener, waits for requests under way until ctx ends, but
+// at most Options.Grace, cuts off the rest, closes every connection and forgets
+// every repository. A service that does not run only forgets its repositories.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	var errs []error
 	if run := s.running; run != nil {
 		s.running = nil
-		grace, cancel := context.WithTimeout(ctx, stopGrace)
+		grace, cancel := context.WithTimeout(ctx, s.grace)
 		err := run.server.Shutdown(grace)
 		cancel()
 		if err != nil {

@@ -74,8 +74,13 @@ type Options struct {
 	Embedded bool             // announced by /version: the service runs inside its only console
 	Now      func() time.Time // nil is time.Now
 	MaxRepos int              // 0 is 100
-	MaxBytes int64            // content kept in all repositories, in bytes; 0 is 2 GiB; more answers 507
+	MaxBytes int64            // kept in all repositories, in bytes, estimated overhead included; 0 is 2 GiB; more answers 507
 	Logger   *slog.Logger     // nil discards
+	// LocalOnly answers only requests to localhost or a loopback address that
+	// come from no other web page. It is meant for a service without a key.
+	LocalOnly bool
+	// Grace is how long Stop waits for requests under way at most; 0 is 1 s.
+	Grace time.Duration
 }
 
 // Service is the HTTP service. Its methods are safe for concurrent use.
@@ -91,8 +96,13 @@ type Service struct {
 	handler  http.Handler
 	metrics  *metrics
 	inFlight chan struct{}
+	bodies   chan struct{} // large ones being read
+	grace    time.Duration
 
-	stored atomic.Int64 // bytes of content accepted into live repositories
+	localOnly bool
+	origins   *http.CrossOriginProtection
+
+	stored atomic.Int64 // bytes counted for live repositories, see charge
 
 	mu      sync.RWMutex // guards repos and started
 	repos   map[string]*repo
@@ -108,7 +118,8 @@ func New(o Options) *Service {
 	s := &Service{
 		version: o.Version, embedded: o.Embedded, secured: o.Key != "", keyHash: sha256.Sum256([]byte(o.Key)),
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
-		inFlight: make(chan struct{}, MaxInFlight), repos: map[string]*repo{}, ports: map[string]string{},
+		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
+		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, ports: map[string]string{},
 	}
 	if s.version == "" {
 		s.version = "dev"
@@ -124,6 +135,9 @@ func New(o Options) *Service {
 	}
 	if s.maxBytes <= 0 {
 		s.maxBytes = defaultMaxBytes
+	}
+	if s.grace <= 0 {
+		s.grace = stopGrace
 	}
 	s.started = s.now()
 	s.metrics = newMetrics(s)

@@ -106,7 +106,8 @@ func TestLimits(t *testing.T) {
 }
 
 func TestStorageLimit(t *testing.T) {
-	h := withRepo(t, Options{MaxBytes: 10})
+	h := withRepo(t, Options{MaxBytes: fileCost + 11})
+	want(t, ask(t, h, "POST", docs+"/files", `{"path":"a","content":"0123456789x"}`), 507, "STORAGE_FULL")
 	add(t, h, "a", "0123456789")
 	want(t, ask(t, h, "POST", docs+"/files", `{"path":"b","content":"x"}`), 507, "STORAGE_FULL")
 	want(t, ask(t, h, "GET", "/health", ""), 503, `"storage":{"status":"warning"`)
@@ -292,7 +293,7 @@ func TestFailedCommitKeepsWhatWasStaged(t *testing.T) {
 	made.taken, made.index = made.index, map[string]change{}
 	made.mu.Unlock()
 	add(t, s.Handler(), "a/c", "staged meanwhile")
-	made.settle(made.tip, made.author, errors.New("disk on fire"))
+	made.settle(made.tip, made.author, 0, errors.New("disk on fire"))
 	want(t, ask(t, s.Handler(), "GET", docs+"/status", ""), 200, `"staged":["a/b","a/c"]`)
 	want(t, ask(t, s.Handler(), "POST", docs+"/files", `{"path":"a","content":"x"}`), 400, "is a folder")
 	commit(t, s.Handler(), "both")

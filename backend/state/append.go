@@ -163,6 +163,13 @@ func (t *txn) append(entries []entry, issued []Issued) error {
 		if e.Expect != nil && *e.Expect != now.hash {
 			return fmt.Errorf("%w: document %q was changed meanwhile", store.ErrConflict, e.Key.ID)
 		}
+		if !ok && !now.known && e.Doc != nil && e.Origin == "" && t.m.graves {
+			// One that comes back lies where it lay, so that its history goes on.
+			var err error
+			if now.folder, err = t.exhume(e.Key.ID); err != nil {
+				return err
+			}
+		}
 		before[i] = now
 		latest[e.Key.ID] = now.after(e)
 	}
@@ -201,10 +208,10 @@ func (t *txn) lookup(id document.ID) (current, error) {
 }
 
 func (c current) folderOr(proposed document.Path) document.Path {
-	if c.known {
-		return c.folder
+	if c.folder.IsZero() {
+		return proposed
 	}
-	return proposed
+	return c.folder
 }
 
 // after returns what the index holds once e was entered.

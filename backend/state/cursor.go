@@ -260,7 +260,7 @@ func (t *txn) trim() (done bool, err error) {
 	if err := t.dropPayload(t.m.trimmed, end); err != nil {
 		return false, err
 	}
-	if _, err := t.exec(wDropTombstones, end); err != nil {
+	if err := t.bury(end); err != nil {
 		return false, err
 	}
 	if _, err := t.exec(wTrimOutbox, end); err != nil {
@@ -320,6 +320,14 @@ func (db *DB) parked(ctx context.Context, query int, args ...any) ([]Parked, err
 		}, args...)
 	})
 	return all, err
+}
+
+// ParkedAmong returns how many operations are parked at one store.
+func (db *DB) ParkedAmong(ctx context.Context, name string) (n int64, err error) {
+	err = db.readers.use(ctx, func(r *reader) error {
+		return r.stmts[qParkedAmong].QueryRowContext(context.WithoutCancel(ctx), name).Scan(&n)
+	})
+	return n, wrap(err, "count what is parked in", db.file)
 }
 
 // ParkedCount returns how many operations are parked, from memory.

@@ -15,7 +15,7 @@ const (
 	MaxMetaKeys  = 1024
 	MaxMetaBytes = 1 << 20 // of one key and value
 	MaxEvents    = 10_000  // the oldest go first
-	MaxEventText = 4096    // bytes, the rest is cut
+	MaxEventText = 4096    // bytes of the text and of what to do, the rest is cut
 )
 
 // Meta returns a setting, "" if it was never set, from memory.
@@ -50,6 +50,7 @@ type Event struct {
 	Level string
 	Kind  string
 	Text  string // unsanitised where it quotes others
+	Next  string // what to do; "" if nothing
 }
 
 // AddEvent records an event and drops the oldest ones past MaxEvents.
@@ -58,7 +59,7 @@ func (db *DB) AddEvent(ctx context.Context, e Event) error {
 		e.At = db.now()
 	}
 	err := db.submit(ctx, 0, func(t *txn) error {
-		if _, err := t.exec(wAddEvent, timeColumn(e.At), e.Level, e.Kind, cut(e.Text, MaxEventText)); err != nil {
+		if _, err := t.exec(wAddEvent, timeColumn(e.At), e.Level, e.Kind, cut(e.Text, MaxEventText), cut(e.Next, MaxEventText)); err != nil {
 			return err
 		}
 		_, err := t.exec(wTrimEvents, MaxEvents)
@@ -77,7 +78,7 @@ func (db *DB) Events(ctx context.Context, limit int) ([]Event, error) {
 		return r.each(ctx, qEvents, func(scan func(...any) error) error {
 			var e Event
 			var at any
-			if err := scan(&at, &e.Level, &e.Kind, &e.Text); err != nil {
+			if err := scan(&at, &e.Level, &e.Kind, &e.Text, &e.Next); err != nil {
 				return err
 			}
 			var err error

@@ -58,12 +58,12 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	events, err := db.Events(t.Context(), 2)
-	if err != nil || len(events) != 2 || events[0] != (Event{epoch, "info", "state", "2"}) || events[1].Text != "1" {
+	if err != nil || len(events) != 2 || events[0] != (Event{At: epoch, Level: "info", Kind: "state", Text: "2"}) || events[1].Text != "1" {
 		t.Fatalf("%+v, %v", events, err)
 	}
 	// As many as there may be, and one more.
 	if _, err := db.conn.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 4 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO events SELECT i, 0, '', '', i FROM n`, MaxEvents); err != nil {
+		INSERT INTO events(n, at, level, kind, text) SELECT i, 0, '', '', i FROM n`, MaxEvents); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.AddEvent(t.Context(), Event{At: epoch.Add(1), Text: strings.Repeat("é", MaxEventText)}); err != nil {

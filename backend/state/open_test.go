@@ -1,7 +1,9 @@
 package state
 
 import (
+	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,7 +114,7 @@ func TestNewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 	}
 	before := must(os.ReadFile(db.file))
 	_, err := Open(t.Context(), dir, Options{})
-	if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), "99") || !strings.Contains(err.Error(), "up to 1") {
+	if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), "99") || !strings.Contains(err.Error(), fmt.Sprintf("up to %d", len(migrations))) {
 		t.Fatalf("got %v", err)
 	}
 	if after := must(os.ReadFile(db.file)); string(after) != string(before) {
@@ -130,13 +132,13 @@ func TestMigrationStepsRunOnceAndInOrder(t *testing.T) {
 		}
 	}
 	var x, version int
-	if err := db.conn.QueryRowContext(t.Context(), `SELECT x, (SELECT user_version FROM pragma_user_version) FROM later`).Scan(&x, &version); err != nil || x != 2 || version != 3 {
+	if err := db.conn.QueryRowContext(t.Context(), `SELECT x, (SELECT user_version FROM pragma_user_version) FROM later`).Scan(&x, &version); err != nil || x != 2 || version != len(steps) {
 		t.Fatalf("x %d, version %d, %v", x, version, err)
 	}
 	if _, err := migrate(t.Context(), db.conn, append(steps, `CREATE TABLE half(x); nonsense`)); err == nil {
 		t.Fatal("a broken step went through")
 	}
-	if err := db.conn.QueryRowContext(t.Context(), `SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM sqlite_schema WHERE name = 'half'`).Scan(&x, &version); err != nil || x != 0 || version != 3 {
+	if err := db.conn.QueryRowContext(t.Context(), `SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM sqlite_schema WHERE name = 'half'`).Scan(&x, &version); err != nil || x != 0 || version != len(steps) {
 		t.Fatalf("half a step stayed: %d, version %d, %v", x, version, err)
 	}
 }
@@ -163,5 +165,62 @@ func TestCloseTwiceAndUseAfterClose(t *testing.T) {
 	}
 	if _, err := os.Stat(db.file + "-wal"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the log was left behind: %v", err)
+	}
+}
+
+// versionOne makes a state file of the first schema, with a document, an event
+// and a setting.
+func versionOne(t *testing.T, dir string) {
+	t.Helper()
+	file := must(sql.Open("sqlite", filepath.Join(dir, stateFile)))
+	for _, script := range []string{
+		migrations[0],
+		`PRAGMA user_version = 1`,
+		`INSERT INTO header VALUES (1, 'old-id', 0, 1, 7, 7, 1, 5, 0)`,
+		`INSERT INTO documents VALUES ('a', 0, 'text', 7, 5, 0, 0, x'` + strings.Repeat("ab", 32) + `', '', 'documents/text/a', '')`,
+		`INSERT INTO events(at, level, kind, text) VALUES (0, 'warning', 'state', 'before the migration')`,
+		`INSERT INTO meta VALUES ('phase', 'dual')`,
+	} {
+		if _, err := file.ExecContext(t.Context(), script); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFileOfTheFirstSchemaIsMigratedWithWhatItHolds(t *testing.T) {
+	dir := t.TempDir()
+	versionOne(t, dir)
+	for range 2 { // migrated, and opened again as it is
+		db := open(t, dir)
+		row, err := db.Lookup(t.Context(), idOf("a"))
+		if err != nil || row.Seq != 7 || db.StateID() != "old-id" || db.Meta("phase") != "dual" || db.Summary().MaxSeq != 7 {
+			t.Fatalf("%+v, %v, %q, %+v", row, err, db.StateID(), db.Summary())
+		}
+		events, err := db.Events(t.Context(), 10)
+		if err != nil || events[len(events)-1].Text != "before the migration" || events[len(events)-1].Next != "" {
+			t.Fatalf("%+v, %v", events, err)
+		}
+		if err := db.AddEvent(t.Context(), Event{Level: "error", Kind: "git", Text: "after", Next: "do this"}); err != nil {
+			t.Fatal(err)
+		}
+		if events, err = db.Events(t.Context(), 1); err != nil || events[0].Next != "do this" {
+			t.Fatalf("%+v, %v", events, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What an older caiatop finds: a version that it does not know.
+func TestAMigratedFileIsRefusedByTheOlderProgram(t *testing.T) {
+	dir := t.TempDir()
+	versionOne(t, dir)
+	db := open(t, dir)
+	if _, err := migrate(t.Context(), db.conn, migrations[:1]); !errors.Is(err, ErrNewerSchema) {
+		t.Fatalf("got %v", err)
 	}
 }

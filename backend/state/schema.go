@@ -84,6 +84,15 @@ var migrations = []string{
 		kind  TEXT    NOT NULL,
 		text  TEXT    NOT NULL
 	) STRICT;`,
+	// 1 -> 2. What to do about an event, and where deleted documents lay: their
+	// history is found at a path.
+	`ALTER TABLE events ADD COLUMN next TEXT NOT NULL DEFAULT '';
+	CREATE TABLE graves(
+		id     TEXT    PRIMARY KEY,
+		folder TEXT    NOT NULL,
+		seq    INTEGER NOT NULL -- of the delete
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX graves_by_seq ON graves(seq);`,
 }
 
 // migrate brings the file to the present schema, each step in a transaction of

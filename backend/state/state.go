@@ -58,6 +58,7 @@ type memory struct {
 	issued, trimmed           int64 // sequence numbers
 	documents, bytes, payload int64
 	parked                    int64
+	graves                    bool // there are some
 	cursors                   map[string]cursor
 	meta                      map[string]string
 }
@@ -233,8 +234,8 @@ func (db *DB) load(ctx context.Context) error {
 	m := &memory{cursors: map[string]cursor{}, meta: map[string]string{}}
 	var highest int64
 	err := db.conn.QueryRowContext(ctx, `SELECT state_id, clean, issued, trimmed, documents, bytes, payload,
-		(SELECT count(*) FROM parked), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
-		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &highest)
+		(SELECT count(*) FROM parked), EXISTS (SELECT 1 FROM graves), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
+		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &m.graves, &highest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("%w: the header is missing%s", store.ErrCorrupt, corruptAdvice)
 	}

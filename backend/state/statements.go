@@ -22,7 +22,10 @@ const (
 	wUnparkPassed
 	wUnparkStore
 	wUnparkOne
+	wBury
 	wDropTombstones
+	wTrimGraves
+	wGrave
 	wTrimOutbox
 	wSetMeta
 	wAddEvent
@@ -59,13 +62,18 @@ var writeSQL = [writeStatements]string{
 	wUnparkPassed: `WITH passed AS MATERIALIZED (SELECT id, max(seq) AS seq FROM outbox WHERE seq > ?2 AND seq <= ?3 GROUP BY id)
 		DELETE FROM parked WHERE store = ?1 AND id IN (SELECT id FROM passed)
 			AND seq < (SELECT passed.seq FROM passed WHERE passed.id = parked.id)`,
+	wBury: `INSERT OR REPLACE INTO graves(id, folder, seq) SELECT id, folder, seq FROM documents
+		WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
+		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
+	wTrimGraves: `DELETE FROM graves WHERE seq <= (SELECT seq FROM graves ORDER BY seq DESC LIMIT 1 OFFSET ?)`,
+	wGrave:      `SELECT folder FROM graves WHERE id = ?`,
 	// A tombstone whose delete a store refused stays: it says that the document
 	// which that store still shows is none.
 	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
 		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
 	wTrimOutbox: `DELETE FROM outbox WHERE seq <= ?`,
 	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
-	wAddEvent:   `INSERT INTO events(at, level, kind, text) VALUES (?, ?, ?, ?)`,
+	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
 	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
 }
 
@@ -86,6 +94,8 @@ const (
 	qParkedAt
 	qParkedIn
 	qEvents
+	qGrave
+	qParkedAmong
 	readStatements
 )
 
@@ -111,8 +121,10 @@ var readSQL = [readStatements]string{
 	qNext:          `SELECT ` + outgoingColumns + ` FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`,
 	qNewest: `SELECT ` + outgoingColumns + ` FROM outbox
 		WHERE seq = (SELECT seq FROM documents WHERE id = ?)`,
-	qOldest:   `SELECT at FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1`,
-	qParkedAt: `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE id = ? ORDER BY store`,
-	qParkedIn: `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE store = ? ORDER BY seq LIMIT ?`,
-	qEvents:   `SELECT at, level, kind, text FROM events ORDER BY n DESC LIMIT ?`,
+	qOldest:      `SELECT at FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1`,
+	qParkedAt:    `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE id = ? ORDER BY store`,
+	qParkedIn:    `SELECT store, id, seq, op_id, reason, detail, at FROM parked WHERE store = ? ORDER BY seq LIMIT ?`,
+	qEvents:      `SELECT at, level, kind, text, next FROM events ORDER BY n DESC LIMIT ?`,
+	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
+	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 }

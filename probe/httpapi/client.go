@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -33,10 +33,7 @@ type Client struct {
 }
 
 // Client does everything that an engine in the same process does.
-var (
-	_ Documents = (*Client)(nil)
-	_ Control   = (*Client)(nil)
-)
+var _ Engine = (*Client)(nil)
 
 // New returns a client of the engine with the state folder dir. It connects
 // once to see that there is one: ErrNotRunning if nobody listens.
@@ -103,12 +100,8 @@ func (c *Client) Put(ctx context.Context, docs []Document) (Ack, error) {
 
 // Get implements Documents.
 func (c *Client) Get(ctx context.Context, id string) (Document, error) {
-	// These are no ids, and as a part of an address they would mean another.
-	if id == "" || id == "." || id == ".." || strings.Contains(id, "/") {
-		return Document{}, advised(fmt.Errorf("%w: %q is no id", ErrInvalid, id), "")
-	}
 	var doc Document
-	err := c.call(ctx, http.MethodGet, "documents/"+url.PathEscape(id), nil, nil, &doc)
+	err := c.onDocument(ctx, http.MethodGet, id, nil, nil, nil, &doc)
 	return doc, err
 }
 
@@ -163,21 +156,25 @@ func (c *Client) Recover(ctx context.Context, adopt bool) error {
 func (c *Client) Sync(ctx context.Context) error { return c.act(ctx, "sync", nil) }
 
 func (c *Client) act(ctx context.Context, name string, query url.Values) error {
-	return c.exchange(ctx, http.MethodPost, "storage/"+name, query, nil, &struct{}{})
+	return c.exchange(ctx, http.MethodPost, "storage/"+name, query, nil, nil, &struct{}{})
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	return c.callWith(ctx, method, path, query, nil, in, out)
+}
+
+func (c *Client) callWith(ctx context.Context, method, path string, query url.Values, header http.Header, in, out any) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 	}
-	return c.exchange(ctx, method, path, query, in, out)
+	return c.exchange(ctx, method, path, query, header, in, out)
 }
 
 // exchange sends one request and decodes its reply. Errors are *Error, or
 // wrap ErrNotRunning, ErrGone or the error of ctx.
-func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, in, out any) error {
+func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, header http.Header, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		data, err := encode(in)
@@ -198,6 +195,7 @@ func (c *Client) exchange(ctx context.Context, method, path string, query url.Va
 		return advised(fmt.Errorf("%w: %w", ErrInvalid, err), "")
 	}
 	request.Header.Set("Content-Type", "application/json")
+	maps.Copy(request.Header, header)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return c.broken(ctx, err)

@@ -18,6 +18,12 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	ErrDiskFull    = errors.New("disk full")
 	ErrInternal    = errors.New("internal error")
+	// ErrIdentity: a store is not the one that it should be.
+	ErrIdentity = errors.New("identity")
+	// ErrAmbiguous: it may or may not have been done. Look before trying again.
+	ErrAmbiguous = errors.New("outcome unknown")
+	// ErrCorrupt: what a store holds cannot be read as what it should be.
+	ErrCorrupt = errors.New("corrupt")
 	// ErrUnauthorized: the service behind the engine refuses its credentials.
 	ErrUnauthorized = errors.New("unauthorized")
 	// ErrNotRunning: nobody listens at the socket. It is also an
@@ -26,6 +32,12 @@ var (
 	// ErrGone: the engine went away before its answer, so what was asked may or
 	// may not have been done. It is also an ErrUnavailable, and never travels.
 	ErrGone = fmt.Errorf("%w: the engine went away", ErrUnavailable)
+
+	// What only callers over HTTP can do wrong.
+	errToken  = errors.New("a token is needed")
+	errRefuse = errors.New("not allowed")
+	errMethod = errors.New("method not allowed")
+	errMedia  = errors.New("unsupported media type")
 )
 
 // kind ties a sentinel to its code, its HTTP status and the advice that is
@@ -40,14 +52,21 @@ type kind struct {
 // kinds are looked through in this order: an error that wraps two sentinels
 // has the first of them.
 var kinds = []kind{
+	{ErrAmbiguous, "ambiguous", http.StatusServiceUnavailable, "look what is there, then try again"},
 	{ErrDiskFull, "disk_full", http.StatusInsufficientStorage, "free space on the disk of the state folder"},
 	{ErrReadOnly, "read_only", http.StatusServiceUnavailable, "look at the reason with: caiatop status"},
+	{ErrIdentity, "identity", http.StatusServiceUnavailable, "look which repository the service holds with: caiatop status"},
+	{ErrCorrupt, "corrupt", http.StatusInternalServerError, "read an earlier version, its history names them; look at the reason with: caiatop status"},
 	{ErrUnauthorized, "unauthorized", http.StatusForbidden, "set GOVC_AUTH_TOKEN or GOVC_API_KEY to what the service accepts"},
 	{ErrTooLarge, "too_large", http.StatusRequestEntityTooLarge, "split the content"},
 	{ErrNotFound, "not_found", http.StatusNotFound, "look for it with: caiatop ls --contains TEXT"},
 	{ErrConflict, "conflict", http.StatusConflict, "read the current version and try again"},
 	{ErrInvalid, "invalid", http.StatusBadRequest, "correct the request"},
 	{ErrUnavailable, "unavailable", http.StatusServiceUnavailable, "try again; look at the reason with: caiatop status"},
+	{errToken, "token", http.StatusUnauthorized, "send the header Authorization: Bearer TOKEN"},
+	{errRefuse, "forbidden", http.StatusForbidden, "ask whoever runs this engine"},
+	{errMethod, "method", http.StatusMethodNotAllowed, "use a method that the header Allow names"},
+	{errMedia, "media_type", http.StatusUnsupportedMediaType, "send JSON with the header Content-Type: application/json"},
 	{ErrInternal, "internal", http.StatusInternalServerError, "this is a fault of caiatop; report it with this message and what led to it"},
 }
 

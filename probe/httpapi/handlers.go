@@ -1,49 +1,35 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"net/http"
+	"maps"
 	"net/url"
+	"reflect"
 	"strconv"
-	"time"
 )
 
-func (s *Server) list(w http.ResponseWriter, r *http.Request) {
-	query, err := listQuery(r.URL)
+func (s *Server) list(c *call) (any, error) {
+	values, err := c.query()
 	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	page, err := s.docs.List(r.Context(), query)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if page.Rows == nil {
-		page.Rows = []Row{}
-	}
-	s.reply(w, r, page)
-}
-
-func listQuery(u *url.URL) (ListQuery, error) {
-	values, err := queryValues(u)
-	if err != nil {
-		return ListQuery{}, err
+		return nil, err
 	}
 	query := ListQuery{Contains: values.Get("contains"), Type: values.Get("type")}
 	if query.Offset, err = number(values, "offset", 1<<62); err != nil {
-		return ListQuery{}, err
+		return nil, err
 	}
 	if query.Limit, err = number(values, "limit", MaxList); err != nil {
-		return ListQuery{}, err
+		return nil, err
 	}
-	return query, nil
+	page, err := s.engine.List(c.ctx, query)
+	page.Rows = orEmpty(page.Rows)
+	return page, err
 }
 
-func queryValues(u *url.URL) (url.Values, error) {
-	values, err := url.ParseQuery(u.RawQuery)
+// query parses the parameters of the address.
+func (c *call) query() (url.Values, error) {
+	values, err := url.ParseQuery(c.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the query of the address: %w", ErrInvalid, err)
 	}
@@ -63,20 +49,33 @@ func number(values url.Values, name string, most int) (int, error) {
 	return n, nil
 }
 
-func (s *Server) put(w http.ResponseWriter, r *http.Request) {
-	var batch documentBatch
-	done, err := s.readBody(w, r, &batch)
+// limited reads only the parameter limit.
+func (c *call) limited(most int) (url.Values, int, error) {
+	values, err := c.query()
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, 0, err
 	}
-	defer done()
+	limit, err := number(values, "limit", most)
+	return values, limit, err
+}
+
+// orEmpty makes a list without entries [] instead of null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func (s *Server) put(c *call) (any, error) {
+	var batch documentBatch
+	if err := decodeBytes(c.body, &batch); err != nil {
+		return nil, err
+	}
 	if err := checkCount("documents", len(batch.Documents)); err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	ack, err := s.docs.Put(r.Context(), batch.Documents)
-	s.acknowledge(w, r, ack, err)
+	return acknowledged(s.engine.Put(c.ctx, batch.Documents))
 }
 
 func checkCount(what string, n int) error {
@@ -89,117 +88,168 @@ func checkCount(what string, n int) error {
 	return nil
 }
 
-func (s *Server) acknowledge(w http.ResponseWriter, r *http.Request, ack Ack, err error) {
+func acknowledged(ack Ack, err error) (any, error) {
+	ack.OpIDs = orEmpty(ack.OpIDs)
+	return ack, err
+}
+
+func (s *Server) get(c *call) (any, error) {
+	doc, err := s.engine.Get(c.ctx, c.PathValue("id"))
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	if ack.OpIDs == nil {
-		ack.OpIDs = []string{}
-	}
-	s.reply(w, r, ack)
+	return c.tagged(doc)
 }
 
-func (s *Server) get(w http.ResponseWriter, r *http.Request) {
-	doc, err := s.docs.Get(r.Context(), r.PathValue("id"))
+func (s *Server) getAt(c *call) (any, error) {
+	doc, err := s.engine.GetAt(c.ctx, c.PathValue("id"), c.PathValue("commit"))
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	s.reply(w, r, doc)
+	return c.tagged(doc)
 }
 
-func (s *Server) deleteOne(w http.ResponseWriter, r *http.Request) {
-	ack, err := s.docs.Delete(r.Context(), []string{r.PathValue("id")})
-	s.acknowledge(w, r, ack, err)
+// putOne writes one document, on condition if the request has one.
+func (s *Server) putOne(c *call) (any, error) {
+	var doc Document
+	if err := decodeBytes(c.body, &doc); err != nil {
+		return nil, err
+	}
+	id := c.PathValue("id")
+	if doc.ID == "" {
+		doc.ID = id
+	}
+	if doc.ID != id {
+		return nil, fmt.Errorf("%w: the address names %q, the body %q", ErrInvalid, id, doc.ID)
+	}
+	base, err := s.expected(c)
+	if err != nil {
+		return nil, err
+	}
+	var ack Ack
+	if c.conditional {
+		ack, err = s.engine.Replace(c.ctx, doc, base)
+	} else {
+		ack, err = s.engine.Put(c.ctx, []Document{doc})
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The write is done, whatever comes of this: without a tag the caller reads
+	// the document to get one. What somebody else wrote meanwhile has no tag
+	// for this caller, who does not know it.
+	if stored, err := s.engine.Get(c.ctx, id); err == nil && stored.Hash != "" && sameContent(stored, doc) {
+		c.header.Set("ETag", etag(stored.Hash))
+	}
+	return acknowledged(ack, nil)
 }
 
-func (s *Server) deleteMany(w http.ResponseWriter, r *http.Request) {
+// sameContent leaves out what the engine gives a document.
+func sameContent(a, b Document) bool {
+	return a.ID == b.ID && a.Type == b.Type && a.SourceURL == b.SourceURL && a.SourcePath == b.SourcePath &&
+		a.Text == b.Text && bytes.Equal(a.Raw, b.Raw) && maps.EqualFunc(a.Metadata, b.Metadata, sameJSON)
+}
+
+func sameJSON(a, b json.RawMessage) bool {
+	var values [2]any
+	for i, raw := range []json.RawMessage{a, b} {
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.UseNumber()
+		if decoder.Decode(&values[i]) != nil {
+			return false
+		}
+	}
+	return reflect.DeepEqual(values[0], values[1])
+}
+
+func (s *Server) deleteOne(c *call) (any, error) {
+	id := c.PathValue("id")
+	if c.Header.Get(ifNoneMatch) != "" {
+		return nil, fmt.Errorf("%w: a delete has no %s", ErrInvalid, ifNoneMatch)
+	}
+	base, err := s.expected(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.conditional {
+		return acknowledged(s.engine.Remove(c.ctx, id, base))
+	}
+	return acknowledged(s.engine.Delete(c.ctx, []string{id}))
+}
+
+func (s *Server) deleteMany(c *call) (any, error) {
 	var batch idBatch
-	done, err := s.readBody(w, r, &batch)
-	if err != nil {
-		s.fail(w, r, err)
-		return
+	if err := decodeBytes(c.body, &batch); err != nil {
+		return nil, err
 	}
-	defer done()
 	if err := checkCount("ids", len(batch.IDs)); err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	ack, err := s.docs.Delete(r.Context(), batch.IDs)
-	s.acknowledge(w, r, ack, err)
+	return acknowledged(s.engine.Delete(c.ctx, batch.IDs))
 }
 
-func (s *Server) search(w http.ResponseWriter, r *http.Request) {
-	values, err := queryValues(r.URL)
+func (s *Server) history(c *call) (any, error) {
+	_, limit, err := c.limited(MaxHistory)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	limit, err := number(values, "limit", MaxList)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	hits, err := s.docs.Search(r.Context(), values.Get("q"), limit)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if hits == nil {
-		hits = []Hit{}
-	}
-	s.reply(w, r, hitList{hits})
+	revisions, err := s.engine.History(c.ctx, c.PathValue("id"), limit)
+	return revisionList{orEmpty(revisions)}, err
 }
 
-func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	status, err := s.control.Status(r.Context())
+func (s *Server) undo(c *call) (any, error) { return s.engine.Undo(c.ctx, c.PathValue("id")) }
+
+func (s *Server) search(c *call) (any, error) {
+	values, limit, err := c.limited(MaxList)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	s.reply(w, r, status)
+	hits, err := s.engine.Search(c.ctx, values.Get("q"), limit)
+	return hitList{orEmpty(hits)}, err
 }
 
-func (s *Server) action(do func(context.Context) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { s.act(w, r, do) }
-}
-
-func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
-	adopt, err := adoptWanted(r.URL)
+func (s *Server) events(c *call) (any, error) {
+	values, limit, err := c.limited(MaxEvents)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	s.act(w, r, func(ctx context.Context) error { return s.control.Recover(ctx, adopt) })
+	since := uint64(0)
+	if given := values.Get("since"); given != "" {
+		if since, err = strconv.ParseUint(given, 10, 64); err != nil {
+			return nil, fmt.Errorf("%w: since=%q is not the number of an event", ErrInvalid, given)
+		}
+	}
+	events, err := s.engine.Events(c.ctx, since, limit)
+	return eventList{orEmpty(events)}, err
 }
 
-// adoptWanted accepts true and false only: a misspelt word must not decide.
-func adoptWanted(u *url.URL) (bool, error) {
-	values, err := queryValues(u)
+func (s *Server) status(c *call) (any, error) { return s.engine.Status(c.ctx) }
+
+func (s *Server) stats(c *call) (any, error) {
+	stats, err := s.engine.Stats(c.ctx)
+	stats.Engine.Safe = orEmpty(stats.Engine.Safe)
+	return stats, err
+}
+
+func (s *Server) metrics(c *call) (any, error) {
+	metrics, err := s.engine.Metrics(c.ctx)
+	metrics.Operations = orEmpty(metrics.Operations)
+	return metrics, err
+}
+
+func (s *Server) resetMetrics(c *call) (any, error) {
+	return struct{}{}, s.engine.ResetMetrics(c.ctx)
+}
+
+// recoverNow accepts true and false only: a misspelt word must not decide.
+func (s *Server) recoverNow(c *call) (any, error) {
+	values, err := c.query()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	switch adopt := values.Get("adopt"); adopt {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
-	default:
-		return false, fmt.Errorf("%w: adopt=%q is neither true nor false", ErrInvalid, adopt)
+	adopt := values.Get("adopt")
+	if adopt != "" && adopt != "true" && adopt != "false" {
+		return nil, fmt.Errorf("%w: adopt=%q is neither true nor false", ErrInvalid, adopt)
 	}
-}
-
-// act runs one action of an operator. How long it takes is the caller's
-// business, who ends it by closing the connection.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, do func(context.Context) error) {
-	rc := http.NewResponseController(w)
-	if err := errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{})); err != nil {
-		s.log.Warn("lifting the time limit of an action", "error", err)
-	}
-	if err := do(r.Context()); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.reply(w, r, struct{}{})
+	return struct{}{}, s.engine.Recover(c.ctx, adopt == "true")
 }

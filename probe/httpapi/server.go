@@ -7,185 +7,170 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 )
 
 // Limits of the server.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = time.Minute     // a whole body
-	writeTimeout      = 2 * time.Minute // the work and the reply
+	workTimeout       = 2 * time.Minute // of anything but an operator's action
+	writeTimeout      = 2 * time.Minute // until a reply begins
 	idleTimeout       = time.Minute
-	shutdownGrace     = 5 * time.Second // for requests under way when the server ends
-	maxHeader         = 64 << 10        // bytes
+	// paceTime is how long the next paceBytes of a large body or of a reply may
+	// take.
+	paceTime      = 10 * time.Second
+	paceBytes     = 1 << 20
+	shutdownGrace = 5 * time.Second // for requests under way when the server ends
+	maxHeader     = 64 << 10        // bytes
+	// maxConnections are open at once on one listener. One more takes the place
+	// of the one that has waited longest for its client.
+	maxConnections = 1000
 	// maxRequests are served at once; one more is told that the engine is busy.
+	// A request counts while the engine works, not while bytes travel.
 	maxRequests = 64
-	// maxBodies are held in memory at once; others wait for their turn.
-	maxBodies = 4
+	// freeBytes of a body or a reply are always held; more counts against
+	// maxBodies or maxReplies. A body waits for its turn. A reply does not: it
+	// would keep others from the engine while slow readers take theirs.
+	freeBytes  = 64 << 10
+	maxBodies  = 4 * MaxBody
+	maxReplies = 8 * MaxBody
 )
 
-// Server serves one engine.
+// Server serves one engine, on a Unix socket, over TCP or both.
 type Server struct {
-	docs    Documents
-	control Control
-	log     *slog.Logger
-	// requests and bodies hold one token for each that is under way.
+	engine Engine
+	log    *slog.Logger
+	limits limits
+	// requests holds one token for each that is under way.
 	requests chan struct{}
-	bodies   chan struct{}
-	grace    time.Duration // shutdownGrace but in tests
+	bodies   *semaphore.Weighted // bytes held
+	replies  *semaphore.Weighted // bytes held
+	registry *prometheus.Registry
+	counts   counts
 }
 
-// NewServer returns a server of docs and control. What goes wrong outside a
-// reply (a panic, a broken connection) is written to log; nil drops it.
-func NewServer(docs Documents, control Control, log *slog.Logger) *Server {
+// limits are those that tests shorten.
+type limits struct {
+	grace, header, body, pace time.Duration
+	connections               int
+}
+
+// NewServer returns a server of engine. What goes wrong outside a reply (a panic,
+// a broken connection) is written to log; nil drops it.
+func NewServer(engine Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{
-		docs: docs, control: control, log: log,
-		requests: make(chan struct{}, maxRequests), bodies: make(chan struct{}, maxBodies), grace: shutdownGrace,
+	s := &Server{
+		engine: engine, log: log,
+		limits:   limits{shutdownGrace, readHeaderTimeout, readTimeout, paceTime, maxConnections},
+		requests: make(chan struct{}, maxRequests),
+		bodies:   semaphore.NewWeighted(maxBodies), replies: semaphore.NewWeighted(maxReplies),
+		registry: prometheus.NewRegistry(),
 	}
+	s.counts.register(s.registry)
+	return s
 }
 
 // Serve answers on ln until ctx ends, then lets the requests under way finish
 // for up to five seconds, cancels those that are left and closes ln. It
-// returns nil unless ln fails or a request does not end even then. A Server
-// serves once.
+// returns nil unless ln fails or a request does not end even then. Whoever can
+// connect may do everything: ln is a socket made by Listen. Serve and ServeTCP
+// may run at the same time.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	srv := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-		BaseContext:       func(net.Listener) context.Context { return work },
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
-	select {
-	case err := <-failed:
-		return errors.Join(fmt.Errorf("control socket: %w", err), srv.Close())
-	case <-ctx.Done():
-	}
-	grace, stop := context.WithTimeout(work, s.grace)
-	defer stop()
-	err := srv.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("control socket: requests were cut off at the end")
-		cancel()
-		err = errors.Join(srv.Close(), s.drain())
-	}
-	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
-	}
-	if err != nil {
+	if err := s.serve(ctx, ln, nil); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
 }
 
+// Handler returns the routes as Serve offers them, for a server of the
+// caller's own.
+func (s *Server) Handler() http.Handler { return &serving{Server: s} }
+
+// serving is a server at one listener.
+type serving struct {
+	*Server
+	edge   *edge // nil on a Unix socket
+	inside atomic.Int64
+	left   chan struct{} // signalled by a request that leaves the engine
+}
+
+func (s *Server) serve(ctx context.Context, ln net.Listener, guard *edge) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	v := &serving{Server: s, edge: guard, left: make(chan struct{}, 1)}
+	srv := &http.Server{
+		Handler:                      v,
+		ReadHeaderTimeout:            s.limits.header,
+		ReadTimeout:                  s.limits.body,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		BaseContext:                  func(net.Listener) context.Context { return work },
+		ConnContext:                  withConnection,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(newGate(ln, s.limits.connections, &s.counts)) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, srv.Close())
+	case <-ctx.Done():
+	}
+	grace, stop := context.WithTimeout(work, s.limits.grace)
+	defer stop()
+	err := srv.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests were cut off at the end")
+		cancel()
+		err = errors.Join(srv.Close(), v.drain())
+	}
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
 // drain waits, as long as the requests were given before, until those that
 // were cancelled have left the engine.
-func (s *Server) drain() error {
-	limit := time.NewTimer(s.grace)
+func (v *serving) drain() error {
+	limit := time.NewTimer(v.limits.grace)
 	defer limit.Stop()
-	for taken := range maxRequests {
+	for v.inside.Load() > 0 {
 		select {
-		case s.requests <- struct{}{}:
+		case <-v.left:
 		case <-limit.C:
-			return fmt.Errorf("%w: requests that do not end: %d", ErrInternal, maxRequests-taken)
+			return fmt.Errorf("%w: requests that do not end: %d", ErrInternal, v.inside.Load())
 		}
 	}
 	return nil
 }
 
-// Handler returns the routes, for a server of the caller's own.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/documents", s.list)
-	mux.HandleFunc("POST /api/v1/documents", s.put)
-	mux.HandleFunc("DELETE /api/v1/documents", s.deleteMany)
-	mux.HandleFunc("GET /api/v1/documents/{id}", s.get)
-	mux.HandleFunc("DELETE /api/v1/documents/{id}", s.deleteOne)
-	mux.HandleFunc("GET /api/v1/search", s.search)
-	mux.HandleFunc("GET /api/v1/storage/status", s.status)
-	mux.HandleFunc("POST /api/v1/storage/recover", s.recover)
-	mux.HandleFunc("POST /api/v1/storage/fallback", s.action(s.control.Fallback))
-	mux.HandleFunc("POST /api/v1/storage/sync", s.action(s.control.Sync))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, advised(fmt.Errorf("%w: there is no %s %s", ErrNotFound, r.Method, r.URL.Path), "see docs/operations.md for the routes"))
-	})
-	return s.guard(mux)
-}
-
-// guard bounds the requests under way and turns a panic into a reply.
-func (s *Server) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.requests <- struct{}{}:
-			defer func() { <-s.requests }()
-		default:
-			s.fail(w, r, advised(fmt.Errorf("%w: %d requests are under way", ErrUnavailable, maxRequests), "try again in a moment"))
-			return
-		}
-		defer func() {
-			if p := recover(); p != nil {
-				s.log.Error("panic while serving", "method", r.Method, "path", r.URL.Path, "panic", p)
-				s.fail(w, r, fmt.Errorf("%w: %s %s: %v", ErrInternal, r.Method, r.URL.Path, p))
-			}
-		}()
-		next.ServeHTTP(w, r)
-	})
-}
-
-// readBody decodes the body of r, at most maxBodies at once. The caller calls
-// the returned function when it no longer holds what was decoded.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v any) (done func(), err error) {
+// enter takes one of the requests' tokens, and leave gives it back.
+func (v *serving) enter(c *call) error {
 	select {
-	case s.bodies <- struct{}{}:
-	case <-r.Context().Done():
-		return nil, fmt.Errorf("waiting for a turn: %w", r.Context().Err())
+	case v.requests <- struct{}{}:
+	default:
+		return advised(fmt.Errorf("%w: %d requests are under way", ErrUnavailable, cap(v.requests)), "try again in a moment")
 	}
-	// A body that is too large is not read to its end just to keep the
-	// connection.
-	if err := decode(http.MaxBytesReader(w, r.Body, MaxBody+1), v); err != nil {
-		<-s.bodies
-		return nil, err
-	}
-	return func() { <-s.bodies }, nil
+	v.inside.Add(1)
+	c.conn.busy(true)
+	return nil
 }
 
-func (s *Server) reply(w http.ResponseWriter, r *http.Request, v any) {
-	body, err := encode(v)
-	if err == nil && len(body) > MaxBody {
-		err = fmt.Errorf("%w: the reply has %d bytes, the limit is %d", ErrTooLarge, len(body), MaxBody)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, body)
-}
-
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := describe(err, "")
-	body, err := encode(e)
-	if err != nil {
-		s.log.Error("encoding an error", "error", err)
-		body = []byte(`{"error":"internal error","code":"internal"}`)
-	}
-	s.write(w, r, kindOf(e.Code).status, body)
-}
-
-func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
-		s.log.Info("a client left before its reply", "method", r.Method, "path", r.URL.Path, "error", err)
+func (v *serving) leave(c *call) {
+	c.conn.busy(false)
+	<-v.requests
+	v.inside.Add(-1)
+	select {
+	case v.left <- struct{}{}:
+	default:
 	}
 }

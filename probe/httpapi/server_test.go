@@ -62,7 +62,7 @@ func TestServerEndsGracefully(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- httpapi.NewServer(b, b, nil).Serve(ctx, ln) }()
+	go func() { ended <- httpapi.NewServer(b, nil).Serve(ctx, ln) }()
 	client, err := httpapi.New(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestServerEndsThoughARequestDoesNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBlocked()
-	server := httpapi.NewServer(b, b, nil)
+	server := httpapi.NewServer(b, nil)
 	server.SetGrace(100 * time.Millisecond)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -182,7 +182,7 @@ func TestServerTellsOfARequestThatNeverEnds(t *testing.T) {
 	}
 	d := &deaf{entered: make(chan struct{}), release: make(chan struct{})}
 	defer close(d.release)
-	server := httpapi.NewServer(d, d, nil)
+	server := httpapi.NewServer(d, nil)
 	server.SetGrace(10 * time.Millisecond)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -110,7 +110,11 @@ func Listen(dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("control socket %q: %w", path, err), inner.Close(), os.Remove(fresh))
 	}
-	return &listener{UnixListener: inner, path: path}, nil
+	l := &listener{UnixListener: inner, path: path}
+	if l.private, err = isPrivate(dir, folder); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // checkStale refuses anything but a socket where a socket is to be.
@@ -155,17 +159,26 @@ func isPrivate(dir, folder string) (bool, error) {
 // listener removes its socket when it is closed.
 type listener struct {
 	*net.UnixListener
-	path string
-	once sync.Once
-	err  error
+	path    string
+	private bool // the folder was made for the socket alone
+	once    sync.Once
+	err     error
 }
 
-// Close stops listening and removes the socket. Closing twice is no error.
+// Close stops listening and removes the socket, and its folder where that was
+// made for it and holds nothing else. Closing twice is no error.
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		l.err = l.UnixListener.Close()
 		if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.err = errors.Join(l.err, fmt.Errorf("control socket: %w", err))
+		}
+		if !l.private {
+			return
+		}
+		err := os.Remove(filepath.Dir(l.path))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) {
+			l.err = errors.Join(l.err, fmt.Errorf("folder of the control socket: %w", err))
 		}
 	})
 	return l.err

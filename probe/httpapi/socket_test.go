@@ -94,12 +94,12 @@ func TestLongPathsGoElsewhere(t *testing.T) {
 			if _, err := client.Status(t.Context()); err != nil {
 				t.Error(err)
 			}
+			if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("the folder is %v, %v", info, err)
+			}
 		})
 		folder := filepath.Dir(path)
-		if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
-			t.Errorf("the folder is %v, %v", info, err)
-		}
-		if err := os.Chmod(folder, 0o750); err != nil {
+		if err := os.Mkdir(folder, 0o750); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := httpapi.Listen(dir); !errors.Is(err, httpapi.ErrInvalid) {
@@ -129,4 +129,41 @@ func shortDir(t *testing.T) string {
 		}
 	})
 	return dir
+}
+
+// TestALongPathLeavesAnEmptyFolderBehind: the folder that was made for the
+// socket alone goes with it, but for what somebody else put there.
+func TestALongPathLeavesAnEmptyFolderBehind(t *testing.T) {
+	short := shortDir(t)
+	t.Setenv("TMPDIR", short)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{"", "other"} {
+		ln, err := httpapi.Listen(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := httpapi.SocketPath(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other != "" {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(path), other), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+		_, err = os.Stat(filepath.Dir(path))
+		if gone := errors.Is(err, fs.ErrNotExist); gone != (other == "") {
+			t.Errorf("with %q in it: the folder is gone: %t, %v", other, gone, err)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the state folder: %v", err)
+	}
 }

@@ -18,6 +18,9 @@ const (
 	// one answer.
 	MaxHistory = 1000
 	MaxEvents  = 10_000
+	// DefaultEvents and DefaultHistory are what a limit of 0 means.
+	DefaultEvents  = 100
+	DefaultHistory = 100
 )
 
 // Documents is what callers do with documents. Errors wrap the sentinels of
@@ -47,6 +50,14 @@ type Control interface {
 	Recover(ctx context.Context, adopt bool) error
 	// Sync waits until git has every operation that was acknowledged before.
 	Sync(ctx context.Context) error
+}
+
+// Engine is all that a server serves.
+type Engine interface {
+	Documents
+	Control
+	Versions
+	Facts
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -221,7 +232,10 @@ type Ack struct {
 
 // Status describes a running engine. Unknown values are absent.
 type Status struct {
-	Healthy    bool      `json:"healthy"`
+	Healthy bool `json:"healthy"`
+	// Ready: a write can be acknowledged now; else Unready says why not.
+	Ready      bool      `json:"ready"`
+	Unready    string    `json:"unready,omitempty"`
 	State      string    `json:"state"`
 	Since      time.Time `json:"since"`
 	Reason     string    `json:"reason"`
@@ -307,4 +321,8 @@ type Latency struct {
 	P95MS  float64 `json:"p95_ms"`
 	P99MS  float64 `json:"p99_ms"`
 	MaxMS  float64 `json:"max_ms"`
+	// Total, TotalErrors and TotalMS count since the start; a reset leaves them.
+	Total       int64   `json:"total"`
+	TotalErrors int64   `json:"total_errors"`
+	TotalMS     float64 `json:"total_ms"` // of the successes together
 }

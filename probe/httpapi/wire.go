@@ -23,6 +23,8 @@ type wireDocument struct {
 	Metadata   map[string]json.RawMessage `json:"metadata,omitempty"`
 	CreatedAt  time.Time                  `json:"created_at,omitzero"`
 	UpdatedAt  time.Time                  `json:"updated_at,omitzero"`
+	Hash       string                     `json:"hash,omitempty"`
+	ServedBy   string                     `json:"served_by,omitempty"`
 }
 
 // documentBatch is the body of a put, idBatch that of a delete of several.
@@ -39,10 +41,19 @@ type hitList struct {
 	Hits []Hit `json:"hits"`
 }
 
+// revisionList is the reply to a history, eventList that to events.
+type revisionList struct {
+	Revisions []Revision `json:"revisions"`
+}
+
+type eventList struct {
+	Events []Event `json:"events"`
+}
+
 // MarshalJSON encodes d. Names that are not UTF-8 are refused with ErrInvalid:
 // JSON would change them without a word.
 func (d Document) MarshalJSON() ([]byte, error) {
-	for _, name := range []string{d.ID, d.Type, d.SourceURL, d.SourcePath} {
+	for _, name := range []string{d.ID, d.Type, d.SourceURL, d.SourcePath, d.Hash, d.ServedBy} {
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("%w: %q is not UTF-8", ErrInvalid, name)
 		}
@@ -55,6 +66,7 @@ func (d Document) MarshalJSON() ([]byte, error) {
 	w := wireDocument{
 		ID: d.ID, Type: d.Type, SourceURL: d.SourceURL, SourcePath: d.SourcePath,
 		RawBase64: d.Raw, Metadata: d.Metadata, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
+		Hash: d.Hash, ServedBy: d.ServedBy,
 	}
 	if travelsAsText(d.Text) {
 		w.Text = d.Text
@@ -76,6 +88,7 @@ func (d *Document) UnmarshalJSON(data []byte) error {
 	*d = Document{
 		ID: w.ID, Type: w.Type, SourceURL: w.SourceURL, SourcePath: w.SourcePath,
 		Text: w.Text, Raw: w.RawBase64, Metadata: w.Metadata, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
+		Hash: w.Hash, ServedBy: w.ServedBy,
 	}
 	if len(w.TextBase64) > 0 {
 		d.Text = string(w.TextBase64)
@@ -116,6 +129,11 @@ func decode(r io.Reader, v any) error {
 	if len(data) > MaxBody {
 		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, MaxBody)
 	}
+	return decodeBytes(data, v)
+}
+
+// decodeBytes is decode of a body that was read.
+func decodeBytes(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%w: the body is not UTF-8", ErrInvalid)
 	}

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
@@ -25,22 +28,56 @@ type Flags map[string]string
 // running, and ends one that was opened here.
 type Session interface {
 	httpapi.Documents
+	httpapi.Versions
+	httpapi.Facts
 	Control() httpapi.Control
 	Close(ctx context.Context) error
+}
+
+// Caller is who asks for an engine, as others are told it who meet it at the
+// control socket.
+type Caller struct {
+	Command string // its name
+	// Job says how far its work is, nil for work that is short.
+	Job func() *httpapi.Progress
+	// Waiting is told, a few times a second, whose end a console or a service
+	// waits for, and what that is busy with; nil is told nothing.
+	Waiting func(httpapi.Holder, *httpapi.Progress)
+}
+
+// Opener returns an engine to work with.
+type Opener func(ctx context.Context, flags Flags, caller Caller) (Session, error)
+
+// Ready describes a service that answers.
+type Ready struct {
+	PID      int    `json:"pid"`
+	Address  string `json:"address,omitempty"` // of HTTP, "" if that is off
+	StateDir string `json:"state_dir"`
 }
 
 // Deps is what commands are given. All fields but Now are required.
 type Deps struct {
 	// Open returns the running engine, or takes the lock and opens one here.
-	Open func(ctx context.Context, flags Flags) (Session, error)
+	Open Opener
 	// Running returns the running engine only, else ErrNoneRuns.
-	Running func(ctx context.Context, flags Flags) (Session, error)
+	Running Opener
 	// Start is Open with the whole engine, the embedded service included, once
 	// it knows how its service is.
-	Start func(ctx context.Context, flags Flags) (Session, error)
+	Start Opener
 	// Console runs the console until it ends. It is called with a terminal on
 	// Stdout; without one a status report from Start takes its place.
-	Console func(ctx context.Context, flags Flags) error
+	Console func(ctx context.Context, flags Flags, caller Caller) error
+	// Serve runs the engine without a screen until ctx ends, and calls ready
+	// once it answers.
+	Serve func(ctx context.Context, flags Flags, caller Caller, ready func(Ready) error) error
+	// Settings returns what the configuration comes to, or all that is wrong
+	// with it.
+	Settings func(flags Flags) (config.Config, []*config.Error)
+	// Bench measures the stores.
+	Bench func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error)
+	// Edit lets the user change a file and returns when he is done. The error
+	// is ErrNoEditor if there is nothing to do it with.
+	Edit    func(ctx context.Context, file string) error
 	Version string
 
 	Stdin          io.Reader
@@ -62,12 +99,17 @@ var settings = []setting{
 	{"layout", "where new documents are placed: fanout or library"},
 	{"state-dir", "the `folder` for the state"},
 	{"embedded-port", "the loopback `port` of the embedded service; 0 takes a free one"},
+	{"http-addr", "where the console and serve answer over HTTP, `host:port`; port 0 takes a free one"},
+	{"log-level", "the least that is logged, a `level`: debug, info, warn or error"},
 }
 
 // app is what the commands of one invocation share.
 type app struct {
 	Deps
 	json bool
+	// job is what the command is busy with, for those who meet it.
+	job  atomic.Pointer[httpapi.Progress]
+	wait waitLine
 }
 
 // New returns the command tree.
@@ -83,7 +125,9 @@ func Run(ctx context.Context, deps Deps, args []string) int {
 	if err == nil {
 		return ExitOK
 	}
-	if _, silent := errors.AsType[ExitCode](err); !silent {
+	err = interrupted(ctx, err)
+	// Nobody reads any more: there is nothing to tell him.
+	if _, silent := errors.AsType[ExitCode](err); !silent && !readerLeft(err) {
 		a.tell(err, Code(err))
 	}
 	return Code(err)
@@ -93,6 +137,7 @@ func newRoot(a *app) *cobra.Command {
 	if a.Now == nil {
 		a.Now = time.Now
 	}
+	a.wait.app = a
 	root := &cobra.Command{
 		Use: "caiatop",
 		// The same words as those of the command.
@@ -115,7 +160,8 @@ func newRoot(a *app) *cobra.Command {
 			if !a.IsTerminal(a.Stdout) {
 				return a.with(cmd, a.Start, a.status)
 			}
-			return a.Console(cmd.Context(), flagsOf(cmd))
+			defer a.wait.end()
+			return a.Console(cmd.Context(), flagsOf(cmd), a.caller(cmd))
 		},
 	}
 	root.SetVersionTemplate("caiatop {{.Version}}\n")
@@ -129,10 +175,19 @@ func newRoot(a *app) *cobra.Command {
 		root.PersistentFlags().String(s.name, "", s.help)
 	}
 	root.AddCommand(
-		a.statusCommand(), a.putCommand(), a.getCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
-		a.importCommand(), a.recoverCommand(), a.fallbackCommand(), a.versionCommand(),
+		a.serveCommand(), a.serverCommand(), a.statusCommand(), a.healthCommand(),
+		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
+		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
+		a.importCommand(), a.exportCommand(),
+		a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.configCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+// caller describes cmd to those who meet it.
+func (a *app) caller(cmd *cobra.Command) Caller {
+	return Caller{Command: cmd.Name(), Job: a.job.Load, Waiting: a.wait.show}
 }
 
 // flagsOf collects the settings that were given.
@@ -168,9 +223,9 @@ func args(least, most int) cobra.PositionalArgs {
 }
 
 // with runs work on a session and closes it.
-func (a *app) with(cmd *cobra.Command, open func(context.Context, Flags) (Session, error), work func(context.Context, Session) error) (err error) {
+func (a *app) with(cmd *cobra.Command, open Opener, work func(context.Context, Session) error) (err error) {
 	ctx := cmd.Context()
-	session, err := open(ctx, flagsOf(cmd))
+	session, err := open(ctx, flagsOf(cmd), a.caller(cmd))
 	if _, told := errors.AsType[*Fault](err); told {
 		return err
 	}

@@ -16,12 +16,17 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/httpapi/httpapitest"
 	"github.com/caiatech/caiatop/tui/cli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain looks for goroutines that were left behind. The library of the log
+// file leaves one a file, which waits for as long as the process lives.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+}
 
 // session is a client of a served engine.
 type session struct {
@@ -46,6 +51,7 @@ type world struct {
 	stdin    string
 	flags    cli.Flags // of the last session or console
 	console  error     // what the console ends with
+	bench    func(context.Context, func(bench.Progress)) (bench.Report, error)
 	opened   int
 	// afterOpen, if any, is called when a session was opened.
 	afterOpen func()
@@ -66,7 +72,7 @@ func (w *world) serve() *world {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- httpapi.NewServer(w.engine, w.engine, nil).Serve(ctx, ln) }()
+	go func() { ended <- httpapi.NewServer(w.engine, nil).Serve(ctx, ln) }()
 	w.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -79,7 +85,7 @@ func (w *world) serve() *world {
 	return w
 }
 
-func (w *world) open(ctx context.Context, flags cli.Flags) (cli.Session, error) {
+func (w *world) open(ctx context.Context, flags cli.Flags, _ cli.Caller) (cli.Session, error) {
 	w.flags = flags
 	client, err := httpapi.New(ctx, w.dir)
 	if err != nil {
@@ -101,10 +107,11 @@ func (w *world) runIn(ctx context.Context, args ...string) (code int, stdout, st
 	var out, errs bytes.Buffer
 	code = cli.Run(ctx, cli.Deps{
 		Open: w.open, Running: w.open, Start: w.open,
-		Console: func(_ context.Context, flags cli.Flags) error {
+		Console: func(_ context.Context, flags cli.Flags, _ cli.Caller) error {
 			w.flags = flags
 			return w.console
 		},
+		Bench:   w.bench,
 		Version: "1.2.3", Stdin: strings.NewReader(w.stdin), Stdout: &out, Stderr: &errs,
 		IsTerminal: func(io.Writer) bool { return w.terminal },
 		Now:        func() time.Time { return time.Date(2026, 1, 2, 3, 16, 5, 0, time.UTC) },

@@ -7,6 +7,6 @@
 // came from outside passes termsafe before it is shown as text, on a terminal
 // or not; JSON and the content that get prints into a pipe or a file are exact.
 //
-// The package reads no configuration, opens no state and installs no signal
-// handler: Deps brings all that.
+// The commands read no configuration, open no state and install no signal
+// handler: Deps brings all that, and Program is the Deps of the product.
 package cli

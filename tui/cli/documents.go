@@ -229,26 +229,24 @@ func extension(name string) string {
 }
 
 func (a *app) getCommand() *cobra.Command {
-	var raw bool
+	raw, at := false, ""
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "print the content of a document",
 		Long: "Prints the text of a document, or its raw bytes if it has no text. Into a file or a\n" +
 			"pipe every byte is written as it is. On a terminal control characters are shown in a\n" +
-			"visible form, unless --raw is given.",
-		Args: args(1, 1),
+			"visible form, unless --raw is given. With --at it is the version of a commit that\n" +
+			"caiatop history lists.",
+		Args: args(1, 1), ValidArgsFunction: a.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := fmt.Sprintf("%q cannot be read", args[0])
 			if err := checkIDs(what, args[0]); err != nil {
 				return err
 			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				doc, err := session.Get(ctx, args[0])
-				if errors.Is(err, httpapi.ErrNotFound) {
-					return absent(what, args[0], err)
-				}
+				doc, err := a.read(ctx, session, what, args[0], at)
 				if err != nil {
-					return fault(what, err)
+					return err
 				}
 				if a.json {
 					return a.printJSON(a.Stdout, doc)
@@ -257,9 +255,23 @@ func (a *app) getCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVar(&at, "at", "", "as of this `COMMIT` of its history")
 	cmd.Flags().BoolVar(&raw, "raw", false, "write every byte as it is, on a terminal too")
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+// read is Get, or GetAt of a commit that is given, with the words for what is
+// not there.
+func (a *app) read(ctx context.Context, session Session, what, id, at string) (httpapi.Document, error) {
+	if at != "" {
+		return readAt(ctx, session, what, id, at)
+	}
+	doc, err := session.Get(ctx, id)
+	if errors.Is(err, httpapi.ErrNotFound) {
+		return doc, absent(what, id, err)
+	}
+	return doc, fault(what, err)
 }
 
 func (a *app) printContent(doc httpapi.Document, raw bool) error {
@@ -267,7 +279,7 @@ func (a *app) printContent(doc httpapi.Document, raw bool) error {
 	switch {
 	case exact && doc.Text == "":
 		if _, err := a.Stdout.Write(doc.Raw); err != nil {
-			return fmt.Errorf("writing the output: %w", err)
+			return fmt.Errorf("%w: %w", errOutput, err)
 		}
 		return nil
 	case exact:
@@ -292,7 +304,7 @@ func (a *app) removeCommand() *cobra.Command {
 		Use:   "rm ID...",
 		Short: "delete documents, all or none",
 		Long:  "Deletes documents, all or none. The history of the git repository keeps them.",
-		Args:  args(1, -1),
+		Args:  args(1, -1), ValidArgsFunction: a.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > httpapi.MaxBatch {
 				return usage(ui.Count(int64(len(args)))+" ids were given", "give at most "+ui.Count(httpapi.MaxBatch)+" at once")

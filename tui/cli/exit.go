@@ -14,8 +14,8 @@ import (
 // code that it does not know as a failure.
 const (
 	ExitOK          = 0   // done; status: healthy
-	ExitDegraded    = 1   // status only: the engine runs and is not healthy
-	ExitNoneRuns    = 3   // status only: no engine runs
+	ExitDegraded    = 1   // status, healthcheck: the engine runs and is not healthy
+	ExitNoneRuns    = 3   // status, healthcheck: no engine runs
 	ExitUsage       = 64  // the command line is wrong
 	ExitData        = 65  // what was given cannot be stored, or some of it failed
 	ExitNoInput     = 66  // a file or a document is not there
@@ -30,7 +30,7 @@ const (
 )
 
 const exitHelp = `Exit codes:
-  0 done; 1 status: not healthy; 3 status: no engine runs; 64 usage; 65 bad data;
+  0 done; 1 not healthy and 3 no engine runs (status, healthcheck); 64 usage; 65 bad data;
   66 not found; 69 unavailable; 70 internal fault; 73 cannot create; 74 I/O;
   75 try again later; 77 not allowed; 78 configuration; 130 interrupted`
 
@@ -42,7 +42,11 @@ var (
 	ErrConfig = errors.New("configuration")
 	// ErrCantCreate: the state folder or a file in it cannot be made.
 	ErrCantCreate = errors.New("cannot create")
-	errUsage      = errors.New("usage")
+	// ErrNoEditor: no editor is set.
+	ErrNoEditor = errors.New("neither VISUAL nor EDITOR is set")
+	errUsage    = errors.New("usage")
+	// errOutput: what a command writes could not be written.
+	errOutput = errors.New("output")
 )
 
 // ExitCode ends a command with that code and no message of its own: the
@@ -117,12 +121,17 @@ var codes = []struct {
 	{ErrConfig, ExitConfig},
 	{ErrCantCreate, ExitCantCreate},
 	{errHeld, ExitTempFail},
+	{errOutput, ExitIO},
+	{errTarget, ExitIO},
 	{httpapi.ErrUnauthorized, ExitPermission},
 	{httpapi.ErrInvalid, ExitData},
 	{httpapi.ErrTooLarge, ExitData},
 	{httpapi.ErrNotFound, ExitNoInput},
 	{httpapi.ErrConflict, ExitTempFail},
 	{httpapi.ErrDiskFull, ExitIO},
+	{httpapi.ErrAmbiguous, ExitTempFail},
+	{httpapi.ErrCorrupt, ExitIO},
+	{httpapi.ErrIdentity, ExitUnavailable},
 	{httpapi.ErrReadOnly, ExitUnavailable},
 	{httpapi.ErrUnavailable, ExitUnavailable},
 	{httpapi.ErrInternal, ExitInternal},
@@ -151,6 +160,28 @@ func Code(err error) int {
 		return ExitIO
 	}
 	return ExitInternal
+}
+
+// interrupted says of an error that the end of ctx led to that it did: an engine
+// tells it as one of many reasons for which something is not available.
+func interrupted(ctx context.Context, err error) error {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	switch Code(err) {
+	case ExitUnavailable, ExitInternal, ExitTempFail, ExitIO:
+		what := err.Error()
+		if f, ok := errors.AsType[*Fault](err); ok {
+			what = f.What
+		}
+		return &Fault{What: what, Why: coded{err, context.Canceled}, Fix: "run the command again"}
+	}
+	return err
+}
+
+// readerLeft reports that whoever read the output has closed it.
+func readerLeft(err error) bool {
+	return errors.Is(err, errOutput) && errors.Is(err, syscall.EPIPE)
 }
 
 // advice returns what to do about err, "" if nobody knows.

@@ -18,14 +18,16 @@ import (
 const progressEvery = 100 * time.Millisecond
 
 func (a *app) importCommand() *cobra.Command {
-	var kind string
+	kind, plain := "", false
 	cmd := &cobra.Command{
 		Use:   "import DIR",
 		Short: "store every file of a folder as a document",
 		Long: "Stores every regular file below DIR as a document. The id is the path below DIR\n" +
 			"with every slash written as ~. Symbolic links, special files and .git are left out. A\n" +
 			"file that cannot be stored is told and the rest goes on; the exit code is then 65.\n" +
-			"Importing again stores every file again, as a new version of the same document.",
+			"Importing again stores every file again, as a new version of the same document.\n" +
+			"A folder that caiatop export made brings its documents back instead, with ids, types and\n" +
+			"metadata; --plain takes it as files all the same.",
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kind != "" {
@@ -38,27 +40,37 @@ func (a *app) importCommand() *cobra.Command {
 				return fault(fmt.Sprintf("the folder %q cannot be read", args[0]), err)
 			}
 			err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				return a.importTree(ctx, session, root, kind)
+				return a.importTree(ctx, session, root, kind, plain)
 			})
 			return errors.Join(err, root.Close())
 		},
 	}
 	cmd.Flags().StringVar(&kind, "type", "", "the `TYPE` of every document (default: the file's extension, else text or binary)")
+	cmd.Flags().BoolVar(&plain, "plain", false, "take an export as files like any others")
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string) error {
+func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string, plain bool) error {
 	start := a.Now()
+	total := int64(0)
+	show := func(done int) {
+		a.job.Store(&httpapi.Progress{What: "import", Done: int64(done), Total: total, Started: start})
+	}
+	show(0)
 	line := &progressLine{app: a, on: a.IsTerminal(a.Stderr), start: start, last: start}
 	i := &importer{
-		docs: session, tree: folder{root}, kind: kind, progress: line.show,
+		docs: session, tree: folder{root}, kind: kind, progress: func(r report) { show(r.Imported + r.Failed); line.show(r, total) },
 		failed: func(name string, err error) {
 			line.clear()
 			a.note("not imported: %s: %v", name, err)
 		},
 	}
-	err := i.run(ctx)
+	run, n, err := i.plan(ctx, root, plain)
+	if total = n; err == nil {
+		show(0)
+		err = run(ctx)
+	}
 	if err == nil {
 		err = fault("the documents are stored, but git has not all of them yet", session.Control().Sync(ctx))
 		i.report.Synced = err == nil
@@ -108,20 +120,35 @@ type progressLine struct {
 	start, last time.Time
 }
 
-func (p *progressLine) show(r report) {
+func (p *progressLine) show(r report, total int64) {
+	p.often(func(rate float64) string {
+		return fmt.Sprintf("importing: %s of %s, %s, %s a second", ui.Count(int64(r.Imported)), ui.Count(total), size(r.Bytes), perSecond(rate))
+	}, int64(r.Imported))
+}
+
+// often shows a text about the documents done so far, not more often than
+// anybody can read.
+func (p *progressLine) often(text func(rate float64) string, done int64) {
 	now := p.Now()
 	if !p.on || now.Sub(p.last) < progressEvery {
 		return
 	}
-	p.last, p.shown = now, true
-	rate := float64(r.Imported) / now.Sub(p.start).Seconds()
-	p.draw(fmt.Sprintf("importing: %s, %s, %s a second", count(r.Imported, "document"), size(r.Bytes), perSecond(rate)))
+	p.last = now
+	p.tell(text(float64(done) / now.Sub(p.start).Seconds()))
 }
 
 func (p *progressLine) clear() {
 	if p.shown {
 		p.shown = false
 		p.draw("")
+	}
+}
+
+// tell shows any text, at once.
+func (p *progressLine) tell(s string) {
+	if p.on {
+		p.shown = true
+		p.draw(safe(s))
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,10 +85,77 @@ type importer struct {
 	bytes  int64 // of content in batch
 }
 
+// plan says how the tree is to be imported and how many documents that is to
+// be, by a look that opens no file.
+func (i *importer) plan(ctx context.Context, root *os.Root, plain bool) (run func(context.Context) error, total int64, err error) {
+	i.report.Failures = []failure{}
+	var export *reimporter
+	if !plain {
+		if export, err = openExport(root); err != nil {
+			return nil, 0, err
+		}
+	}
+	if export != nil {
+		if total, err = export.count(ctx); err != nil {
+			return nil, 0, errors.Join(err, export.file.Close())
+		}
+		return func(ctx context.Context) error { return i.runExport(ctx, export) }, total, nil
+	}
+	err = fs.WalkDir(i.tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return nil //nolint:nilerr // told when it is imported
+		case strings.EqualFold(entry.Name(), ".git") && entry.IsDir():
+			return fs.SkipDir
+		case entry.Type().IsRegular() && !strings.EqualFold(entry.Name(), ".git"):
+			total++
+		}
+		return nil
+	})
+	return i.run, total, err
+}
+
+// runExport imports what the index names.
+func (i *importer) runExport(ctx context.Context, export *reimporter) (err error) {
+	defer func() { err = errors.Join(err, export.file.Close()) }()
+	for {
+		var line indexLine
+		more, err := export.next(&line)
+		switch {
+		case err != nil:
+			return err
+		case !more:
+			return i.flush(ctx)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if err := i.addExported(ctx, export, line); err != nil {
+			return err
+		}
+	}
+}
+
+func (i *importer) addExported(ctx context.Context, export *reimporter, line indexLine) error {
+	_, err := document.ParseID(line.ID)
+	var doc httpapi.Document
+	if err == nil {
+		doc, err = export.read(line, i.content)
+	}
+	if err == nil && i.kind != "" {
+		doc.Type = i.kind
+	}
+	if err != nil {
+		i.fail(line.ID, err)
+		return nil
+	}
+	return i.take(ctx, doc)
+}
+
 // run walks the tree. The report holds what was done also when it returns an
 // error.
 func (i *importer) run(ctx context.Context) error {
-	i.report.Failures = []failure{}
 	err := fs.WalkDir(i.tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -125,13 +193,18 @@ func (i *importer) fail(name string, err error) {
 	i.failed(name, err)
 }
 
-// add reads one file and puts the batch that it does not fit into.
+// add reads one file.
 func (i *importer) add(ctx context.Context, name string) error {
 	doc, err := i.read(name)
 	if err != nil {
 		i.fail(name, err)
 		return nil
 	}
+	return i.take(ctx, doc)
+}
+
+// take adds a document to the batch, after putting one that is full.
+func (i *importer) take(ctx context.Context, doc httpapi.Document) error {
 	n := int64(len(doc.Text) + len(doc.Raw))
 	if len(i.batch) == batchDocs || (len(i.batch) > 0 && i.bytes+n > batchBytes) {
 		if err := i.flush(ctx); err != nil {
@@ -221,7 +294,7 @@ func (i *importer) each(ctx context.Context, batch []httpapi.Document) error {
 		case err == nil:
 			i.count([]httpapi.Document{doc})
 		case refused(err):
-			i.fail(doc.SourcePath, err)
+			i.fail(cmp.Or(doc.SourcePath, doc.ID), err)
 		default:
 			return err
 		}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -21,16 +21,29 @@ import (
 // Local offers an engine in this process through the interfaces of the control
 // API, so that a command does the same beside a running engine and without
 // one.
-type Local struct{ engine *engine.Engine }
+type Local struct {
+	engine *engine.Engine
+	holder httpapi.Holder
+	job    func() *httpapi.Progress
+}
 
 // NewLocal wraps e, which stays the caller's to close.
-func NewLocal(e *engine.Engine) Local { return Local{e} }
+func NewLocal(e *engine.Engine) Local {
+	return Local{engine: e, holder: httpapi.Holder{PID: os.Getpid()}}
+}
 
-var (
-	_ httpapi.Documents = Local{}
-	_ httpapi.Control   = Local{}
-	_ httpapi.Versions  = Local{}
-)
+// As returns an adapter whose Status names holder, with the id of this process
+// where holder has none, and what job returns: nil while there is none. job
+// itself may be nil, and is called from any goroutine.
+func (l Local) As(holder httpapi.Holder, job func() *httpapi.Progress) Local {
+	if holder.PID == 0 {
+		holder.PID = os.Getpid()
+	}
+	l.holder, l.job = holder, job
+	return l
+}
+
+var _ httpapi.Engine = Local{}
 
 // Put implements httpapi.Documents.
 func (l Local) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack, error) {
@@ -105,8 +118,17 @@ func (l Local) Search(ctx context.Context, query string, limit int) ([]httpapi.H
 }
 
 // Status implements httpapi.Control.
-func (l Local) Status(context.Context) (httpapi.Status, error) {
-	return toStatus(l.engine.Stats()), nil
+func (l Local) Status(ctx context.Context) (httpapi.Status, error) {
+	status := toStatus(l.engine.Stats())
+	status.Holder = l.holder
+	if l.job != nil {
+		status.Job = l.job()
+	}
+	status.Ready = true
+	if err := l.engine.Ready(ctx); err != nil {
+		status.Ready, status.Unready = false, err.Error()
+	}
+	return status, nil
 }
 
 // Fallback implements httpapi.Control.
@@ -208,21 +230,23 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	return out
 }
 
-// keyWords are the keys of the console that the engine's advice names, and the
-// commands that do the same.
-var keyWords = strings.NewReplacer(
-	"press r (caiatop recover)", "run caiatop recover",
-	"press r", "run caiatop recover",
-	"press f", "run caiatop fallback",
+// The keys of the console that the engine's words name: with a command that
+// does the same, in those that have one, and those that only the console has.
+var (
+	keyWithCommand = regexp.MustCompile(`press [a-zA-Z] \((caiatop [^)]+)\)`)
+	keyAlone       = regexp.MustCompile(` \(press [a-zA-Z][^)]*\)`)
 )
 
-// withoutKeys makes advice for the console one for whoever has no keys.
-func withoutKeys(advice string) string { return keyWords.Replace(advice) }
+// withoutKeys makes words for the console ones for whoever has no keys.
+func withoutKeys(words string) string {
+	return keyAlone.ReplaceAllString(keyWithCommand.ReplaceAllString(words, "run $1"), "")
+}
 
 func latency(op probe.OpStats) httpapi.Latency {
 	return httpapi.Latency{
 		Op: string(op.Op), Store: string(op.Store), Count: op.Count, Errors: op.Errors, Rate: op.Rate,
 		P50MS: milliseconds(op.P50), P95MS: milliseconds(op.P95), P99MS: milliseconds(op.P99), MaxMS: milliseconds(op.Max),
+		Total: op.Total, TotalErrors: op.TotalErrors, TotalMS: milliseconds(op.TotalTime),
 	}
 }
 
@@ -248,14 +272,18 @@ func apiError(err error) error {
 		return nil
 	}
 	for _, known := range []struct{ is, as error }{
+		{store.ErrAmbiguous, httpapi.ErrAmbiguous},
 		{store.ErrDiskFull, httpapi.ErrDiskFull},
 		{durable.ErrDiskFull, httpapi.ErrDiskFull},
 		{store.ErrReadOnly, httpapi.ErrReadOnly},
+		{store.ErrIdentity, httpapi.ErrIdentity},
 		{document.ErrTooLarge, httpapi.ErrTooLarge},
+		{store.ErrTooLarge, httpapi.ErrTooLarge},
 		{store.ErrNotFound, httpapi.ErrNotFound},
 		{document.ErrInvalid, httpapi.ErrInvalid},
 		{store.ErrConflict, httpapi.ErrConflict},
 		{store.ErrUnauthorized, httpapi.ErrUnauthorized},
+		{store.ErrCorrupt, httpapi.ErrCorrupt},
 		{store.ErrUnavailable, httpapi.ErrUnavailable},
 		{engine.ErrNoPrimary, httpapi.ErrInvalid},
 	} {
@@ -263,15 +291,20 @@ func apiError(err error) error {
 			return httpapi.NewError(coded{err, known.as}, "")
 		}
 	}
-	return httpapi.NewError(err, "")
+	return httpapi.NewError(coded{err, nil}, "")
 }
 
 // coded is an error of the engine that also wraps a sentinel of the API, with
 // the engine's own words.
 type coded struct{ err, sentinel error }
 
-// Error returns the engine's words.
-func (c coded) Error() string { return c.err.Error() }
+// Error returns the engine's words, for whoever has no keys.
+func (c coded) Error() string { return withoutKeys(c.err.Error()) }
 
 // Unwrap returns both.
-func (c coded) Unwrap() []error { return []error{c.err, c.sentinel} }
+func (c coded) Unwrap() []error {
+	if c.sentinel == nil {
+		return []error{c.err}
+	}
+	return []error{c.err, c.sentinel}
+}

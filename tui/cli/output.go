@@ -19,7 +19,7 @@ func safe(s string) string { return termsafe.Line(s).String() }
 // emit writes one message or one line of a report.
 func emit(w io.Writer, format string, args ...any) error {
 	if _, err := fmt.Fprintf(w, format, args...); err != nil {
-		return fmt.Errorf("writing the output: %w", err)
+		return fmt.Errorf("%w: %w", errOutput, err)
 	}
 	return nil
 }

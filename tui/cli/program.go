@@ -3,9 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -14,8 +14,8 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
-	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
@@ -25,10 +25,7 @@ const (
 	// lockPatience is how long a command waits for the engine that holds the
 	// state folder to answer at its socket.
 	lockPatience = 10 * time.Second
-	// consolePatience is how long the console waits for the lock, which a
-	// command may hold for the moment of its work.
-	consolePatience = 2 * time.Second
-	lockRetry       = 100 * time.Millisecond
+	lockRetry    = 100 * time.Millisecond
 	// settleTime is how long a report without a terminal waits for the service.
 	settleTime = 15 * time.Second
 	// drainTime bounds the end of an engine; what git does not hold by then is
@@ -40,11 +37,17 @@ const (
 var Author = store.Author{Name: "caiatop", Email: "caiatop@localhost"}
 
 // Program wires the commands to the real engine, the process's terminal and
-// its environment.
+// its environment. A reader of its output who leaves makes writing fail, and no
+// longer ends the process without a word to those who use its engine.
 func Program(version string, console func(ctx context.Context, host *engine.Host, cfg config.Config) error) Deps {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	w := wiring{version: version, console: console, env: os.LookupEnv}
 	return Deps{
-		Open: w.open, Running: w.running, Start: w.start, Console: w.runConsole, Version: version,
+		Open: w.open, Running: w.running, Start: w.start, Console: w.runConsole, Serve: w.runServe,
+		Settings: w.settings, Edit: w.edit, Version: version,
+		Bench: func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error) {
+			return bench.Run(ctx, bench.Options{}, progress)
+		},
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, IsTerminal: isTerminal,
 	}
 }
@@ -64,6 +67,19 @@ func (w wiring) load(flags Flags) (config.Config, error) {
 	cfg, err := config.Load(config.Input{Flags: flags, Env: w.env})
 	if err != nil {
 		return config.Config{}, configFault(err)
+	}
+	return cfg, nil
+}
+
+// settings loads the configuration and returns all that is wrong with it.
+func (w wiring) settings(flags Flags) (config.Config, []*config.Error) {
+	in := config.Input{Flags: flags, Env: w.env}
+	if mistakes := config.Check(in); len(mistakes) > 0 {
+		return config.Config{}, mistakes
+	}
+	cfg, err := config.Load(in)
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		return config.Config{}, []*config.Error{e} // the file was changed just now
 	}
 	return cfg, nil
 }
@@ -95,7 +111,7 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
 		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
-		Port: cfg.Embedded.Port, Version: w.version, Author: Author,
+		Port: cfg.Embedded.Port, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 	}
 	if cfg.Govc.TimeoutSet {
 		s.Budget = cfg.Govc.Timeout
@@ -104,7 +120,7 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 }
 
 // running connects to the engine that runs on the state folder.
-func (w wiring) running(ctx context.Context, flags Flags) (Session, error) {
+func (w wiring) running(ctx context.Context, flags Flags, _ Caller) (Session, error) {
 	cfg, err := w.load(flags)
 	if err != nil {
 		return nil, err
@@ -131,20 +147,20 @@ func reach(ctx context.Context, dir string) (Session, error) {
 
 // open connects to the running engine, or opens one that stops at state file
 // and git where the service is the embedded one.
-func (w wiring) open(ctx context.Context, flags Flags) (Session, error) {
-	return w.session(ctx, flags, true)
+func (w wiring) open(ctx context.Context, flags Flags, caller Caller) (Session, error) {
+	return w.session(ctx, flags, caller, true)
 }
 
 // start is open with the embedded service, once it is known how the service
 // is.
-func (w wiring) start(ctx context.Context, flags Flags) (Session, error) {
-	return w.session(ctx, flags, false)
+func (w wiring) start(ctx context.Context, flags Flags, caller Caller) (Session, error) {
+	return w.session(ctx, flags, caller, false)
 }
 
 // session is an engine to work with: the running one, and when that goes away
 // the next one, or one opened here.
-func (w wiring) session(ctx context.Context, flags Flags, detached bool) (Session, error) {
-	open := func(ctx context.Context) (Session, error) { return w.acquire(ctx, flags, detached) }
+func (w wiring) session(ctx context.Context, flags Flags, caller Caller, detached bool) (Session, error) {
+	open := func(ctx context.Context) (Session, error) { return w.acquire(ctx, flags, caller, detached) }
 	session, err := open(ctx)
 	if err != nil {
 		return nil, err
@@ -154,7 +170,7 @@ func (w wiring) session(ctx context.Context, flags Flags, detached bool) (Sessio
 
 // acquire takes the lock and opens an engine, or connects to that of whoever
 // holds it.
-func (w wiring) acquire(ctx context.Context, flags Flags, detached bool) (Session, error) {
+func (w wiring) acquire(ctx context.Context, flags Flags, caller Caller, detached bool) (Session, error) {
 	cfg, err := w.load(flags)
 	if err != nil {
 		return nil, err
@@ -182,7 +198,7 @@ func (w wiring) acquire(ctx context.Context, flags Flags, detached bool) (Sessio
 	case client != nil:
 		return remote{client}, nil
 	}
-	own, err := serve(host, setup.Dir)
+	own, err := serve(host, setup.Dir, httpapi.HolderCommand, caller)
 	if err != nil {
 		return nil, err
 	}
@@ -218,67 +234,7 @@ func unstarted(ctx context.Context, dir string, err error) error {
 		return ctx.Err()
 	}
 	if held, isHeld := errors.AsType[*durable.LockedError](err); isHeld {
-		return heldFault(dir, held)
+		return heldFault(dir, httpapi.Holder{PID: held.PID}, held)
 	}
 	return startFault(dir, err)
-}
-
-// runConsole runs the terminal interface on an engine of its own.
-func (w wiring) runConsole(ctx context.Context, flags Flags) error {
-	cfg, err := w.load(flags)
-	if err != nil {
-		return err
-	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return usage("the console needs a terminal on its standard input", "start it in a terminal, or ask a running one with: caiatop status")
-	}
-	setup, err := w.setup(cfg, false)
-	if err != nil {
-		return err
-	}
-	var host *engine.Host
-	err = patiently(ctx, consolePatience, func() (err error) {
-		host, err = engine.Start(ctx, setup)
-		return err
-	})
-	if err != nil {
-		return unstarted(ctx, setup.Dir, err)
-	}
-	session, err := serve(host, setup.Dir)
-	if err != nil {
-		return err
-	}
-	consoleErr := w.console(ctx, host, cfg)
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	return errors.Join(consoleErr, fault("the engine did not end well", session.Close(grace)))
-}
-
-func heldFault(dir string, held *durable.LockedError) error {
-	return &Fault{
-		What: fmt.Sprintf("the state folder %s is in use", dir),
-		Why:  coded{held, errHeld},
-		Fix:  fmt.Sprintf("use the console that runs as process %d, or end it", held.PID),
-	}
-}
-
-// errHeld makes the exit code 75.
-var errHeld = errors.New("held by another process")
-
-// startFault says what a person can do about an engine that does not start.
-func startFault(dir string, err error) error {
-	f := &Fault{What: "the engine cannot start", Why: err}
-	switch {
-	case errors.Is(err, state.ErrNewerSchema):
-		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "use the newer caiatop that made this folder, or another --state-dir"
-	case errors.Is(err, syscall.EADDRINUSE):
-		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "end what uses the port, or choose another with --embedded-port; 0 takes a free one"
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, os.ErrNotExist):
-		f.Why, f.Fix = coded{err, ErrCantCreate}, "choose another folder with --state-dir: this one cannot be made"
-	case errors.Is(err, durable.ErrReadOnly), errors.Is(err, store.ErrReadOnly), errors.Is(err, os.ErrPermission):
-		f.Why, f.Fix = coded{err, ErrCantCreate}, fmt.Sprintf("make %s writable, or choose another folder with --state-dir", dir)
-	case errors.Is(err, durable.ErrDiskFull), errors.Is(err, store.ErrDiskFull):
-		f.Why, f.Fix = coded{err, httpapi.ErrDiskFull}, "free space on the disk of "+dir
-	}
-	return f
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -12,17 +11,23 @@ import (
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
-// owned is an engine in this process, which others reach at its socket.
+// owned is an engine in this process, which others reach at its socket and, if
+// it has one, at its address.
 type owned struct {
 	Local
 	host   *engine.Host
+	server *httpapi.Server
 	stop   context.CancelFunc
 	served sync.WaitGroup
-	err    error // of the socket's server, once served is done
+	// failed tells of a server that ended before it was asked to.
+	failed chan error
 }
 
-// serve answers at the control socket of dir until the session is closed.
-func serve(host *engine.Host, dir string) (*owned, error) {
+// serve answers at the control socket of dir, as one of the kinds of holders,
+// until the session is closed.
+func serve(host *engine.Host, dir, kind string, caller Caller) (*owned, error) {
+	o := &owned{host: host, failed: make(chan error, 2)}
+	o.Local = NewLocal(host.Engine).As(httpapi.Holder{Kind: kind, Command: caller.Command}, caller.Job)
 	listener, err := httpapi.Listen(dir)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -30,20 +35,25 @@ func serve(host *engine.Host, dir string) (*owned, error) {
 		return nil, errors.Join(fault("the control socket cannot be opened", err), host.Close(ctx))
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	o := &owned{Local: NewLocal(host.Engine), host: host, stop: stop}
-	server := httpapi.NewServer(o.Local, o.Local, slog.New(slog.DiscardHandler))
-	o.served.Go(func() { o.err = server.Serve(ctx, listener) })
+	o.stop = stop
+	o.server = httpapi.NewServer(o.Local, host.Log())
+	o.served.Go(func() { o.failed <- o.server.Serve(ctx, listener) })
 	return o, nil
 }
 
 // Control implements Session.
 func (o *owned) Control() httpapi.Control { return o.Local }
 
-// Close ends the socket and then the engine.
+// Close ends the servers and then the engine.
 func (o *owned) Close(ctx context.Context) error {
 	o.stop()
 	o.served.Wait()
-	return errors.Join(o.err, o.host.Close(ctx))
+	close(o.failed)
+	var all error
+	for err := range o.failed {
+		all = errors.Join(all, err)
+	}
+	return errors.Join(all, o.host.Close(ctx))
 }
 
 // settle waits until the state of the primary means something.
@@ -90,6 +100,10 @@ type following struct {
 // errLostDelete: a delete was sent twice, and the second engine had not all of
 // the documents.
 var errLostDelete = fmt.Errorf("%w during the delete; now not all of these documents are there: they were deleted, or never were", httpapi.ErrGone)
+
+// errLostReplace: a conditional write was sent twice, and the second engine had
+// another version than the one to be replaced.
+var errLostReplace = fmt.Errorf("%w during the write; now there is another version: this one, or one of somebody else", httpapi.ErrGone)
 
 // follow sends a request, and again to the next engine when the one that it
 // was sent to went away before its answer, until patience ends.
@@ -149,16 +163,7 @@ func (f *following) Get(ctx context.Context, id string) (httpapi.Document, error
 // Delete implements httpapi.Documents. Where the answer to the first try was
 // lost, that a document is not there no longer means that nothing was deleted.
 func (f *following) Delete(ctx context.Context, ids []string) (httpapi.Ack, error) {
-	lost := false
-	ack, err := follow(ctx, f, func(s Session) (httpapi.Ack, error) {
-		ack, err := s.Delete(ctx, ids)
-		lost = lost || errors.Is(err, httpapi.ErrGone)
-		return ack, err
-	})
-	if lost && errors.Is(err, httpapi.ErrNotFound) {
-		return ack, errLostDelete
-	}
-	return ack, err
+	return f.conditional(ctx, errLostDelete, func(s Session) (httpapi.Ack, error) { return s.Delete(ctx, ids) })
 }
 
 // List implements httpapi.Documents.
@@ -169,6 +174,66 @@ func (f *following) List(ctx context.Context, query httpapi.ListQuery) (httpapi.
 // Search implements httpapi.Documents.
 func (f *following) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
 	return follow(ctx, f, func(s Session) ([]httpapi.Hit, error) { return s.Search(ctx, query, limit) })
+}
+
+// History implements httpapi.Versions.
+func (f *following) History(ctx context.Context, id string, limit int) ([]httpapi.Revision, error) {
+	return follow(ctx, f, func(s Session) ([]httpapi.Revision, error) { return s.History(ctx, id, limit) })
+}
+
+// GetAt implements httpapi.Versions.
+func (f *following) GetAt(ctx context.Context, id, commit string) (httpapi.Document, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Document, error) { return s.GetAt(ctx, id, commit) })
+}
+
+// Replace implements httpapi.Versions. Where the answer to the first try was
+// lost, that the document was changed may mean that it was changed by that.
+func (f *following) Replace(ctx context.Context, doc httpapi.Document, base string) (httpapi.Ack, error) {
+	return f.conditional(ctx, errLostReplace, func(s Session) (httpapi.Ack, error) { return s.Replace(ctx, doc, base) })
+}
+
+// Remove implements httpapi.Versions, with the same doubt as Replace.
+func (f *following) Remove(ctx context.Context, id, base string) (httpapi.Ack, error) {
+	return f.conditional(ctx, errLostDelete, func(s Session) (httpapi.Ack, error) { return s.Remove(ctx, id, base) })
+}
+
+// conditional is follow for a write that can be done only once.
+func (f *following) conditional(ctx context.Context, doubt error, write func(Session) (httpapi.Ack, error)) (httpapi.Ack, error) {
+	lost := false
+	ack, err := follow(ctx, f, func(s Session) (httpapi.Ack, error) {
+		ack, err := write(s)
+		lost = lost || errors.Is(err, httpapi.ErrGone)
+		return ack, err
+	})
+	if lost && (errors.Is(err, httpapi.ErrNotFound) || errors.Is(err, httpapi.ErrConflict)) {
+		return ack, doubt
+	}
+	return ack, err
+}
+
+// Undo implements httpapi.Versions.
+func (f *following) Undo(ctx context.Context, id string) (httpapi.Change, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Change, error) { return s.Undo(ctx, id) })
+}
+
+// Stats implements httpapi.Facts.
+func (f *following) Stats(ctx context.Context) (httpapi.Stats, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Stats, error) { return s.Stats(ctx) })
+}
+
+// Metrics implements httpapi.Facts.
+func (f *following) Metrics(ctx context.Context) (httpapi.Metrics, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Metrics, error) { return s.Metrics(ctx) })
+}
+
+// ResetMetrics implements httpapi.Facts.
+func (f *following) ResetMetrics(ctx context.Context) error {
+	return f.act(ctx, func(s Session) error { return s.ResetMetrics(ctx) })
+}
+
+// Events implements httpapi.Facts.
+func (f *following) Events(ctx context.Context, since uint64, limit int) ([]httpapi.Event, error) {
+	return follow(ctx, f, func(s Session) ([]httpapi.Event, error) { return s.Events(ctx, since, limit) })
 }
 
 // Control implements Session.

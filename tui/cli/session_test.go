@@ -88,15 +88,14 @@ func TestFollowingEnds(t *testing.T) {
 	})
 }
 
-// TestTheConsoleWaitsForACommand: it ended at once with code 75.
-func TestTheConsoleWaitsForACommand(t *testing.T) {
+func TestPatience(t *testing.T) {
 	path := t.TempDir() + "/lock"
 	holder, err := durable.AcquireLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tries := 0
-	err = patiently(t.Context(), consolePatience, func() error {
+	err = patiently(t.Context(), lockPatience, func() error {
 		if tries++; tries == 2 {
 			if err := holder.Release(); err != nil {
 				t.Error(err)
@@ -113,13 +112,13 @@ func TestTheConsoleWaitsForACommand(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		err := unstarted(t.Context(), "/s", patiently(t.Context(), consolePatience, func() error { return &durable.LockedError{PID: 7} }))
-		if took := time.Since(start); Code(err) != ExitTempFail || took != consolePatience {
+		err := unstarted(t.Context(), "/s", patiently(t.Context(), lockPatience, func() error { return &durable.LockedError{PID: 7} }))
+		if took := time.Since(start); Code(err) != ExitTempFail || took != lockPatience {
 			t.Errorf("exit code %d after %s: %v", Code(err), took, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err = unstarted(ctx, "/s", patiently(ctx, consolePatience, func() error { return &durable.LockedError{PID: 7} }))
+		err = unstarted(ctx, "/s", patiently(ctx, lockPatience, func() error { return &durable.LockedError{PID: 7} }))
 		if Code(err) != ExitInterrupted {
 			t.Errorf("interrupted: exit code %d: %v", Code(err), err)
 		}
@@ -135,8 +134,8 @@ func TestRefusedCredentialsHaveACode(t *testing.T) {
 
 func TestAdviceWithoutKeys(t *testing.T) {
 	for in, want := range map[string]string{
-		"It lasts until you press r (caiatop recover)":          "It lasts until you run caiatop recover",
-		"start again, or press r once the service accepts them": "start again, or run caiatop recover once the service accepts them",
+		"It lasts until you press r (caiatop recover)":                            "It lasts until you run caiatop recover",
+		"start again, or press r (caiatop recover) once the service accepts them": "start again, or run caiatop recover once the service accepts them",
 		"Nothing to do": "Nothing to do",
 	} {
 		if got := withoutKeys(in); got != want {

@@ -15,12 +15,18 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
+	watch := false
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "say how the running engine is",
-		Long:  "Reports on the running engine. Exit code 0: healthy, 1: not healthy, 3: no engine runs.",
-		Args:  args(0, 0),
+		Long: "Reports on the running engine. Exit code 0: healthy, 1: not healthy, 3: no engine runs.\n" +
+			"With --watch it goes on until ctrl+c, through engines that come and go: on a terminal as a\n" +
+			"report that is drawn anew, else as a line (with --json an object) for every change.",
+		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return a.watch(cmd)
+			}
 			err := a.with(cmd, a.Running, a.status)
 			if errors.Is(err, ErrNoneRuns) {
 				a.tell(err, ExitNoneRuns)
@@ -29,6 +35,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and show every change")
 	a.jsonFlag(cmd)
 	return cmd
 }
@@ -84,7 +91,7 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		if status.Parked == 1 {
 			were = " was"
 		}
-		add("parked", count(status.Parked, "operation")+were+" set aside, see the events of the console")
+		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop events")
 	}
 	if p := status.Progress; p != nil {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
@@ -94,12 +101,24 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	add("state folder", status.StateDir)
 	add("git", status.GitDir)
 	if status.PID != 0 {
-		add("process", fmt.Sprint(status.PID))
+		add("process", strings.TrimRight(fmt.Sprintf("%d, %s", status.PID, holderName(status.Holder)), ", "))
+	}
+	if j := status.Job; j != nil {
+		add("busy with", fmt.Sprintf("%s: %s of %s", j.What, ui.Count(j.Done), ui.Count(j.Total)))
 	}
 	if err := table(w, rows); err != nil {
 		return err
 	}
 	return writeLatencies(w, status.Latencies)
+}
+
+// holderName says what kind of process runs the engine: "console", "serve",
+// "the command import".
+func holderName(h httpapi.Holder) string {
+	if h.Kind == httpapi.HolderCommand {
+		return "the command " + h.Command
+	}
+	return h.Kind
 }
 
 func writeLatencies(w io.Writer, latencies []httpapi.Latency) error {

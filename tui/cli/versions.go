@@ -9,9 +9,6 @@ import (
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
-// defaultHistory is how many revisions a call without a limit returns.
-const defaultHistory = 100
-
 // History implements httpapi.Versions.
 func (l Local) History(ctx context.Context, id string, limit int) ([]httpapi.Revision, error) {
 	parsed, err := document.ParseID(id)
@@ -19,7 +16,10 @@ func (l Local) History(ctx context.Context, id string, limit int) ([]httpapi.Rev
 		return nil, apiError(err)
 	}
 	if limit == 0 {
-		limit = defaultHistory
+		limit = httpapi.DefaultHistory
+	}
+	if limit < 0 || limit > httpapi.MaxHistory {
+		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %d", httpapi.ErrInvalid, limit, httpapi.MaxHistory), "")
 	}
 	found, err := l.engine.History(ctx, parsed, limit)
 	if err != nil {

@@ -1,11 +1,16 @@
-// Package documents is the page that lists, filters, searches, shows, writes
-// and deletes documents.
+// Package documents is the page that lists, filters, searches, shows, edits,
+// undoes and deletes documents, and shows their history.
 //
 // It keeps one window of rows around what is visible, however many documents
 // there are, and asks for the next one outside of Update. Replies carry a
-// number; older ones than the newest question are dropped. The page never
-// keeps text from outside but as termsafe.Text, and never changes a document
-// that the operator did not name.
+// number; older ones than the newest question are dropped. Text from outside is
+// shown only as termsafe.Text.
+//
+// What was typed is never lost: an edit stays open until it is saved, kept as a
+// draft or dropped by an answer to a question, and while it is open a draft of
+// it is kept. A document is written only over the version that the operator saw;
+// if it is another one by then, both are shown. The page never changes a
+// document that the operator did not name.
 package documents
 
 import (
@@ -24,15 +29,6 @@ import (
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
-// Source is where documents come from and go to.
-type Source interface {
-	List(ctx context.Context, q engine.Query) (engine.Page, error)
-	Get(ctx context.Context, id document.ID) (engine.Found, error)
-	Search(ctx context.Context, query string, limit int) ([]engine.Hit, error)
-	Put(ctx context.Context, docs ...document.Document) (engine.Ack, error)
-	Delete(ctx context.Context, ids ...document.ID) (engine.Ack, error)
-}
-
 // Limits in time of what the page asks for.
 const (
 	readLimit  = 10 * time.Second
@@ -45,13 +41,17 @@ const textStore probe.Store = "text"
 // wideWidth is the width from which on list and preview stand side by side.
 const wideWidth = 110
 
-// Options of a Page. All are required.
+// Options of a Page. All but the last three are required.
 type Options struct {
 	Source   Source
 	Tasks    *task.Runner
 	Theme    *ui.Theme
 	Location *time.Location // for times of day
 	Now      func() time.Time
+
+	Drafts Drafts    // nil: what is typed is kept nowhere until it is saved
+	Owner  string    // of the drafts that are kept and offered
+	Exec   task.Exec // nil: no program may be run
 }
 
 // Page is the documents page.
@@ -65,8 +65,24 @@ type Page struct {
 	input   *input   // a line being typed: filter or search
 	hits    *hits    // results of a search, nil if none are shown
 	preview *preview // nil if none is open
-	form    *form    // a new document, nil if none
 	removal *removal // the delete dialog, nil if none
+	history *history // revisions, nil if none are shown
+	change  *change  // an undo or a restore to look at, nil if none
+
+	opening  *opening  // on its way into an editor
+	edit     *edit     // being written
+	conflict *conflict // what stands in the way of saving edit
+	question *question // on top of everything
+
+	drafts    *keeper // nil if there are none
+	leftovers []leftover
+	draftsSeq uint64
+	looked    bool // for drafts that were left over
+	// deleted holds what was deleted here, newest first; justDeleted says that
+	// nothing was looked at since.
+	deleted     []document.ID
+	justDeleted bool
+	pause       func(context.Context, time.Duration) bool // tests do not wait
 
 	seq      uint64 // of the newest question of any kind
 	revision uint64 // of everything that is drawn
@@ -90,10 +106,22 @@ type seen struct {
 }
 
 // New returns a page that has asked for nothing yet.
-func New(o Options) *Page { return &Page{o: o, keys: ui.NewKeys(action.PageDocuments)} }
+func New(o Options) *Page {
+	p := &Page{o: o, keys: ui.NewKeys(action.PageDocuments), pause: pause}
+	if o.Drafts != nil {
+		p.drafts = &keeper{store: o.Drafts, newest: map[document.ID]uint64{}}
+	}
+	return p
+}
 
-// ShortHelp returns the keys for the footer.
-func (p *Page) ShortHelp() []key.Binding { return p.keys.ShortHelp() }
+// ShortHelp returns the keys for the footer. Views that lie over the list name
+// their own.
+func (p *Page) ShortHelp() []key.Binding {
+	if p.history != nil || p.change != nil {
+		return nil
+	}
+	return p.keys.ShortHelp()
+}
 
 // FullHelp returns every key that works here.
 func (p *Page) FullHelp() [][]key.Binding { return p.keys.FullHelp() }
@@ -108,6 +136,10 @@ func (p *Page) SetSize(w, h int) tea.Cmd {
 // SetVisible says whether the page is looked at. A hidden one asks for nothing.
 func (p *Page) SetVisible(on bool) tea.Cmd {
 	p.visible = on
+	if on && !p.looked {
+		p.looked = true
+		return tea.Batch(p.changed(), p.listDrafts(true))
+	}
 	return p.changed()
 }
 
@@ -131,10 +163,11 @@ func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
 	return tea.Batch(p.searchAgain(), p.changed())
 }
 
-// Typing says that keys are text now.
-func (p *Page) Typing() bool {
-	return p.input != nil || p.form != nil || p.removal != nil
-}
+// Typing says that keys are text now, or the answer to a question.
+func (p *Page) Typing() bool { return p.input != nil || p.removal != nil || p.busy() }
+
+// busy says that an edit or a question has the keys.
+func (p *Page) busy() bool { return p.edit != nil || p.opening != nil || p.question != nil }
 
 // Update takes the replies to what the page asked for. It reports whether msg
 // was one.
@@ -146,22 +179,61 @@ func (p *Page) Update(msg tea.Msg) (tea.Cmd, bool) {
 		return p.onHits(msg), true
 	case detailMsg:
 		return p.onDetail(msg), true
-	case savedMsg:
-		return p.onSaved(msg), true
 	case removedMsg:
 		return p.onRemoved(msg), true
+	case historyMsg:
+		return p.onHistory(msg), true
+	case revisionMsg:
+		return p.onRevision(msg), true
+	case proposedMsg:
+		return p.onProposed(msg), true
+	case appliedMsg:
+		return p.onApplied(msg), true
+	}
+	return p.updateEdit(msg)
+}
+
+// updateEdit takes the replies to what an edit asked for.
+func (p *Page) updateEdit(msg tea.Msg) (tea.Cmd, bool) {
+	switch msg := msg.(type) {
+	case openedMsg:
+		return p.onOpened(msg), true
+	case resumedMsg:
+		return p.onResumed(msg), true
+	case preparedMsg:
+		return p.onPrepared(msg), true
+	case endedMsg:
+		return p.onEnded(msg), true
+	case readBackMsg:
+		return p.onReadBack(msg), true
+	case savedMsg:
+		return p.onSaved(msg), true
+	case theirsMsg:
+		return p.onTheirs(msg), true
+	case tickMsg:
+		return p.onTick(msg), true
+	case Kept:
+		return p.onKept(msg), true
+	case draftsMsg:
+		return p.onDrafts(msg), true
 	}
 	return nil, false
 }
 
-// Type takes a key as text. It is for the dialog or line that is open.
+// Type takes a key as text. It is for the dialog, editor or line that is open.
 func (p *Page) Type(msg tea.KeyMsg) tea.Cmd {
 	var cmd tea.Cmd
 	switch {
+	case p.question != nil:
+		cmd = p.typeQuestion(msg)
+	case p.opening != nil:
+		p.typeAhead(msg)
+	case p.conflict != nil:
+		cmd = p.typeConflict(msg)
+	case p.edit != nil:
+		cmd = p.typeEdit(msg)
 	case p.removal != nil:
 		cmd = p.typeRemoval(msg)
-	case p.form != nil:
-		cmd = p.typeForm(msg)
 	case p.input != nil:
 		cmd = p.typeInput(msg)
 	}
@@ -169,9 +241,26 @@ func (p *Page) Type(msg tea.KeyMsg) tea.Cmd {
 }
 
 // Do carries out an action by its name. Names that the page does not know are
-// left alone.
+// left alone, and so is everything while an edit or a question is open.
 func (p *Page) Do(name string) tea.Cmd {
 	var cmd tea.Cmd
+	switch {
+	case p.busy() || p.removal != nil:
+		return nil
+	case p.change != nil && name != action.New:
+		cmd = p.doChange(name)
+	case p.history != nil:
+		p.closeChange()
+		cmd = p.doHistory(name)
+	default:
+		p.closeChange()
+		cmd = p.doDocument(name)
+	}
+	return tea.Batch(cmd, p.changed())
+}
+
+// doDocument carries out an action on the list or the selected document.
+func (p *Page) doDocument(name string) tea.Cmd {
 	switch name {
 	case action.Filter:
 		p.closeHits()
@@ -181,21 +270,34 @@ func (p *Page) Do(name string) tea.Cmd {
 		p.closePreview()
 		p.input = newInput(searchInput, "")
 	case action.New:
-		p.form = newForm()
+		p.input = nil
+		return p.startNew()
+	case action.Edit, action.EditWith:
+		return p.startEdit(name == action.EditWith)
+	case action.History:
+		return p.openHistory()
+	case action.Restore:
+		if _, _, ok := p.selected(); ok {
+			return tea.Batch(p.openHistory(), tell(task.Result("Choose the revision to restore and press R")))
+		}
+	case action.Undo:
+		return p.undo()
 	case action.Delete:
 		if id, text, ok := p.selected(); ok {
 			p.removal = newRemoval(id, text)
 		}
 	case action.Open:
 		if p.preview == nil {
-			cmd = p.open()
+			p.justDeleted = false
+			return p.open()
 		}
 	case action.Back:
-		cmd = p.back()
+		return p.back()
 	default:
+		p.justDeleted = false
 		p.move(name)
 	}
-	return tea.Batch(cmd, p.changed())
+	return nil
 }
 
 // move carries out a movement in what has the focus.
@@ -225,6 +327,9 @@ func (p *Page) back() tea.Cmd {
 
 // selected returns the document that the cursor is on.
 func (p *Page) selected() (document.ID, termsafe.Text, bool) {
+	if p.history != nil {
+		return p.history.id, p.history.title, true
+	}
 	if p.preview != nil {
 		return p.preview.id, p.preview.title, true
 	}
@@ -248,10 +353,18 @@ func (p *Page) underCursor() *row {
 // kind waits for its reply.
 func (p *Page) changed() tea.Cmd {
 	p.revision++
+	if p.edit != nil {
+		p.edit.fit(p.w, p.h)
+	}
 	if !p.visible || p.h == 0 {
 		return nil
 	}
 	var cmds []tea.Cmd
+	if h := p.history; h != nil && h.stale && !h.asking {
+		cmds = append(cmds, p.askHistory(h.limit))
+	} else if h != nil && h.needs(p.historyHeight()) {
+		cmds = append(cmds, p.askHistory(2*h.limit))
+	}
 	if v := p.preview; v != nil && v.stale && !v.reading {
 		cmds = append(cmds, p.read())
 	}

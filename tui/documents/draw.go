@@ -6,6 +6,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/termsafe"
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
@@ -28,11 +29,16 @@ func (p *Page) View() []string {
 
 func (p *Page) draw() []string {
 	t := p.o.Theme
-	if p.form != nil {
-		return p.form.view(t, p.w, p.h)
-	}
 	var out []string
 	switch {
+	case p.edit != nil && p.conflict != nil:
+		out = p.conflict.view(t, p.w, p.h, p.edit.saving)
+	case p.edit != nil:
+		out = p.edit.view(t, p.w, p.h)
+	case p.change != nil:
+		out = p.change.view(t, p.w, p.h, len(p.deleted))
+	case p.history != nil:
+		out = p.history.view(t, p.w, p.h, p.o.Location)
 	case p.preview == nil:
 		out = p.table(p.w)
 	case p.w >= wideWidth:
@@ -43,6 +49,9 @@ func (p *Page) draw() []string {
 	}
 	if p.removal != nil {
 		out = ui.Over(out, p.removal.view(t, p.w, p.h), p.w)
+	}
+	if p.question != nil {
+		out = ui.Over(out, p.question.view(t, p.w, p.h), p.w)
 	}
 	return out
 }
@@ -86,10 +95,15 @@ func (p *Page) bar(w int) string {
 			text = ui.Fit(text, max(w-ansi.StringWidth(note)-3, 0)) + "   " + t.Paint(ui.Warn, note)
 		}
 		return text
+	case p.opening != nil:
+		return t.Paint(ui.Dim, "opening ") + termsafe.Line(p.opening.id.String()).String()
 	case p.list.filter != "":
 		e := ui.NewEditor(true, inputLimit)
 		e.Set(p.list.filter)
 		return t.Paint(ui.Accent, "filter ") + e.View(t, w-7, 1, false)[0]
+	}
+	if n := len(p.leftovers); n > 0 {
+		return t.Paint(ui.Dim, "all documents   drafts: "+ui.Count(int64(n)))
 	}
 	return t.Paint(ui.Dim, "all documents")
 }

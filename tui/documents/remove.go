@@ -64,8 +64,9 @@ func (p *Page) onRemoved(msg removedMsg) tea.Cmd {
 	if p.preview != nil && p.preview.id == msg.id {
 		p.closePreview()
 	}
-	p.list.stale = true
-	return tea.Batch(tell(task.Result("Deleted %s; git history keeps it (%s)", shown, promise(msg.ack))), p.changed())
+	p.remember(msg.id)
+	p.touched()
+	return tea.Batch(tell(task.Result("Deleted %s; git history keeps it (%s), u brings it back", shown, promise(msg.ack))), p.changed())
 }
 
 // view draws the dialog.

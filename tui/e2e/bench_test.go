@@ -1,17 +1,12 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/creack/pty"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
@@ -78,36 +73,13 @@ func fillState(b *testing.B, dir string, n, batch int) {
 // firstFrame starts the console on a terminal that never answers a query.
 func firstFrame(b *testing.B, binary, home string) time.Duration {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "--state-dir", filepath.Join(home, "state"))
-	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "LANG=C.UTF-8"}
 	started := time.Now()
-	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var seen []byte
-	buffer := make([]byte, 64<<10)
-	for !bytes.Contains(seen, []byte("Latency")) {
-		k, err := terminal.Read(buffer)
-		if err != nil {
-			b.Fatalf("the console ended before its first frame: %v\n%s", err, seen)
-		}
-		seen = append(seen, buffer[:k]...)
-	}
+	s := openSilent(b, binary, home)
+	s.until(b, "Latency")
 	took := time.Since(started)
-	if _, err := terminal.Write([]byte("q")); err != nil {
+	if _, err := s.master.WriteString("q"); err != nil {
 		b.Fatal(err)
 	}
-	for err == nil { // read on, so that it can end
-		_, err = terminal.Read(buffer)
-	}
-	if err := cmd.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	if err := terminal.Close(); err != nil {
-		b.Fatal(err)
-	}
+	s.end(b)
 	return took
 }

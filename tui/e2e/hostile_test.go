@@ -13,7 +13,7 @@ const hostile = "\x1b]0;PWNED\x07 \x1b]52;c;UFdORUQ=\x1b\\ \x1b[31mred \a \x1b[2
 
 // ours are the sequences that the console itself sends: modes, cursor, erase
 // and colours.
-var ours = regexp.MustCompile(`\x1b\[(\?(25|1002|1003|1004|1006|1049|2004|2026)[hl]|[0-9;]*[ABCDGHJKm])`)
+var ours = regexp.MustCompile(`\x1b\[(\?(7|25|1002|1003|1004|1006|1049|2004|2026)[hl]|[0-9;]*[ABCDGHJKm])`)
 
 // TestHostileText shows documents made to harm a terminal. What reaches it is
 // judged byte by byte.

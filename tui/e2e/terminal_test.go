@@ -241,11 +241,7 @@ func (c *terminal) ended(code int) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, mode := range []string{"icanon", "echo", "isig", "icrnl", "opost"} {
-		if !slices.Contains(strings.FieldsFunc(string(modes), func(r rune) bool { return strings.ContainsRune(" ;\n", r) }), mode) {
-			c.t.Errorf("the terminal was left without %s:\n%s", mode, modes)
-		}
-	}
+	c.cooked(string(modes))
 	if flags := c.flags(); flags != cleanTerminal {
 		c.t.Errorf("the terminal was left with %swant %s", flags, cleanTerminal)
 	}
@@ -255,24 +251,45 @@ func (c *terminal) ended(code int) string {
 }
 
 // cleanTerminal is what flags says of a terminal as a shell wants it.
-const cleanTerminal = "alternate 0 cursor 1 mouse 0 keypad 0\n"
+const cleanTerminal = "alternate 0 cursor 1 mouse 0 keypad 0 wrap 1\n"
 
 // flags says which modes are on.
 func (c *terminal) flags() string {
 	c.t.Helper()
 	return c.tmux("display-message", "-p", "-t", pane,
-		"alternate #{alternate_on} cursor #{cursor_flag} mouse #{mouse_any_flag} keypad #{keypad_cursor_flag}")
+		"alternate #{alternate_on} cursor #{cursor_flag} mouse #{mouse_any_flag} keypad #{keypad_cursor_flag} wrap #{wrap_flag}")
 }
 
-// mend does what an operator does with the terminal of a killed program.
-func (c *terminal) mend() {
+// clean waits for a terminal as a shell wants it, which the guard of a console
+// leaves behind that could not do it itself.
+func (c *terminal) clean() {
 	c.t.Helper()
-	c.see(prompt)
-	c.types("reset")
-	c.keys("C-j") // in raw mode Enter is no line end
-	c.until("the prompt alone", func(screen string) bool {
-		return strings.HasSuffix(strings.TrimSpace(screen), prompt) && !strings.Contains(screen, "caiatop")
+	poll(c.t, "a clean terminal", func() (bool, string) {
+		flags := c.flags()
+		return flags == cleanTerminal, flags
 	})
+	if err := os.RemoveAll(c.path("modes")); err != nil {
+		c.t.Fatal(err)
+	}
+	c.types("stty -a >modes.new; mv modes.new modes")
+	c.keys("Enter")
+	var modes []byte
+	poll(c.t, "the modes of the terminal", func() (bool, string) {
+		var err error
+		modes, err = os.ReadFile(c.path("modes"))
+		return err == nil, c.screen()
+	})
+	c.cooked(string(modes))
+}
+
+// cooked wants the modes in which a shell reads lines.
+func (c *terminal) cooked(modes string) {
+	c.t.Helper()
+	for _, mode := range []string{"icanon", "echo", "isig", "icrnl", "opost"} {
+		if !slices.Contains(strings.FieldsFunc(modes, func(r rune) bool { return strings.ContainsRune(" ;\n", r) }), mode) {
+			c.t.Errorf("the terminal was left without %s:\n%s", mode, modes)
+		}
+	}
 }
 
 // clear empties the screen of a terminal in which nothing runs.

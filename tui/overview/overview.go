@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
@@ -53,11 +54,18 @@ func (p *Page) ShortHelp() []key.Binding { return p.keys.ShortHelp() }
 // FullHelp returns every key that works here.
 func (p *Page) FullHelp() [][]key.Binding { return p.keys.FullHelp() }
 
-// SetSize says how many cells the page may fill.
-func (p *Page) SetSize(w, h int) { p.w, p.h = w, h }
+// SetSize says how many cells the page may fill. There is nothing to ask for.
+func (p *Page) SetSize(w, h int) tea.Cmd {
+	p.w, p.h = w, h
+	return nil
+}
 
-// SetStats shows another snapshot, which must not change afterwards.
-func (p *Page) SetStats(s *engine.Stats) { p.stats = s }
+// SetStats shows another snapshot, which must not change afterwards. There is
+// nothing to ask for.
+func (p *Page) SetStats(s *engine.Stats) tea.Cmd {
+	p.stats = s
+	return nil
+}
 
 // View returns exactly as many lines of exactly the width that SetSize said.
 func (p *Page) View() []string {

@@ -52,5 +52,8 @@ func Advice(err error) string {
 			return k.advice
 		}
 	}
-	return "Press ? for the full text"
+	return FullText
 }
+
+// FullText is the advice where there is none: whoever reads it may know more.
+const FullText = "Press 5 for the full text"

@@ -1,20 +1,17 @@
-// Package term is the home of a terminal session. It reads from the environment
-// what the terminal can show, and settles one question before anybody asks the
-// terminal for it: the background is dark.
+// Package term is the home of a terminal session: what the terminal can show,
+// its size, the modes it is put into, and what is drawn on it.
 //
-// Bubble Tea's own init otherwise writes a colour query (OSC 11) to the
-// terminal and waits up to five seconds for an answer that some terminals,
-// multiplexers and scripted clients never give; it swallows the keys typed
-// meanwhile, and every command of the binary pays for it. Go initialises
-// packages that do not depend on each other in the order of their import
-// paths, and the path of this one sorts before Bubble Tea's. It therefore must
-// never import Bubble Tea, nor anything that does: lipgloss and nothing else.
+// A Session is the same for the terminal of this process and for one at the
+// other end of a connection. Between Enter and Leave it shows the alternate
+// screen; Leave gives back what was there before, from any goroutine and in any
+// state of the terminal. A Screen draws frames in a session. It keeps the newest
+// frame only, writes what differs, and rests when nothing does. Guard adds a
+// second process for the terminal of this one, which restores it and tells the
+// trace if this process can do neither any more.
 //
-// The package never reads from or writes to a terminal.
+// A terminal that takes no bytes keeps nobody waiting but the goroutine of its
+// own Screen. The package never reads what is typed, never asks the terminal
+// anything, and never imports Bubble Tea: package background says why.
 package term
 
-import "github.com/charmbracelet/lipgloss"
-
-func init() {
-	lipgloss.SetHasDarkBackground(true)
-}
+import _ "github.com/caiatech/caiatop/tui/term/background" // before Bubble Tea asks the terminal

@@ -62,7 +62,10 @@ func TestShortHelpLeavesOutWhatFingersKnow(t *testing.T) {
 	for _, b := range NewKeys(action.PageDocuments).ShortHelp() {
 		names = append(names, b.Help().Key+" "+b.Help().Desc)
 	}
-	want := []string{"enter open", "/ filter", "F search text", "a new document", "x delete", "1 overview", "s add samples"}
+	want := []string{
+		"enter open", "/ filter", "F search text", "a new document", "e edit", "E edit with $EDITOR", "H history",
+		"R restore revision", "u undo", "x delete", "1 overview", "5 events", "s add samples",
+	}
 	if !slices.Equal(names, want) {
 		t.Errorf("footer %q, want %q", names, want)
 	}

@@ -4,7 +4,6 @@
 package httpapitest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -16,16 +15,21 @@ import (
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
-// Engine implements httpapi.Documents and httpapi.Control. The zero value is
-// empty and healthy.
+// Engine implements httpapi.Engine. The zero value is empty and healthy.
 type Engine struct {
-	mu    sync.Mutex
-	docs  map[string]httpapi.Document
-	fail  error
-	calls []string
-	state httpapi.Status
-	ops   int
+	mu      sync.Mutex
+	docs    map[string]httpapi.Document
+	history map[string][]version // newest last
+	fail    error
+	calls   []string
+	state   httpapi.Status
+	stats   httpapi.Stats
+	metrics httpapi.Metrics
+	events  []httpapi.Event
+	ops     int
 }
+
+var _ httpapi.Engine = (*Engine)(nil)
 
 // Fail makes every call return err until it is nil again.
 func (e *Engine) Fail(err error) {
@@ -77,12 +81,8 @@ func (e *Engine) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack,
 			return httpapi.Ack{}, fmt.Errorf("%w: the id or the type is missing", httpapi.ErrInvalid)
 		}
 	}
-	if e.docs == nil {
-		e.docs = map[string]httpapi.Document{}
-	}
 	for _, d := range docs {
-		d.Raw = bytes.Clone(d.Raw)
-		e.docs[d.ID] = d
+		e.store(d)
 	}
 	return e.ack(len(docs)), nil
 }
@@ -123,7 +123,7 @@ func (e *Engine) Delete(ctx context.Context, ids []string) (httpapi.Ack, error) 
 		}
 	}
 	for _, id := range ids {
-		delete(e.docs, id)
+		e.drop(id)
 	}
 	return e.ack(len(ids)), nil
 }
@@ -161,7 +161,7 @@ func row(d httpapi.Document) httpapi.Row {
 	return httpapi.Row{
 		ID: d.ID, Type: d.Type, Folder: "documents/" + d.Type + "/" + d.ID, Source: source,
 		Size: int64(len(d.Text) + len(d.Raw)), CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
-		Govc: "in step", Git: "in step",
+		Hash: d.Hash, Govc: "in step", Git: "in step",
 	}
 }
 
@@ -192,6 +192,7 @@ func (e *Engine) Status(ctx context.Context) (httpapi.Status, error) {
 	status := e.state
 	if status.State == "" {
 		status.State, status.Phase, status.Healthy = "PRIMARY", "dual", true
+		status.Ready = true
 		status.Since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
 	status.Documents = int64(len(e.docs))

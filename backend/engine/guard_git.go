@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+const (
+	// gitLookEvery is how often the repository is looked at while nothing is
+	// written to it.
+	gitLookEvery = 5 * time.Second
+	// copyTrailer marks commits that bring back what git had lost: what they put
+	// is no change of a document.
+	copyTrailer = "Copied-For"
+	// foldedTrailer names, by a hash, documents of which a commit holds the newest
+	// of several versions.
+	foldedTrailer = "Folded"
+)
+
+var (
+	// errGitLost: the branch does not hold what was committed to it.
+	errGitLost = errors.New("git lost commits of this state")
+	// errGitSide marks failures of the repository, for which nothing else is to
+	// blame.
+	errGitSide = errors.New("git")
+)
+
+// damaged reports an error after which the repository has to be looked at as a
+// whole.
+func damaged(err error) bool {
+	return errors.Is(err, errGitLost) || (errors.Is(err, errGitSide) &&
+		(errors.Is(err, store.ErrIdentity) || errors.Is(err, store.ErrCorrupt)))
+}
+
+// onto refuses a branch that lost what was committed to it: a commit on top
+// would hide the loss.
+func (e *Engine) onto(ctx context.Context) func(tip string) error {
+	return func(tip string) error {
+		mark := e.gitMark.now()
+		if mark == 0 || (tip != "" && tip == e.gitTip) {
+			return nil
+		}
+		seq, err := e.ownSeq(ctx)
+		if err == nil && seq < mark {
+			err = fmt.Errorf("%w: it holds operation %d, %d were committed", errGitLost, seq, mark)
+		}
+		return err
+	}
+}
+
+// ownSeq is the newest operation of this state that git's commits name, 0 if
+// none.
+func (e *Engine) ownSeq(ctx context.Context) (int64, error) {
+	value, _, err := e.ownCommit(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	seq, err := strconv.ParseInt(strings.TrimPrefix(value, e.o.State.StateID()+"/"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: the trailer %q: %w", errGitSide, value, store.ErrCorrupt)
+	}
+	return seq, nil
+}
+
+// lookAtGit finds out whether the repository is still there and holds what it
+// held.
+func (e *Engine) lookAtGit(ctx context.Context) error {
+	tip, err := e.o.Git.Look(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	if err := e.onto(ctx)(tip); err != nil {
+		return err
+	}
+	e.gitTip = tip
+	return nil
+}
+
+// mendGit makes a repository usable again that was deleted, replaced or damaged
+// while the engine ran, as cause says, and says how it goes on. One that turns
+// out to be whole (garbage was collected) is nothing to tell of.
+func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
+	aside := e.o.GitDir + ".damaged-" + e.o.Now().UTC().Format("20060102T150405.000Z")
+	done, err := e.o.Git.Restore(ctx, e.gitTip, aside)
+	if done.Aside != "" {
+		e.event(Warning, "git", "The damaged repository was moved to "+done.Aside+", an empty one takes its place",
+			"Keep it until every document is in step with git; it holds the history that was")
+	}
+	if err != nil {
+		return gitSnapshot, fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	seq, err := e.ownSeq(ctx)
+	if err != nil || seq < e.gitMark.now() {
+		return gitSnapshot, err
+	}
+	if done.Written {
+		e.event(Warning, "git", "Files of the git repository were deleted ("+cause+"): it was written again, with its history",
+			"Nothing is lost; look for what deletes in "+e.o.GitDir)
+	}
+	return gitFollow, nil
+}
+
+// gitAdvice says what to do about git.
+func (e *Engine) gitAdvice(err error) string {
+	switch {
+	case damaged(err):
+		return "It is made anew in " + e.o.GitDir + " from what is left: open files, the outbox, memory and govc; a copy put back there is taken as it is. Reads and writes go on"
+	case errors.Is(err, store.ErrDiskFull):
+		return "Free space on the disk that holds " + e.o.GitDir + "; it is tried again"
+	case errors.Is(err, store.ErrReadOnly):
+		return "Make " + e.o.GitDir + " writable; it is tried again"
+	}
+	return "Look at " + e.o.GitDir + "; it is tried again, at least every 10 s"
+}
+
+// setKnown says whether a replica is known to hold what its cursor says.
+func (e *Engine) setKnown(replica string, known bool) {
+	e.mu.Lock()
+	e.view.known[replica] = known
+	e.mu.Unlock()
+	e.touch()
+}
+
+func (e *Engine) isKnown(replica string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.known[replica]
+}
+
+// gitMissing is how many documents git is known to lack.
+func (e *Engine) gitMissing() int64 {
+	if e.o.State.ParkedCount() == 0 {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), second)
+	defer cancel()
+	n, err := e.o.State.ParkedAmong(ctx, gitReplica)
+	if err != nil {
+		return e.o.State.ParkedCount() // not known: rather too many
+	}
+	return n
+}
+
+// parkMissing records the documents that git lacks and no store could deliver.
+func (e *Engine) parkMissing(ctx context.Context, missing []state.Parked, through int64) error {
+	if err := e.o.State.Unpark(ctx, gitReplica); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: through, Park: missing}); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	for i, p := range missing {
+		if i == toldParked {
+			break
+		}
+		e.event(Error, "missing", fmt.Sprintf("%q is missing in git, and no other store can deliver it now", p.ID), gitMissingAdvice)
+	}
+	return nil
+}
+
+const gitMissingAdvice = "It is taken from govc as soon as that serves it, press r (caiatop recover) to look now; otherwise bring back a copy of the git folder, or write it again"
+
+// fillGit copies documents to git that it lacks and that can be delivered by
+// now.
+func (e *Engine) fillGit(ctx context.Context) error {
+	parked, err := e.o.State.ParkedIn(ctx, gitReplica, maxMissing)
+	if err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	filled := 0
+	var batch store.Batch
+	var ids []document.ID
+	size := int64(0)
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		if len(batch.Ops) > 0 {
+			if _, err := e.commitGit(ctx, e.copyBatch(batch.Ops), e.gitMark.now()); err != nil {
+				return err
+			}
+		}
+		if err := e.o.State.Unpark(ctx, gitReplica, ids...); err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+		filled += len(batch.Ops)
+		batch.Ops, ids, size = nil, nil, 0
+		return nil
+	}
+	for _, p := range parked {
+		row, err := e.o.State.Lookup(ctx, p.ID)
+		if errors.Is(err, store.ErrNotFound) || (err == nil && (row.Deleted || row.Seq != p.Seq)) {
+			ids = append(ids, p.ID) // the outbox carries, or carried, what is newer
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+		key := store.Key{ID: row.ID, Folder: row.Folder}
+		doc, err := e.anywhere(ctx, row, key)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			continue
+		}
+		ids, batch.Ops, size = append(ids, p.ID), append(batch.Ops, store.Op{Key: key, Doc: &doc}), size+doc.Content.Size()
+		if len(batch.Ops) == govcBatchOps || size > govcBatchBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if filled > 0 {
+		e.gitFill.Store(len(parked) == maxMissing) // then there may be more
+		e.event(Info, "git", fmt.Sprintf("git holds %d documents again that were missing", filled), "")
+	}
+	return nil
+}
+
+// copyBatch is a batch that brings back what git had lost.
+func (e *Engine) copyBatch(ops []store.Op) store.Batch {
+	return store.Batch{
+		Ops: ops, Author: e.o.Author, At: e.o.Now().UTC(),
+		Trailers: []store.Trailer{{Key: copyTrailer, Value: e.o.State.StateID()}},
+	}
+}

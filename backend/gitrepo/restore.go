@@ -1,0 +1,345 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// maxOrphans bounds the vanished packs that are held open; of more, those that
+// are the smallest part of the history go, the newest.
+const maxOrphans = 2 * maxPacks
+
+// orphan keeps those of the packs that vanished which hold objects that present
+// ones lack, and returns the others. The caller holds s.mu.
+func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
+	orphans := *s.orphans.Load()
+	for _, p := range gone {
+		held, look := covered(p, present)
+		if look != nil {
+			err = errors.Join(err, look)
+		}
+		if held || len(orphans) >= maxOrphans {
+			rest = append(rest, p)
+			continue
+		}
+		orphans = append(orphans[:len(orphans):len(orphans)], p)
+		s.lost.Store(true)
+	}
+	s.orphans.Store(&orphans)
+	return rest, err
+}
+
+// covered reports whether every object of p is in one of the packs.
+func covered(p *pack, packs []*pack) (bool, error) {
+	entries, err := p.index.entries()
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		found := false
+		for i := 0; i < len(packs) && !found; i++ {
+			if _, found, err = packs[i].index.find(e.hash); err != nil {
+				return false, err
+			}
+		}
+		if !found {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// orphaned reads from the packs that vanished. otherwise is the error if none
+// of them has the object.
+func (s *packStore) orphaned(h Hash, otherwise error) (object, error) {
+	for _, p := range *s.orphans.Load() {
+		offset, ok, err := p.index.find(h)
+		if err != nil {
+			return object{}, err
+		}
+		if ok {
+			return p.object(h, offset)
+		}
+	}
+	return object{}, otherwise
+}
+
+// Look reports whether the repository is still there: ErrGone, or ErrLost if
+// packs vanished. It costs one look into a folder. A repository in memory is
+// always there.
+func (r *Repo) Look() error {
+	p, ok := r.objects.(*packStore)
+	if !ok {
+		return nil
+	}
+	d, ok := r.refs.(*diskRefs)
+	if !ok {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if err := p.rescan(); err != nil {
+		return err
+	}
+	if p.lost.Load() {
+		return fmt.Errorf("%w: packs vanished from %s", ErrLost, p.packDir())
+	}
+	return nil
+}
+
+// Restored says what Restore did.
+type Restored struct {
+	// Whole: the branch is at its tip again, with its whole history.
+	Whole bool
+	// Written: it was not, and files that were deleted made it so.
+	Written bool
+	// Aside is where the damaged repository was moved, "" if it was not.
+	Aside string
+}
+
+// Restore makes a repository on disk that was deleted, emptied or damaged while
+// it was open usable again. tip is where the branch was last, zero if unknown.
+//
+// Files that were deleted while they were open can still be read: if they hold
+// the branch with all of its history, it is written to the folder again.
+// Otherwise a repository that is there and damaged is moved to aside, and an
+// empty one takes its place; then vanished objects are still read, for as long
+// as the Repo is open. A repository that is whole is left alone.
+func (r *Repo) Restore(ctx context.Context, branch string, tip Hash, aside string) (Restored, error) {
+	p, onDisk := r.objects.(*packStore)
+	d, ok := r.refs.(*diskRefs)
+	if !onDisk || !ok {
+		return Restored{Whole: true}, nil
+	}
+	ref, err := branchRef(branch)
+	if err != nil {
+		return Restored{}, err
+	}
+	if err := r.acquire(ctx); err != nil {
+		return Restored{}, err
+	}
+	defer r.release()
+	done, err := r.restore(ctx, d, p, ref, tip, aside)
+	if err == nil {
+		p.lost.Store(false)
+	} else {
+		return done, fmt.Errorf("restore the repository %s: %w", d.dir, err)
+	}
+	return done, nil
+}
+
+func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref string, tip Hash, aside string) (Restored, error) {
+	if err := refill(d.dir); err != nil {
+		return Restored{}, err
+	}
+	if err := p.rescan(); err != nil {
+		return Restored{}, err
+	}
+	last := tip
+	now, err := d.ref(ref)
+	switch {
+	case err == nil:
+		tip = now // whatever is there counts more than what was
+	case !errors.Is(err, ErrNotFound):
+		return Restored{}, err
+	case tip.IsZero():
+		return Restored{}, nil
+	}
+	walked, err := p.reach(ctx, tip)
+	if err != nil {
+		return Restored{}, err
+	}
+	if !walked.whole {
+		if now.IsZero() {
+			return Restored{}, nil // empty, and to be filled
+		}
+		return r.moveAside(d, p, aside)
+	}
+	if walked.missing {
+		if err := p.adopt(ctx); err != nil {
+			return Restored{}, err
+		}
+	}
+	// What vanished of another history than the one that is there is still read.
+	if _, same := walked.seen[last]; same || last.IsZero() {
+		if err := p.forget(); err != nil {
+			return Restored{}, err
+		}
+	}
+	if now.IsZero() {
+		if err := d.set(ctx, ref, Hash{}, tip); err != nil {
+			return Restored{}, err
+		}
+	}
+	return Restored{Whole: true, Written: walked.missing || now.IsZero()}, nil
+}
+
+// refill makes the parts of a repository that are missing in its folder. A
+// folder with something else in it is left alone.
+func refill(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) == 0 || unfinished(entries) {
+		if err := initialise(dir); err != nil {
+			return err
+		}
+	}
+	for _, folder := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
+		if err := durable.MkdirAll(filepath.Join(dir, folder), folderPerm); err != nil {
+			return err
+		}
+	}
+	return checkBare(dir)
+}
+
+// moveAside keeps a damaged repository under another name and begins an empty
+// one in its place.
+func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, error) {
+	if err := durable.Rename(d.dir, aside); err != nil {
+		return Restored{}, err
+	}
+	if err := initialise(d.dir); err != nil {
+		return Restored{Aside: aside}, err
+	}
+	return Restored{Aside: aside}, p.rescan()
+}
+
+// walk is what a commit is made of.
+type walk struct {
+	seen    map[Hash]struct{}
+	whole   bool // every object can be read
+	missing bool // one is only in packs that vanished, or nowhere
+}
+
+// reach walks everything that a commit is made of, until an object is nowhere.
+func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
+	type reached struct {
+		hash Hash
+		kind plumbing.ObjectType
+	}
+	queue := []reached{{tip, plumbing.CommitObject}}
+	w.seen = map[Hash]struct{}{tip: {}}
+	add := func(h Hash, kind plumbing.ObjectType) {
+		if _, known := w.seen[h]; !known {
+			w.seen[h] = struct{}{}
+			queue = append(queue, reached{h, kind})
+		}
+	}
+	for len(queue) > 0 {
+		if err := ctx.Err(); err != nil {
+			return w, err
+		}
+		at := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		stored, err := p.stored(at.hash)
+		if err != nil {
+			return w, err
+		}
+		w.missing = w.missing || !stored
+		if at.kind == plumbing.BlobObject && stored {
+			continue
+		}
+		o, err := p.uncached(at.hash)
+		switch {
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
+			return w, nil
+		case err != nil:
+			return w, err
+		case o.kind != at.kind:
+			return w, nil
+		}
+		if err := parts(at.hash, o, add); err != nil {
+			return w, nil //nolint:nilerr // what cannot be read is damaged
+		}
+	}
+	w.whole = true
+	return w, nil
+}
+
+// parts calls add for what an object names.
+func parts(h Hash, o object, add func(Hash, plumbing.ObjectType)) error {
+	switch o.kind {
+	case plumbing.CommitObject:
+		c, err := decodeCommit(h, o.data)
+		if err != nil {
+			return err
+		}
+		if c.Tree != emptyTree {
+			add(c.Tree, plumbing.TreeObject)
+		}
+		for _, parent := range c.Parents {
+			add(parent, plumbing.CommitObject)
+		}
+	case plumbing.TreeObject:
+		for rest := o.data; len(rest) > 0; {
+			it, after, err := nextItem(rest)
+			if err != nil {
+				return err
+			}
+			rest = after
+			switch {
+			case it.mode.isTree():
+				add(it.hash, plumbing.TreeObject)
+			case it.mode.isBlob():
+				add(it.hash, plumbing.BlobObject)
+			}
+		}
+	}
+	return nil
+}
+
+// stored reports whether an object is in the folder.
+func (p *packStore) stored(h Hash) (bool, error) {
+	_, _, err := p.find(h)
+	if errors.Is(err, ErrNotFound) {
+		_, err = p.loose(h)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// uncached reads an object from the disk, or from what vanished.
+func (p *packStore) uncached(h Hash) (object, error) {
+	o, err := p.packed(h)
+	if errors.Is(err, ErrNotFound) {
+		o, err = p.loose(h)
+	}
+	if err != nil && !errors.Is(err, ErrClosed) {
+		o, err = p.orphaned(h, err)
+	}
+	return o, err
+}
+
+// adopt writes the packs that vanished to the folder again, as one.
+func (p *packStore) adopt(ctx context.Context) error {
+	orphans := *p.orphans.Load()
+	if len(orphans) == 0 {
+		return nil
+	}
+	indexPath, err := p.merge(ctx, orphans)
+	if err != nil {
+		return err
+	}
+	return p.attach(indexPath)
+}
+
+// forget closes the packs that vanished: all that matters of them is stored.
+func (p *packStore) forget() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	orphans := *p.orphans.Load()
+	p.orphans.Store(&[]*pack{})
+	return closeAll(orphans)
+}

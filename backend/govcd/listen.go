@@ -1,0 +1,104 @@
+package govcd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// localhost is the host that stands for both loopback addresses. Which of them
+// a client tries first is the client's choice.
+const localhost = "localhost"
+
+// bindAttempts bounds the search for a port that is free on both.
+const bindAttempts = 16
+
+// listen listens on address, and returns the host:port by which it is reached.
+func listen(ctx context.Context, address string) (listeners []net.Listener, bound string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, "", err
+	}
+	var config net.ListenConfig
+	if host != localhost {
+		listener, err := config.Listen(ctx, "tcp", address)
+		if err != nil {
+			return nil, "", err
+		}
+		return []net.Listener{listener}, listener.Addr().String(), nil
+	}
+	for range bindAttempts {
+		listeners, bound, err = bindBoth(ctx, config, port)
+		if port != "0" || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return listeners, bound, err
+}
+
+// bindBoth listens on 127.0.0.1 and, if this machine has it, on ::1.
+func bindBoth(ctx context.Context, config net.ListenConfig, port string) ([]net.Listener, string, error) {
+	four, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return nil, "", err
+	}
+	port = strconv.Itoa(four.Addr().(*net.TCPAddr).Port)
+	bound := net.JoinHostPort(localhost, port)
+	six, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", port))
+	switch {
+	case err == nil:
+		return []net.Listener{four, six}, bound, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, "", errors.Join(err, four.Close())
+	}
+	return []net.Listener{four}, bound, nil // there is no ::1 here
+}
+
+// limited accepts no more connections than there are slots; more wait in the
+// system's queue.
+type limited struct {
+	net.Listener
+	slots  chan struct{}
+	closed chan struct{}
+	close  sync.Once
+}
+
+func limit(l net.Listener, slots chan struct{}) *limited {
+	return &limited{Listener: l, slots: slots, closed: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &slotted{Conn: conn, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+// Close implements net.Listener.
+func (l *limited) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// slotted is a connection that gives its slot back when it is closed.
+type slotted struct {
+	net.Conn
+	free func()
+}
+
+// Close implements net.Conn.
+func (c *slotted) Close() error {
+	defer c.free()
+	return c.Conn.Close()
+}

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe"
+	"github.com/caiatech/caiatop/probe/httpapi"
+)
+
+// Stats implements httpapi.Facts.
+func (l Local) Stats(context.Context) (httpapi.Stats, error) {
+	s := l.engine.Stats()
+	out := httpapi.Stats{
+		Govc: httpapi.GovcStats{
+			Integrated: s.State != engine.StateNone, ServiceURL: s.Service.URL,
+			FallbackMode:      s.State != engine.StateNone && s.State != engine.StatePrimary,
+			DocumentsInMemory: s.Cached,
+		},
+		Git: httpapi.GitStats{Path: s.GitDir},
+		Engine: httpapi.EngineStats{
+			State: string(s.State), Reason: s.Reason, Phase: string(s.Phase), Documents: s.Documents, Bytes: s.Bytes,
+			Pending: s.Outbox.Pending, Parked: s.Parked, Reads: s.Reads, Writes: s.Writes, Switches: s.Switches, Safe: s.Safe,
+		},
+	}
+	for _, r := range s.Stores {
+		if r.Name == probe.Git {
+			out.Git.Lag, out.Git.InStep = r.Lag, !r.Unknown && r.Lag == 0
+		}
+	}
+	return out, nil
+}
+
+// Metrics implements httpapi.Facts.
+func (l Local) Metrics(context.Context) (httpapi.Metrics, error) {
+	out := httpapi.Metrics{
+		Since:         l.engine.MetricsSince().UTC(),
+		WindowSeconds: int(probe.SparkPoints * probe.SlotDuration / time.Second),
+		Operations:    []httpapi.Latency{},
+	}
+	for _, op := range l.engine.Stats().Ops {
+		out.Operations = append(out.Operations, latency(op))
+	}
+	return out, nil
+}
+
+// ResetMetrics implements httpapi.Facts.
+func (l Local) ResetMetrics(context.Context) error {
+	l.engine.ResetMetrics()
+	return nil
+}
+
+// Events implements httpapi.Facts.
+func (l Local) Events(_ context.Context, since uint64, limit int) ([]httpapi.Event, error) {
+	if limit == 0 {
+		limit = httpapi.DefaultEvents
+	}
+	if limit < 0 || limit > httpapi.MaxEvents {
+		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %d", httpapi.ErrInvalid, limit, httpapi.MaxEvents), "")
+	}
+	entries := l.engine.Journal().Since(since)
+	entries = entries[max(0, len(entries)-limit):]
+	out := make([]httpapi.Event, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, httpapi.Event{
+			Seq: e.Seq, At: e.At, Level: string(e.Level), Kind: e.Kind, Text: e.Text, Next: withoutKeys(e.Next),
+		})
+	}
+	return out, nil
+}
