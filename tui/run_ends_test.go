@@ -114,7 +114,7 @@ func (e editing) Init() tea.Cmd { return nil }
 func (e editing) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
-		script := map[string]string{"e": "printf 'in the editor'; read line; printf $line >&2", "s": "sleep 1000"}[msg.String()]
+		script := map[string]string{"e": "printf 'in the editor'; read line; printf $line >&2", "s": "exec sleep 1000"}[msg.String()]
 		return e, e.exec(exec.Command("/bin/sh", "-c", script), func(err error) tea.Msg { return err })
 	case error:
 		e.shows = append(slices.Clone(e.shows), "it failed: "+msg.Error())
@@ -146,10 +146,14 @@ func TestAnEditorHasTheTerminalAndGivesItBack(t *testing.T) {
 
 // A terminal that stopped reading neither holds up the model nor its end.
 func TestQuitOnATerminalThatTakesNothing(t *testing.T) {
-	hold := make(chan struct{})
+	hold, stuck := make(chan struct{}), make(chan struct{}, 1000)
 	updated := make(chan struct{}, 1000)
 	keys, typed := io.Pipe()
-	s := term.New(term.Streams{In: keys, Out: writer(func(b []byte) (int, error) { <-hold; return len(b), nil })})
+	s := term.New(term.Streams{In: keys, Out: writer(func(b []byte) (int, error) {
+		stuck <- struct{}{}
+		<-hold
+		return len(b), nil
+	})})
 	ended := make(chan error, 1)
 	go func() { ended <- show(t.Context(), counting{updated: updated}, s) }()
 	for range 100 {
@@ -158,6 +162,7 @@ func TestQuitOnATerminalThatTakesNothing(t *testing.T) {
 		}
 		<-updated
 	}
+	<-stuck // what was never written need not be taken back
 	if _, err := io.WriteString(typed, "q"); err != nil {
 		t.Fatal(err)
 	}
