@@ -72,11 +72,13 @@ service-test: ## the published tests against a service built for it (or GOVC_SER
 	@.ci/service-test
 
 .PHONY: bench
-bench: ## the product's speed beside floors measured in the same run (two minutes)
+bench: ## the product's speed beside floors measured in the same run (three minutes)
 	@go test -run '^$$' -bench '^BenchmarkAckLocal$$' -benchtime 30x ./bench | grep -E '^(Benchmark|FAIL|---)'
 	@go test -run '^$$' -bench '^Benchmark(Import|Refill|Stores)$$' -benchtime 3x ./bench | grep -E '^(Benchmark|FAIL|---)'
 	@go test -run '^$$' -bench '^BenchmarkFirstFrame$$' -benchtime 20x ./tui/e2e | grep -E '^(Benchmark|FAIL|---)'
 	@go test -run '^$$' -bench '^Benchmark(KeyToView|SnapshotToView)$$' ./tui | grep -E '^(Benchmark|FAIL|---)'
+	@go test -run '^$$' -bench '^BenchmarkKeyToScreen$$' -benchtime 50x ./tui | grep -E '^(Benchmark|FAIL|---)'
+	@go test -run '^$$' -bench '^BenchmarkRest$$' -benchtime 1x ./tui | grep -E '^(Benchmark|FAIL|---)'
 
 .PHONY: bench-all
 bench-all: ## the Go benchmarks of every package

@@ -59,7 +59,7 @@ func TestFiles(t *testing.T) {
 		"hosts of themselves":  {"http: {hosts: &h [*h]}\n", []string{"http.hosts (config.yaml:1)"}},
 		"two hosts in one":     {"http: {hosts: [\"a,b\"]}\n", []string{"http.hosts (config.yaml:1)"}},
 		"everybody's door":     {"\nhttp:\n  addr: 0.0.0.0:80\n", []string{"http.addr (config.yaml:3)", "no token is set", "CAIATOP_HTTP_TOKEN"}},
-		"a door with a key":    {"http: {addr: \":80\", token: t}\n", nil},
+		"a door with a key":    {"http: {addr: \":80\", token: 0123456789abcdef}\n", nil},
 		"a door with half":     {"http: {addr: \":80\", read_token: t}\n", []string{"http.addr", "no token is set"}},
 		"one token for both":   {"http: {token: hunter2, read_token: hunter2}\n", []string{"http.read_token (config.yaml:1)", "the same as http.token"}},
 		"null twice":           {"phase:\nphase: dual\n", []string{"phase (config.yaml:2)", "line 1 sets this already"}},

@@ -11,7 +11,12 @@ import (
 )
 
 const (
+	// MinRemoteToken is the shortest token, in bytes, for an address that other
+	// machines reach.
+	MinRemoteToken = 16
+
 	addrKey      = "http.addr"
+	tokenKey     = "http.token"
 	readTokenKey = "http.read_token"
 	// hostsKey is the one setting that may be a list in the file.
 	hostsKey = "http.hosts"

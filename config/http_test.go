@@ -19,16 +19,39 @@ func TestHTTP(t *testing.T) {
 		t.Errorf("off: %+v", h)
 	}
 	c := load(t, config.Input{
-		Env:  env(map[string]string{"CAIATOP_HTTP_ADDR": ":80", "CAIATOP_HTTP_TOKEN": "t0ken", "CAIATOP_HTTP_READ_TOKEN": "r3ad"}),
+		Env:  env(map[string]string{"CAIATOP_HTTP_ADDR": ":80", "CAIATOP_HTTP_TOKEN": "t0ken-0123456789", "CAIATOP_HTTP_READ_TOKEN": "r3ad-0123456789x"}),
 		File: writeFile(t, "http: {hosts: [a, B]}\n"), Flags: map[string]string{"log-level": "warn"},
 	})
-	if c.HTTP.Addr != ":80" || c.HTTP.Token.Reveal() != "t0ken" || c.HTTP.ReadToken.Reveal() != "r3ad" || !slices.Equal(c.HTTP.Hosts, []string{"a", "b"}) || c.Log.Level != slog.LevelWarn {
+	if c.HTTP.Addr != ":80" || c.HTTP.Token.Reveal() != "t0ken-0123456789" || c.HTTP.ReadToken.Reveal() != "r3ad-0123456789x" || !slices.Equal(c.HTTP.Hosts, []string{"a", "b"}) || c.Log.Level != slog.LevelWarn {
 		t.Errorf("%+v %+v", c.HTTP, c.Log)
 	}
 	many := strings.TrimSuffix(strings.Repeat("h,", config.MaxHosts), ",")
 	load(t, config.Input{Env: env(map[string]string{"CAIATOP_HTTP_HOSTS": many})})
 	if _, err := config.Load(config.Input{Env: env(map[string]string{"CAIATOP_HTTP_HOSTS": many + ",h"})}); err == nil {
 		t.Error("one host too many is accepted")
+	}
+}
+
+// TestATokenOfOneLetterIsEnough: for an address that other machines reach it is
+// as good as none.
+func TestATokenOfOneLetterIsEnough(t *testing.T) {
+	long, short := strings.Repeat("t", config.MinRemoteToken), strings.Repeat("s", config.MinRemoteToken-1)
+	for _, c := range []struct{ addr, token, read, wrong string }{
+		{"0.0.0.0:80", short, "", "http.token"},
+		{"0.0.0.0:80", long, short, "http.read_token"},
+		{"0.0.0.0:80", long, "", ""},
+		{"0.0.0.0:80", long, long + "r", ""},
+		{"127.0.0.1:80", "t", "r", ""},
+		{"", "t", "", ""},
+	} {
+		mistakes := config.Check(config.Input{Env: env(map[string]string{
+			"CAIATOP_HTTP_ADDR": c.addr, "CAIATOP_HTTP_TOKEN": c.token, "CAIATOP_HTTP_READ_TOKEN": c.read, "CAIATOP_STATE_DIR": "/s",
+		})})
+		switch {
+		case c.wrong == "" && len(mistakes) == 0:
+		case len(mistakes) != 1 || mistakes[0].Key != c.wrong || !strings.Contains(mistakes[0].Fix, "openssl") || strings.Contains(mistakes[0].Error(), short):
+			t.Errorf("%+v: %v", c, mistakes)
+		}
 	}
 }
 

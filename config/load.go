@@ -121,17 +121,25 @@ func noFolder(env Env) *Error {
 	return &Error{Key: "state.dir", Origin: "default", Problem: "no folder can be found because " + env.homeless(), Fix: fix}
 }
 
-// checkTokens refuses to answer other machines without a token, and to let
-// whoever may only read do everything.
+const newToken = "make another with: openssl rand -hex 32"
+
+// checkTokens refuses to answer other machines without a token or with one that
+// can be guessed, and to let whoever may only read do everything.
 func (c Config) checkTokens() *Error {
 	e := &Error{}
 	switch {
 	case !c.HTTP.Token.IsSet() && !isLoopback(c.HTTP.Addr):
 		e.Key, e.Problem = addrKey, "other machines reach "+quote(c.HTTP.Addr)+", and no token is set that keeps them out"
 		e.Fix = "set http.token or CAIATOP_HTTP_TOKEN, or answer on 127.0.0.1 only"
+	case !isLoopback(c.HTTP.Addr) && len(c.HTTP.Token.Reveal()) < MinRemoteToken:
+		e.Key, e.Problem = tokenKey, fmt.Sprintf("it has fewer than %d bytes, and other machines reach %s", MinRemoteToken, quote(c.HTTP.Addr))
+		e.Fix = newToken
+	case !isLoopback(c.HTTP.Addr) && c.HTTP.ReadToken.IsSet() && len(c.HTTP.ReadToken.Reveal()) < MinRemoteToken:
+		e.Key, e.Problem = readTokenKey, fmt.Sprintf("it has fewer than %d bytes, and other machines reach %s", MinRemoteToken, quote(c.HTTP.Addr))
+		e.Fix = newToken
 	case c.HTTP.Token.IsSet() && c.HTTP.Token.Reveal() == c.HTTP.ReadToken.Reveal():
 		e.Key, e.Problem = readTokenKey, "it is the same as http.token, so whoever may only read could do everything"
-		e.Fix = "make another with: openssl rand -hex 32"
+		e.Fix = newToken
 	default:
 		return nil
 	}

@@ -82,7 +82,7 @@ var settings = []setting{
 		func(c Config) string { return c.HTTP.Addr },
 	},
 	{
-		"http.token", "", "CAIATOP_HTTP_TOKEN", "token that a caller of the HTTP server shows",
+		tokenKey, "", "CAIATOP_HTTP_TOKEN", "token that a caller of the HTTP server shows",
 		func(c *Config, v string, _ Env) (err error) { c.HTTP.Token, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.HTTP.Token) },
 	},

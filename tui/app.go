@@ -104,6 +104,7 @@ type Model struct {
 	w, h  int
 
 	stats   *engine.Stats
+	drilled *bool // what a drill here came to, until a snapshot says so
 	tabs    []tab
 	current int // index into tabs
 	events  *events.Page
@@ -212,6 +213,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.onBenchProgress(msg)
 	case benchDoneMsg:
 		return m, m.onBenchDone(msg)
+	case drilledMsg:
+		return m, m.onDrilled(msg)
 	case notedMsg:
 		return m, m.events.SetNewest(msg.seq)
 	case keptMsg:
@@ -239,6 +242,9 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 		before = m.stats.State
 	}
 	m.stats = s
+	if m.drilled != nil && s.Service.Drill == *m.drilled {
+		m.drilled = nil
+	}
 	pages := m.all(func(t tab) tea.Cmd { return t.SetStats(s) })
 	if !m.greeted {
 		m.greeted = true

@@ -171,7 +171,9 @@ func (m *Model) footer() string {
 	shown := m.shown()
 	hint := shown.hint()
 	switch {
-	case m.top() != nil, hint == "" && m.typing():
+	case m.top() != nil:
+		return m.theme.Paint(ui.Dim, ui.Fit(" esc closes this", m.w))
+	case hint == "" && m.typing():
 		return m.theme.Paint(ui.Dim, ui.Fit(" esc leaves", m.w))
 	case m.typing():
 		return m.theme.Paint(ui.Dim, ui.Fit(" "+hint, m.w))

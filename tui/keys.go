@@ -117,7 +117,7 @@ func (m *Model) fallback() tea.Cmd {
 }
 
 func (m *Model) recover() tea.Cmd {
-	if m.stats != nil && m.stats.Service.Drill {
+	if m.drilling() {
 		return m.onNotice(task.Warn("A drill holds the service down; press d to bring it up first"))
 	}
 	control := m.o.Control
@@ -151,7 +151,7 @@ func (m *Model) drill() tea.Cmd {
 		service = m.stats.Service
 	}
 	switch {
-	case service.Drill:
+	case m.drilling():
 		return m.toggleDrill()
 	case !service.Embedded:
 		return m.onNotice(task.Warn("Only the embedded service can be taken down from here; this one is real"))
@@ -171,16 +171,37 @@ func (m *Model) drill() tea.Cmd {
 	return nil
 }
 
+// drilledMsg says that a drill began or ended here.
+type drilledMsg struct{ down bool }
+
 func (m *Model) toggleDrill() tea.Cmd {
 	control := m.o.Control
 	return m.tasks.Go("the drill", controlLimit, func(ctx context.Context) tea.Msg {
 		down, err := control.Drill(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return task.Failure("the drill", err)
-		case down:
-			return task.Warn("The embedded service is down; press d again to bring it up")
 		}
-		return task.Result("The embedded service is up again")
+		return drilledMsg{down}
 	})
+}
+
+// onDrilled remembers what no snapshot says yet: a key that is pressed at once
+// must neither take the service down again unasked nor be refused.
+func (m *Model) onDrilled(msg drilledMsg) tea.Cmd {
+	m.drilled = nil
+	if m.stats == nil || m.stats.Service.Drill != msg.down {
+		m.drilled = &msg.down
+	}
+	if msg.down {
+		return m.onNotice(task.Warn("The embedded service is down; press d again to bring it up"))
+	}
+	return m.onNotice(task.Result("The embedded service is up again"))
+}
+
+// drilling says whether a drill holds the service down.
+func (m *Model) drilling() bool {
+	if m.drilled != nil {
+		return *m.drilled
+	}
+	return m.stats != nil && m.stats.Service.Drill
 }

@@ -33,6 +33,10 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"fallback chosen", healthy, []string{"f", "l", "enter"}, []string{"fallback"}, "The service was left"},
 		{"focus goes back to cancel", healthy, []string{"f", "l", "h", "enter"}, nil, "Throughput"},
 		{"recover", fallback, []string{"r"}, []string{"recover"}, "is taken back"},
+		// The snapshot that says so comes later than the reply.
+		{"a drill that was just begun ends at once", healthy, []string{"d", "tab", "enter", "d"}, []string{"drill", "drill"}, "PRIMARY"},
+		{"a drill that just ended is not begun again", drilled, []string{"d", "d"}, []string{"drill"}, "▸ cancel"},
+		{"recover after a drill", drilled, []string{"d", "r"}, []string{"drill", "recover"}, "The service is taken back"},
 		{"recover during a drill", drilled, []string{"r"}, nil, "press d to bring it up first"},
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
@@ -58,7 +62,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"to the end", healthy, []string{"2", "G"}, nil, "▸ report-00011"},
 		{"to the top", healthy, []string{"2", "G", "g"}, nil, "▸ report-00000"},
 		{"delete needs the id", healthy, []string{"2", "x", "report-00001", "enter"}, nil, "this is not its id"},
-		{"delete", healthy, []string{"2", "x", "report-00000", "enter"}, []string{"delete report-00000"}, "git history keeps it"},
+		{"delete", healthy, []string{"2", "x", "report-00000", "enter"}, []string{"delete report-00000"}, "u brings it back"},
 		{"delete is left", healthy, []string{"2", "x", "report-00000", "esc"}, nil, "Documents  12"},
 		{"new document", healthy, []string{"2", "a", "note", "tab", "tab", "hi", "ctrl+s"}, []string{"put note"}, "Saved note (on govc, and safe here)"},
 		{"new document that exists", healthy, []string{"2", "a", "report-00001", "ctrl+s"}, nil, "choose another id"},
@@ -71,6 +75,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			lib := newLibrary(t, 12)
+			lib.drilled = tt.stats().Service.Drill
 			s := start(t, lib, tt.stats(), 80, 24, termenv.Ascii)
 			s.press(tt.keys...)
 			if !slices.Equal(lib.calls, tt.calls) {

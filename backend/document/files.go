@@ -230,9 +230,45 @@ func (d Document) metadataJSON(encoding map[string]Encoding, indent string) ([]b
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
 	if err := encoder.Encode(fields); err != nil {
 		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	compact := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	if indent == "" || len(compact) > maxIndented || depth(compact) > maxIndentedDepth {
+		return compact, nil
+	}
+	var lines bytes.Buffer
+	if err := json.Indent(&lines, compact, "", indent); err != nil {
+		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
+	}
+	return lines.Bytes(), nil
+}
+
+// What metadata.json may have at most to be written in lines. Past that it is
+// one line: a line for each value of deep nesting is a thousand times as large
+// as what it says.
+const (
+	maxIndented      = 64 << 10 // bytes
+	maxIndentedDepth = 32       // levels
+)
+
+// depth returns how deep a JSON text nests.
+func depth(text []byte) (deepest int) {
+	level, quoted, escaped := 0, false, false
+	for _, c := range text {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = c == '\\', c != '"'
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
 }

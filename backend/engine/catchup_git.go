@@ -21,7 +21,7 @@ const unreadableAdvice = "It is left as it is and not listed; mend its metadata.
 // It may be interrupted and begun again.
 func (e *Engine) adoptGit(ctx context.Context) error {
 	var ops []state.Operation
-	adopted, size := 0, int64(0)
+	adopted, size, started := 0, int64(0), e.o.Now()
 	flush := func() error {
 		n, err := e.appendNew(ctx, ops)
 		adopted, ops, size = adopted+n, ops[:0], 0
@@ -38,7 +38,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		}
 		op, err := e.gitOperation(ctx, entry.Key)
 		if err != nil {
-			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err), unreadableAdvice)
+			e.tellUnreadable(entry.Key.Folder.String(), err)
 			continue
 		}
 		ops, size = append(ops, op), size+op.Doc.Content.Size()
@@ -56,9 +56,24 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	}
 	close(e.adopted)
 	if adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already", adopted), "")
+		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", adopted, roundDuration(e.o.Now().Sub(started))), "")
 	}
 	return nil
+}
+
+// tellUnreadable tells of folders that are no documents, each once and no more
+// than a few: a whole tree may be none, and may be looked at many times.
+func (e *Engine) tellUnreadable(folder string, err error) {
+	_, told := e.unreadable[folder]
+	switch {
+	case told || len(e.unreadable) > toldParked:
+		return
+	case len(e.unreadable) == toldParked:
+		e.event(Warning, "git", "More folders in git cannot be read as documents, "+folder+" among them", unreadableAdvice)
+	default:
+		e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", folder, err), unreadableAdvice)
+	}
+	e.unreadable[folder] = struct{}{}
 }
 
 // gitOperation is the inbound operation of a document as git holds it.
@@ -110,12 +125,12 @@ func (e *Engine) appendNew(ctx context.Context, ops []state.Operation) (int, err
 // it lacks is copied from wherever it still is, and what was deleted since is
 // deleted again.
 func (e *Engine) snapshotGit(ctx context.Context) error {
-	through := e.o.State.Summary().MaxSeq
-	if !e.gitWaits {
+	through, started := e.o.State.Summary().MaxSeq, e.o.Now()
+	if !e.gitTold { // and not with every attempt
+		e.gitTold = true
 		e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back",
 			"Reads and writes go on; what no store has is listed as missing")
 	}
-	e.gitWaits = false
 	copied, after := 0, ""
 	var missing []state.Parked
 	for {
@@ -134,14 +149,22 @@ func (e *Engine) snapshotGit(ctx context.Context) error {
 		copied, missing = copied+n, append(missing, lost...)
 	}
 	if s := e.current(); len(missing) > 0 && (s == StateProbing || s == StateReseeding) {
-		e.gitWaits = true // it is about to be known whether the service has them
+		// It is about to be known whether the service has them.
 		return fmt.Errorf("%d %w: %w", len(missing), errWaiting, store.ErrUnavailable)
 	}
 	if err := e.dropDeletedFromGit(ctx); err != nil {
 		return err
 	}
-	commit, err := e.commitGitIf(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through, nil)
-	if err != nil {
+	// Before the commit that says that git is whole: a crash in between would
+	// forget what it lacks.
+	if err := e.o.State.Unpark(ctx, gitReplica); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	before, _ := e.o.State.Cursor(gitReplica)
+	if err := e.parkMissing(ctx, missing, before); err != nil {
+		return err
+	}
+	if _, err := e.commitGitIf(ctx, store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}, through, nil); err != nil {
 		return err
 	}
 	if err := e.o.State.Attach(ctx, gitReplica, through); err != nil {
@@ -151,12 +174,14 @@ func (e *Engine) snapshotGit(ctx context.Context) error {
 		return err
 	}
 	e.gitMark.reset(through)
+	e.gitTold = false
+	e.tellMissing(missing)
 	e.gitFill.Store(len(missing) > 0) // the service may have come back meanwhile
 	level, next := Info, ""
 	if len(missing) > 0 {
 		level, next = Error, gitMissingAdvice
 	}
-	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git (%.8s), %d are missing", copied, commit, len(missing)), next)
+	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git in %s, %d are missing", copied, roundDuration(e.o.Now().Sub(started)), len(missing)), next)
 	return nil
 }
 
@@ -171,6 +196,12 @@ func (e *Engine) copyToGit(ctx context.Context, rows []state.Row) (copied int, m
 		doc, err := e.anywhere(ctx, row, key)
 		if ctx.Err() != nil {
 			return 0, nil, ctx.Err()
+		}
+		if err != nil && e.gitTip != "" {
+			// The branch as it was: its files may still be open, moved aside or not.
+			if was, gone := e.o.Git.GetAt(ctx, e.gitTip, key); gone == nil && matches(was, row.Hash) == nil {
+				doc, err = was, nil
+			}
 		}
 		if err != nil {
 			if now, lookup := e.o.State.Lookup(ctx, row.ID); lookup == nil && now.Seq != row.Seq {
@@ -221,7 +252,7 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 		}
 		op, err := e.gitOperation(ctx, entry.Key)
 		if err != nil {
-			e.event(Warning, "git", fmt.Sprintf("%s in git cannot be read as a document: %v", entry.Key.Folder, err), unreadableAdvice)
+			e.tellUnreadable(entry.Key.Folder.String(), err)
 			continue
 		}
 		if _, err := e.appendNew(ctx, []state.Operation{op}); err != nil {

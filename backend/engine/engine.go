@@ -40,6 +40,7 @@ type Engine struct {
 	conflicts atomic.Int64 // recorded since the start
 	notes     notes
 	slow      slowness
+	repeats   repeats
 
 	// ownTip and failing belong to the goroutine that owns the primary. ownTip
 	// is the newest commit of a service to which nobody else has ever written, ""
@@ -52,14 +53,16 @@ type Engine struct {
 		probed time.Time // of the good probe before the last attempt
 	}
 
-	// gitTip, gitDamage and gitWaits belong to the goroutine that writes to git:
-	// the newest commit that was seen there, "" if unknown; why the repository is
-	// to be mended, "" if it is not; that a snapshot waits for the service. gitFill asks it to look
+	// gitTip, gitDamage, gitTold and unreadable belong to the goroutine that
+	// writes to git: the newest commit that was seen there, "" if unknown; why the
+	// repository is to be mended, "" if it is not; that the snapshot under way was
+	// told of; the folders that were told as no documents. gitFill asks it to look
 	// again for what git lacks.
-	gitTip    string
-	gitDamage string
-	gitWaits  bool
-	gitFill   atomic.Bool
+	gitTip     string
+	gitDamage  string
+	gitTold    bool
+	unreadable map[string]struct{}
+	gitFill    atomic.Bool
 
 	drillMu sync.Mutex // one drill command at a time
 
@@ -130,6 +133,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		healthC:     make(chan probe.Health, 1),
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},
+		unreadable:  map[string]struct{}{},
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
@@ -195,7 +199,7 @@ func (e *Engine) start(routine func()) {
 // outbox is carried on by the next start.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
-	err := e.Sync(ctx)
+	err := e.settleGit(ctx)
 	e.stop()
 	e.routines.Wait()
 	e.mu.Lock()
@@ -207,18 +211,39 @@ func (e *Engine) Close(ctx context.Context) error {
 	return err
 }
 
-// Sync waits until git holds every write that is acknowledged now.
+// syncLook is how often Sync looks at a repository that is not whole.
+const syncLook = 50 * time.Millisecond
+
+// Sync waits until git holds every write that is acknowledged now. Documents
+// that git lacks and no store can deliver are an error at once: waiting brings
+// none of them back.
 func (e *Engine) Sync(ctx context.Context) error {
-	through := e.o.State.Summary().MaxSeq
-	_, passed := e.gitMark.wait(ctx, through)
-	if passed && through > 0 && !e.isKnown(gitReplica) {
-		return fmt.Errorf("%w: git is not whole: %s", store.ErrUnavailable, e.replicaError(gitReplica))
+	if err := e.settleGit(ctx); err != nil {
+		return err
 	}
-	if !passed {
-		e.mu.Lock()
-		why := e.view.errs[gitReplica]
-		e.mu.Unlock()
-		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), why)
+	if n := e.gitMissing(); n > 0 {
+		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
+	}
+	return nil
+}
+
+// settleGit waits until git holds what can be brought there, and is whole: what
+// was deleted under the engine is in files that only this process has open.
+func (e *Engine) settleGit(ctx context.Context) error {
+	through := e.o.State.Summary().MaxSeq
+	if _, passed := e.gitMark.wait(ctx, through); !passed {
+		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), e.replicaError(gitReplica))
+	}
+	for through > 0 {
+		known := e.isKnown(gitReplica)
+		_, err := e.o.Git.Look(context.WithoutCancel(ctx))
+		if known && err == nil {
+			break
+		}
+		signal(e.wakeGit)
+		if pause(ctx, syncLook, nil); ctx.Err() != nil {
+			return fmt.Errorf("%w: git is not whole: %w %s", store.ErrUnavailable, ctx.Err(), e.replicaError(gitReplica))
+		}
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -24,7 +26,13 @@ const (
 	notesMost   = 60
 	notesWindow = time.Minute
 
+	// repeatEvery is how often the same trouble may be told again, and
+	// repeatsKept how many different ones are remembered.
+	repeatEvery = 10 * time.Minute
+	repeatsKept = 256
+
 	kindSlow = "slow"
+	kindJob  = "job"
 )
 
 // event records that something happened, for the screen at once and in the
@@ -55,13 +63,30 @@ func (e *Engine) loadEvents(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	for i, ev := range slices.Backward(past) {
-		entry := e.o.Journal.Add(Event{At: ev.At, Level: Level(ev.Level), Kind: ev.Kind, Text: ev.Text, Next: ev.Next})
-		if i < shownEvents {
-			e.view.events = append(e.view.events, entry)
+	// As records of the log, whose file has them since they happened. The journal
+	// makes no entry of an Info without a kind.
+	before := e.o.Journal.Newest()
+	log := e.o.Journal.Handler(slog.DiscardHandler)
+	for _, ev := range slices.Backward(past) {
+		r := slog.NewRecord(ev.At, logLevel(Level(ev.Level)), ev.Text, 0)
+		r.AddAttrs(slog.String(journal.KindKey, cmp.Or(ev.Kind, "engine")), slog.String(journal.NextKey, ev.Next))
+		if err := log.Handle(ctx, r); err != nil {
+			return fmt.Errorf("journal: %w", err)
 		}
 	}
+	shown := e.o.Journal.Since(before)
+	e.view.events = slices.Clone(shown[max(0, len(shown)-shownEvents):])
 	return nil
+}
+
+func logLevel(l Level) slog.Level {
+	switch l {
+	case Error:
+		return slog.LevelError
+	case Warning:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // Journal returns what happened, as far back as it is kept.
@@ -109,6 +134,59 @@ func (e *Engine) Note(level Level, kind, text, next string) {
 		next = "Look at what was done at this time"
 	}
 	e.event(level, kind, text, next)
+}
+
+// repeats remembers what was told of trouble that lasts.
+type repeats struct {
+	mu   sync.Mutex
+	told map[string]*repeated
+}
+
+type repeated struct {
+	at   time.Time
+	more int
+}
+
+// admit reports whether a text is told now, and how often it was left out
+// before.
+func (r *repeats) admit(now time.Time, text string) (bool, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before := r.told[text]; before != nil && now.Sub(before.at) < repeatEvery && !now.Before(before.at) {
+		before.more++
+		return false, 0
+	}
+	more := 0
+	if before := r.told[text]; before != nil {
+		more = before.more
+	}
+	if r.told == nil || len(r.told) >= repeatsKept {
+		r.told = map[string]*repeated{}
+	}
+	r.told[text] = &repeated{at: now}
+	return true, more
+}
+
+// trouble is event for what happens again and again while its cause lasts.
+func (e *Engine) trouble(level Level, kind, text, next string) {
+	now, more := e.repeats.admit(e.o.Now(), text)
+	if !now {
+		return
+	}
+	if more > 0 {
+		text += fmt.Sprintf(" (%d times more since it was told last)", more)
+	}
+	e.event(level, kind, text, next)
+}
+
+// job records that a long piece of the engine's own work begins. The function
+// records its end.
+func (e *Engine) job(what string) func(result string) {
+	started := e.o.Now()
+	e.trouble(Info, kindJob, "Begins: "+what, "") // it may fail and be begun again
+	return func(result string) {
+		e.event(Info, kindJob, fmt.Sprintf("Ended: %s: %s in %s", what, result, roundDuration(e.o.Now().Sub(started))), "")
+	}
 }
 
 // slowness remembers what was told as slow.

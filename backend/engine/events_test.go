@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -161,5 +162,76 @@ func everyTroubleSaysWhatToDo(t *testing.T, h *Host) {
 		if ev.Level.AtLeast(Warning) && ev.Next == "" && ev.Kind != "log" { // whose records are others'
 			t.Errorf("%s %s says nothing of what to do: %s", ev.Level, ev.Kind, ev.Text)
 		}
+	}
+}
+
+func TestTheLogRepeatsEveryEventAtEachStart(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	h.Note(Warning, "job", "an export was cut short", "begin it again")
+	for range 2 {
+		stop(t, h)
+		h = start(t, detached(dir))
+	}
+	if texts := toldAbout(h, "job", Warning); len(texts) != 1 || h.Stats().Events[0].Next == "" {
+		t.Errorf("the journal holds %q, %+v", texts, h.Stats().Events)
+	}
+	stop(t, h)
+	data, err := os.ReadFile(filepath.Join(dir, LogFile))
+	if n := strings.Count(string(data), "an export was cut short"); err != nil || n != 1 {
+		t.Errorf("the log holds it %d times, %v", n, err)
+	}
+}
+
+// A record of the log is shown when it comes, not with the next write.
+func TestARecordOfTheLogWaitsForTheNextSnapshot(t *testing.T) {
+	h := start(t, detached(t.TempDir()))
+	await(t, h, "every store in step", func(s *Stats) bool { return !s.Stores[1].Unknown && !s.Stores[2].Unknown })
+	feed := h.Subscribe()
+	defer feed.Close()
+	h.Log().Warn("from a part")
+	want := h.Journal().Newest()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		select {
+		case s := <-feed.C:
+			if s.Newest >= want {
+				return
+			}
+		case <-limit.C:
+			t.Fatal("nothing was published")
+		}
+	}
+}
+
+func TestTroubleThatLastsFloodsTheEvents(t *testing.T) {
+	var r repeats
+	now := time.Unix(1_000_000, 0)
+	if told, more := r.admit(now, "a"); !told || more != 0 {
+		t.Error("the first is told")
+	}
+	for i := range 100 {
+		if told, _ := r.admit(now.Add(time.Duration(i)*time.Second), "a"); told {
+			t.Fatalf("told again after %d s", i)
+		}
+	}
+	if told, more := r.admit(now.Add(repeatEvery), "a"); !told || more != 100 {
+		t.Errorf("told %v, %d more", told, more)
+	}
+	for i := range 10 * repeatsKept {
+		r.admit(now, fmt.Sprint(i))
+	}
+	if len(r.told) > repeatsKept {
+		t.Errorf("%d are remembered", len(r.told))
+	}
+}
+
+func TestALongJobOfTheEngineIsToldFromBeginToEnd(t *testing.T) {
+	h := start(t, detached(t.TempDir()))
+	h.job("making an index")("3 documents")
+	texts := toldAbout(h, "job", Info)
+	if len(texts) != 2 || !strings.HasPrefix(texts[0], "Begins: making an index") || !strings.Contains(texts[1], "3 documents in ") {
+		t.Errorf("got %q", texts)
 	}
 }

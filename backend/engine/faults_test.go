@@ -271,7 +271,7 @@ func TestAReplayIgnoresTheLimitOfABatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	const size = 1 << 20
-	for i := range 4 * govcBatchBytes / size {
+	for i := range 2 * govcBatchBytes / size {
 		put(t, h, doc(fmt.Sprintf("doc-%02d", i), strings.Repeat("x", size)))
 	}
 	await(t, h, "git in step", func(s *Stats) bool { return s.Stores[1].Lag == 0 && s.Outbox.Bytes == 0 })

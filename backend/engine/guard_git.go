@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +26,10 @@ const (
 	// foldedTrailer names, by a hash, documents of which a commit holds the newest
 	// of several versions.
 	foldedTrailer = "Folded"
+	// maxAside bounds the damaged repositories that are kept.
+	maxAside = 5
+	// asideMark stands in their names.
+	asideMark = ".damaged-"
 )
 
 var (
@@ -31,6 +38,8 @@ var (
 	// errGitSide marks failures of the repository, for which nothing else is to
 	// blame.
 	errGitSide = errors.New("git")
+	// errAsideFull: a damaged repository stays where it is.
+	errAsideFull = errors.New("as many damaged repositories as are kept lie beside it already")
 )
 
 // damaged reports an error after which the repository has to be looked at as a
@@ -91,11 +100,21 @@ func (e *Engine) lookAtGit(ctx context.Context) error {
 // while the engine ran, as cause says, and says how it goes on. One that turns
 // out to be whole (garbage was collected) is nothing to tell of.
 func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
-	aside := e.o.GitDir + ".damaged-" + e.o.Now().UTC().Format("20060102T150405.000Z")
+	aside := ""
+	room, err := e.roomAside()
+	if err != nil {
+		return gitSnapshot, fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	if room {
+		aside = e.o.GitDir + asideMark + e.o.Now().UTC().Format("20060102T150405.000Z")
+	}
 	done, err := e.o.Git.Restore(ctx, e.gitTip, aside)
 	if done.Aside != "" {
 		e.event(Warning, "git", "The damaged repository was moved to "+done.Aside+", an empty one takes its place",
 			"Keep it until every document is in step with git; it holds the history that was")
+	}
+	if err != nil && !room && errors.Is(err, store.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", errAsideFull, err)
 	}
 	if err != nil {
 		return gitSnapshot, fmt.Errorf("%w: %w", errGitSide, err)
@@ -111,9 +130,26 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 	return gitFollow, nil
 }
 
+// roomAside reports whether one more damaged repository may be kept.
+func (e *Engine) roomAside() (bool, error) {
+	entries, err := os.ReadDir(filepath.Dir(e.o.GitDir))
+	if err != nil {
+		return false, err
+	}
+	kept := 0
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), filepath.Base(e.o.GitDir)+asideMark) {
+			kept++
+		}
+	}
+	return kept < maxAside, nil
+}
+
 // gitAdvice says what to do about git.
 func (e *Engine) gitAdvice(err error) string {
 	switch {
+	case errors.Is(err, errAsideFull):
+		return "It is damaged again and again: look at the disk and the memory of this machine, and move the folders " + e.o.GitDir + asideMark + "* elsewhere. Reads and writes go on"
 	case damaged(err):
 		return "It is made anew in " + e.o.GitDir + " from what is left: open files, the outbox, memory and govc; a copy put back there is taken as it is. Reads and writes go on"
 	case errors.Is(err, store.ErrDiskFull):
@@ -152,24 +188,26 @@ func (e *Engine) gitMissing() int64 {
 	return n
 }
 
-// parkMissing records the documents that git lacks and no store could deliver.
-func (e *Engine) parkMissing(ctx context.Context, missing []state.Parked, through int64) error {
-	if err := e.o.State.Unpark(ctx, gitReplica); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
+// parkMissing records the documents that git lacks and no store could deliver,
+// those up to an operation that git's cursor is at.
+func (e *Engine) parkMissing(ctx context.Context, missing []state.Parked, upTo int64) error {
+	missing = slices.DeleteFunc(slices.Clone(missing), func(p state.Parked) bool { return p.Seq > upTo })
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: through, Park: missing}); err != nil {
+	if err := e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: upTo, Park: missing}); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
+	return nil
+}
+
+func (e *Engine) tellMissing(missing []state.Parked) {
 	for i, p := range missing {
 		if i == toldParked {
 			break
 		}
 		e.event(Error, "missing", fmt.Sprintf("%q is missing in git, and no other store can deliver it now", p.ID), gitMissingAdvice)
 	}
-	return nil
 }
 
 const gitMissingAdvice = "It is taken from govc as soon as that serves it, press r (caiatop recover) to look now; otherwise bring back a copy of the git folder, or write it again"

@@ -351,7 +351,7 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 	case errors.Is(err, errLocal):
 		// Our own side failed, whatever else the error wraps; the primary is not
 		// to blame.
-		e.event(Error, "engine", "Nothing can be sent to govc because of a fault here: "+err.Error(), "Look at the disk that holds the state folder; it is tried again every second")
+		e.trouble(Error, "engine", "Nothing can be sent to govc because of a fault here: "+err.Error(), "Look at the disk that holds the state folder; it is tried again every second")
 		pause(ctx, time.Second, nil)
 		return nil
 	case errors.Is(err, store.ErrUnauthorized):

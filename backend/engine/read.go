@@ -209,7 +209,7 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 	}
 	e.mu.Unlock()
 	if !known {
-		e.event(Warning, "missing", fmt.Sprintf("govc no longer delivers %q, which it had taken", row.ID),
+		e.trouble(Warning, "missing", fmt.Sprintf("govc no longer delivers %q, which it had taken", row.ID),
 			"It is written there once more; if that fails it is listed as missing at govc. Look for who deletes there")
 		signal(e.wakeGovc)
 		e.prober.Hurry()
@@ -228,7 +228,7 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 	}
 	w := snapshotOf(row)
 	if err := e.addEarlier(ctx, &w); err != nil {
-		e.event(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
+		e.trouble(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
 			"It is tried again when the document is read; look at the disk that holds the state folder")
 		return false
 	}
@@ -241,7 +241,7 @@ func (e *Engine) changedThere(ctx context.Context, row state.Row, key store.Key,
 	case errors.Is(err, store.ErrConflict):
 		return false
 	case err != nil:
-		e.event(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
+		e.trouble(Error, "inbound", fmt.Sprintf("A version of %q that somebody else wrote to govc could not be taken over: %v", row.ID, err),
 			"It is tried again when the document is read; look at the disk that holds the state folder")
 		return false
 	}

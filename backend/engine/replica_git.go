@@ -114,15 +114,16 @@ func (e *Engine) runGit(ctx context.Context, resume gitResume) {
 				return
 			}
 			e.setReplicaError(gitReplica, err)
-			if !told && !errors.Is(err, errWaiting) {
+			full := errors.Is(err, errAsideFull) // needs a person, whatever was told before
+			if (!told || full) && !errors.Is(err, errWaiting) {
 				told = true
-				e.event(Error, "git", "git cannot take writes, they are kept in the outbox: "+err.Error(), e.gitAdvice(err))
+				e.trouble(Error, "git", "git cannot take writes, they are kept in the outbox: "+err.Error(), e.gitAdvice(err))
 			}
 			failures++
 			pause(ctx, min(time.Duration(failures)*500*time.Millisecond, 10*time.Second), nil)
 			continue
 		}
-		if failures > 0 {
+		if failures > 0 && resume == gitFollow { // not while it is to be mended
 			failures = 0
 			e.setReplicaError(gitReplica, nil)
 			if told {

@@ -75,6 +75,10 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ended, indexed := func(string) {}, 0
+	if e.o.State.Summary().Documents > textBatchOps { // otherwise it takes a moment
+		ended = e.job("making the full-text index")
+	}
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, textBatchOps)
@@ -99,6 +103,7 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 		if err := e.o.Derived.Index(ctx, ops, incomplete); err != nil {
 			return err
 		}
+		indexed += len(ops)
 		e.gate.yield(ctx, textYieldMost)
 	}
 	if err := e.o.Derived.Index(ctx, nil, through); err != nil {
@@ -109,6 +114,7 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 	}
 	e.textMark.reset(through)
 	e.markKnown(textReplica)
+	ended(fmt.Sprintf("%d documents", indexed))
 	return nil
 }
 
@@ -240,7 +246,7 @@ func (e *Engine) runMemory(ctx context.Context) {
 			return
 		case batch := <-e.feedC:
 			if _, err := e.o.Memory.Apply(ctx, store.Batch{Ops: batch}); err != nil && ctx.Err() == nil {
-				e.event(Error, "memory", "A document could not be kept in memory: "+err.Error(), "Nothing is lost, the other stores serve it")
+				e.trouble(Error, "memory", "A document could not be kept in memory: "+err.Error(), "Nothing is lost, the other stores serve it")
 			}
 			e.forgetUnfed()
 		}

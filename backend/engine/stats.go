@@ -61,25 +61,34 @@ func (e *Engine) Stats() *Stats { return e.snapshot() }
 // and series move on. At rest it sleeps.
 func (e *Engine) runPublisher(ctx context.Context) {
 	for {
-		var tick <-chan time.Time
-		var timer *time.Timer
-		if wait := nextChange(e.published.Load()); wait > 0 {
-			timer = time.NewTimer(wait)
-			tick = timer.C
-		}
-		select {
-		case <-ctx.Done():
-		case <-e.dirty:
-		case <-tick:
-		}
-		if timer != nil {
-			timer.Stop()
-		}
+		e.awaitChange(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		e.publish()
 		pause(ctx, publishEvery, nil)
+	}
+}
+
+// awaitChange waits until there is something to publish. The journal takes
+// records of the log as well, of which the engine knows nothing.
+func (e *Engine) awaitChange(ctx context.Context) {
+	last := e.published.Load()
+	added := e.o.Journal.Added()
+	if e.o.Journal.Newest() != last.Newest {
+		return
+	}
+	var tick <-chan time.Time
+	if wait := nextChange(last); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		tick = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-e.dirty:
+	case <-added:
+	case <-tick:
 	}
 }
 
@@ -216,7 +225,7 @@ func (e *Engine) setInfo(info govc.Info) {
 func (e *Engine) setReplicaError(replica string, err error) {
 	e.mu.Lock()
 	e.view.errs[replica] = errorText(err)
-	if err == nil {
+	if err == nil && replica == primaryReplica {
 		e.view.known[replica] = true
 	}
 	e.mu.Unlock()

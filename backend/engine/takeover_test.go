@@ -80,7 +80,7 @@ func TestAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
 	if err := h.Recover(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	if !happens(h, soon, healthyAndInStep) {
+	if !happens(h, soon/5, healthyAndInStep) { // two documents; nothing else ends this wait
 		return // not believed: a person has to ask again
 	}
 	there := texts(t, colleague(t, two))

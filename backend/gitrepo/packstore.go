@@ -215,12 +215,7 @@ func (s *packStore) rescan() error {
 	}
 	open := *s.packs.Load()
 	var packs, gone []*pack
-	present := make(map[string]struct{}, len(entries))
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".idx"); ok && strings.HasPrefix(name, "pack-") {
-			present[name] = struct{}{}
-		}
-	}
+	present := complete(entries)
 	for _, p := range open {
 		if _, ok := present[p.name]; ok {
 			packs = append(packs, p)
@@ -247,6 +242,23 @@ func (s *packStore) rescan() error {
 	gone, err = s.orphan(gone, packs)
 	s.packs.Store(&packs)
 	return errors.Join(err, closeAll(gone))
+}
+
+// complete names the packs of a folder that are there with their index: one
+// without the other is of no use to anybody who opens the folder later.
+func complete(entries []os.DirEntry) map[string]struct{} {
+	names := make(map[string]struct{}, len(entries))
+	for _, e := range entries {
+		names[e.Name()] = struct{}{}
+	}
+	present := make(map[string]struct{}, len(entries))
+	for file := range names {
+		name, ok := strings.CutSuffix(file, ".idx")
+		if _, whole := names[name+".pack"]; ok && whole && strings.HasPrefix(name, "pack-") {
+			present[name] = struct{}{}
+		}
+	}
+	return present
 }
 
 func closeAll(packs []*pack) error {

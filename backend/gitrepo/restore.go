@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -83,8 +84,10 @@ func (r *Repo) Look() error {
 	if !ok {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
-		return fmt.Errorf("%w: %w", ErrGone, err)
+	for _, name := range []string{"HEAD", "config"} { // without either nobody can open it
+		if _, err := os.Stat(filepath.Join(d.dir, name)); err != nil {
+			return fmt.Errorf("%w: %w", ErrGone, err)
+		}
 	}
 	if err := p.rescan(); err != nil {
 		return err
@@ -112,7 +115,8 @@ type Restored struct {
 // the branch with all of its history, it is written to the folder again.
 // Otherwise a repository that is there and damaged is moved to aside, and an
 // empty one takes its place; then vanished objects are still read, for as long
-// as the Repo is open. A repository that is whole is left alone.
+// as the Repo is open; without aside it stays, and the error is ErrCorrupt. A
+// repository that is whole is left alone.
 func (r *Repo) Restore(ctx context.Context, branch string, tip Hash, aside string) (Restored, error) {
 	p, onDisk := r.objects.(*packStore)
 	d, ok := r.refs.(*diskRefs)
@@ -145,20 +149,28 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 	}
 	last := tip
 	now, err := d.ref(ref)
+	broken := errors.Is(err, ErrCorrupt) // a file that names no commit
 	switch {
 	case err == nil:
 		tip = now // whatever is there counts more than what was
-	case !errors.Is(err, ErrNotFound):
+	case !broken && !errors.Is(err, ErrNotFound):
 		return Restored{}, err
+	case tip.IsZero() && broken:
+		return r.moveAside(d, p, aside)
 	case tip.IsZero():
 		return Restored{}, nil
 	}
 	walked, err := p.reach(ctx, tip)
+	if err == nil && !walked.whole && tip != last && !last.IsZero() {
+		// What is there is damaged. What was there last may be whole.
+		tip = last
+		walked, err = p.reach(ctx, tip)
+	}
 	if err != nil {
 		return Restored{}, err
 	}
 	if !walked.whole {
-		if now.IsZero() {
+		if now.IsZero() && !broken {
 			return Restored{}, nil // empty, and to be filled
 		}
 		return r.moveAside(d, p, aside)
@@ -174,12 +186,17 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 			return Restored{}, err
 		}
 	}
-	if now.IsZero() {
-		if err := d.set(ctx, ref, Hash{}, tip); err != nil {
+	if broken {
+		if err := durable.Remove(d.path(ref)); err != nil {
 			return Restored{}, err
 		}
 	}
-	return Restored{Whole: true, Written: walked.missing || now.IsZero()}, nil
+	if now != tip {
+		if err := d.set(ctx, ref, now, tip); err != nil {
+			return Restored{}, err
+		}
+	}
+	return Restored{Whole: true, Written: walked.missing || now != tip}, nil
 }
 
 // refill makes the parts of a repository that are missing in its folder. A
@@ -199,12 +216,25 @@ func refill(dir string) error {
 			return err
 		}
 	}
+	config := filepath.Join(dir, "config")
+	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) && hasHead(entries) {
+		if err := durable.WriteFile(config, []byte(initialConfig), filePerm); err != nil {
+			return err
+		}
+	}
 	return checkBare(dir)
+}
+
+func hasHead(entries []os.DirEntry) bool {
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "HEAD" })
 }
 
 // moveAside keeps a damaged repository under another name and begins an empty
 // one in its place.
 func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, error) {
+	if aside == "" {
+		return Restored{}, fmt.Errorf("%w: it may not be moved aside", ErrCorrupt)
+	}
 	if err := durable.Rename(d.dir, aside); err != nil {
 		return Restored{}, err
 	}

@@ -144,3 +144,69 @@ func TestGarbageCollectionIsNoLoss(t *testing.T) {
 	wantFile(t, r, next, "a", "three")
 	fsck(t, dir)
 }
+
+// The branch file is torn or names nothing: what was there last is whole.
+func TestATornBranchFileStopsTheRestore(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "no name": "xyz\n", "nowhere": "1111111111111111111111111111111111111111\n"} {
+		t.Run(name, func(t *testing.T) {
+			r, dir := disked(t)
+			commit(t, r, put(t, "a", "one"))
+			tip := commit(t, r, put(t, "b", "two"))
+			if err := os.WriteFile(filepath.Join(dir, "refs", "heads", Main), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if done := restore(t, r, dir, tip); !done.Whole || !done.Written || done.Aside != "" {
+				t.Fatalf("%+v", done)
+			}
+			if now, err := r.Tip(Main); err != nil || now != tip {
+				t.Fatalf("%s, %v, want %s", now, err, tip)
+			}
+			fsck(t, dir)
+		})
+	}
+}
+
+// A pack is gone and its index is not: open, it is still read, and nobody who
+// opens the repository later can.
+func TestAPackWithoutItsDataPassesForStored(t *testing.T) {
+	r, dir := disked(t)
+	tip := commit(t, r, put(t, "a", "one"))
+	for _, pack := range matches(t, dir, "objects/pack/*.pack") {
+		if err := os.Remove(pack); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(t, r, ErrLost)
+	if done := restore(t, r, dir, tip); !done.Whole || !done.Written {
+		t.Fatalf("%+v", done)
+	}
+	fsck(t, dir)
+	wantFile(t, opened(t, dir), tip, "a", "one")
+}
+
+func TestARepositoryWithoutItsConfigurationPassesForWhole(t *testing.T) {
+	r, dir := disked(t)
+	tip := commit(t, r, put(t, "a", "one"))
+	if err := os.Remove(filepath.Join(dir, "config")); err != nil {
+		t.Fatal(err)
+	}
+	look(t, r, ErrGone)
+	if done := restore(t, r, dir, tip); !done.Whole {
+		t.Fatalf("%+v", done)
+	}
+	fsck(t, dir)
+	wantFile(t, opened(t, dir), tip, "a", "one")
+}
+
+func TestADamagedRepositoryStaysWhereItMayNotBeMoved(t *testing.T) {
+	r, dir := disked(t)
+	if err := os.WriteFile(filepath.Join(dir, "refs", "heads", Main), []byte("xyz\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Restore(t.Context(), Main, Hash{}, ""); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "refs", "heads", Main)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -43,7 +43,7 @@ func (c *Client) GetAt(ctx context.Context, id, commit string) (Document, error)
 	return doc, err
 }
 
-// Replace implements Versions.
+// Replace implements Conditional.
 func (c *Client) Replace(ctx context.Context, doc Document, base string) (Ack, error) {
 	header := http.Header{ifNoneMatch: {"*"}}
 	if base != "" {
@@ -54,7 +54,7 @@ func (c *Client) Replace(ctx context.Context, doc Document, base string) (Ack, e
 	return ack, err
 }
 
-// Remove implements Versions.
+// Remove implements Conditional.
 func (c *Client) Remove(ctx context.Context, id, base string) (Ack, error) {
 	var ack Ack
 	err := c.onDocument(ctx, http.MethodDelete, id, nil, http.Header{ifMatch: {etag(base)}}, nil, &ack)
@@ -66,6 +66,13 @@ func (c *Client) Undo(ctx context.Context, id string) (Change, error) {
 	var change Change
 	err := c.onDocument(ctx, http.MethodGet, id, []string{"undo"}, nil, nil, &change)
 	return change, err
+}
+
+// Restore implements Versions.
+func (c *Client) Restore(ctx context.Context, id, commit, base string) (Ack, error) {
+	var ack Ack
+	err := c.onDocument(ctx, http.MethodPost, id, []string{"restore"}, nil, restoreRequest{commit, base}, &ack)
+	return ack, err
 }
 
 // Stats implements Facts.
@@ -97,4 +104,9 @@ func (c *Client) Events(ctx context.Context, since uint64, limit int) ([]Event, 
 	var list eventList
 	err := c.call(ctx, http.MethodGet, "events", query, nil, &list)
 	return list.Events, err
+}
+
+// Note implements Facts.
+func (c *Client) Note(ctx context.Context, note Note) error {
+	return c.call(ctx, http.MethodPost, "events", nil, note, &struct{}{})
 }

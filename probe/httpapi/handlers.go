@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 func (s *Server) list(c *call) (any, error) {
@@ -199,6 +200,20 @@ func (s *Server) history(c *call) (any, error) {
 
 func (s *Server) undo(c *call) (any, error) { return s.engine.Undo(c.ctx, c.PathValue("id")) }
 
+// restore names the version it expects in the body, so that it is conditional
+// in any case.
+func (s *Server) restore(c *call) (any, error) {
+	var wanted restoreRequest
+	if err := decodeBytes(c.body, &wanted); err != nil {
+		return nil, err
+	}
+	if wanted.Commit == "" {
+		return nil, fmt.Errorf("%w: no commit was given", ErrInvalid)
+	}
+	c.conditional = true
+	return acknowledged(s.engine.Restore(c.ctx, c.PathValue("id"), wanted.Commit, wanted.Base))
+}
+
 func (s *Server) search(c *call) (any, error) {
 	values, limit, err := c.limited(MaxList)
 	if err != nil {
@@ -221,6 +236,22 @@ func (s *Server) events(c *call) (any, error) {
 	}
 	events, err := s.engine.Events(c.ctx, since, limit)
 	return eventList{orEmpty(events)}, err
+}
+
+func (s *Server) note(c *call) (any, error) {
+	var note Note
+	if err := decodeBytes(c.body, &note); err != nil {
+		return nil, err
+	}
+	switch {
+	case note.Level != "info" && note.Level != "warning" && note.Level != "error":
+		return nil, fmt.Errorf("%w: the level %q is none of info, warning and error", ErrInvalid, note.Level)
+	case strings.TrimSpace(note.Text) == "":
+		return nil, fmt.Errorf("%w: the note has no text", ErrInvalid)
+	case max(len(note.Text), len(note.Next)) > MaxNote:
+		return nil, fmt.Errorf("%w: the note has more than %d bytes", ErrTooLarge, MaxNote)
+	}
+	return struct{}{}, s.engine.Note(c.ctx, note)
 }
 
 func (s *Server) status(c *call) (any, error) { return s.engine.Status(c.ctx) }

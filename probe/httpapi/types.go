@@ -18,6 +18,8 @@ const (
 	// one answer.
 	MaxHistory = 1000
 	MaxEvents  = 10_000
+	// MaxNote bounds each part of a note, in bytes.
+	MaxNote = 1000
 	// DefaultEvents and DefaultHistory are what a limit of 0 means.
 	DefaultEvents  = 100
 	DefaultHistory = 100
@@ -57,6 +59,7 @@ type Engine interface {
 	Documents
 	Control
 	Versions
+	Conditional
 	Facts
 }
 
@@ -68,13 +71,22 @@ type Versions interface {
 	History(ctx context.Context, id string, limit int) ([]Revision, error)
 	// GetAt returns a document as a commit of its History holds it.
 	GetAt(ctx context.Context, id, commit string) (Document, error)
-	// Replace is a put of one document whose newest version must have the hash
-	// base, "" if it must not exist; else ErrConflict and nothing is written.
-	Replace(ctx context.Context, doc Document, base string) (Ack, error)
-	// Remove is a delete of one document on the same condition.
-	Remove(ctx context.Context, id, base string) (Ack, error)
 	// Undo returns the inverse of the newest change, without doing it.
 	Undo(ctx context.Context, id string) (Change, error)
+	// Restore writes a document as a commit of its History holds it, also what
+	// a Document has no field for. The newest version must have the hash base,
+	// "" if there must be none; else ErrConflict and nothing is written.
+	Restore(ctx context.Context, id, commit, base string) (Ack, error)
+}
+
+// Conditional is what callers do only to the version that they know. The
+// newest version must have the hash base; else ErrConflict and nothing is
+// written.
+type Conditional interface {
+	// Replace is a put of one document; the base "" says that it must not exist.
+	Replace(ctx context.Context, doc Document, base string) (Ack, error)
+	// Remove is a delete of one document.
+	Remove(ctx context.Context, id, base string) (Ack, error)
 }
 
 // Facts is what scripts and monitoring read.
@@ -88,6 +100,9 @@ type Facts interface {
 	// Events returns what happened after the entry numbered since, oldest
 	// first; of more than limit (1 to MaxEvents; 0 means 100) the newest.
 	Events(ctx context.Context, since uint64, limit int) ([]Event, error)
+	// Note adds an event of the kind "job": that a caller's work begins, or how
+	// it ended. An engine that gets too many leaves some out.
+	Note(ctx context.Context, note Note) error
 }
 
 // Revision is one version of a document in git.
@@ -100,6 +115,8 @@ type Revision struct {
 }
 
 // Change is the inverse of the newest change of a document: Now becomes Before.
+// It is done with Restore(ID, Commit, Base) or, where Before is nil, with
+// Remove(ID, Base).
 type Change struct {
 	ID     string    `json:"id"`
 	Base   string    `json:"base,omitempty"`   // hash of Now, "" if the document is deleted
@@ -117,6 +134,13 @@ type Event struct {
 	Kind  string    `json:"kind"`
 	Text  string    `json:"text"`           // unsanitised where it quotes others
 	Next  string    `json:"next,omitempty"` // what to do
+}
+
+// Note is what a caller says of its work.
+type Note struct {
+	Level string `json:"level"` // "info", "warning" or "error"
+	Text  string `json:"text"`
+	Next  string `json:"next,omitempty"` // what to do
 }
 
 // Stats is the published answer of /api/v1/storage/stats. Further fields may be

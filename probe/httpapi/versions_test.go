@@ -1,9 +1,11 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +56,25 @@ func TestVersionsTravel(t *testing.T) {
 	if err != nil || change.Now.Text != "two" || change.Before.Text != "one" || change.Base != change.Now.Hash || change.Commit != revisions[1].Commit {
 		t.Errorf("undo: %+v, %v", change, err)
 	}
+	if _, err := client.Restore(t.Context(), id, change.Commit, first.Hash); !errors.Is(err, httpapi.ErrConflict) {
+		t.Errorf("restore over an earlier version: %v", err)
+	}
+	if _, err := client.Restore(t.Context(), id, change.Commit, ""); !errors.Is(err, httpapi.ErrConflict) {
+		t.Errorf("restore of what must not be there: %v", err)
+	}
+	if _, err := client.Restore(t.Context(), id, change.Commit, change.Base); err != nil {
+		t.Error(err)
+	}
+	restored, err := client.Get(t.Context(), id)
+	if err != nil || restored.Text != "one" {
+		t.Errorf("restored: %+v, %v", restored, err)
+	}
+	if _, err := client.Replace(t.Context(), doc, restored.Hash); err != nil {
+		t.Error(err)
+	}
+	if change, err = client.Undo(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := client.Remove(t.Context(), id, change.Base); err != nil {
 		t.Error(err)
 	}
@@ -76,6 +97,8 @@ func TestVersionsThatAreRefused(t *testing.T) {
 		"an unknown commit":  second(client.GetAt(t.Context(), id, "none")),
 		"undo of nothing":    second(client.Undo(t.Context(), "none")),
 		"remove of nothing":  second(client.Remove(t.Context(), "none", "x")),
+		"restore of nothing": second(client.Restore(t.Context(), "none", "x", "")),
+		"no such version":    second(client.Restore(t.Context(), id, "none", "")),
 	} {
 		if !errors.Is(err, httpapi.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
@@ -84,6 +107,7 @@ func TestVersionsThatAreRefused(t *testing.T) {
 	for name, err := range map[string]error{
 		"history over the limit": second(client.History(t.Context(), id, httpapi.MaxHistory+1)),
 		"no commit":              second(client.GetAt(t.Context(), id, "")),
+		"restore of no commit":   second(client.Restore(t.Context(), id, "", "")),
 		"a commit with a slash":  second(client.GetAt(t.Context(), id, "a/b")),
 		"no id":                  second(client.Replace(t.Context(), httpapi.Document{Type: "t"}, "")),
 		"events over the limit":  second(client.Events(t.Context(), 0, httpapi.MaxEvents+1)),
@@ -130,6 +154,26 @@ func TestFactsTravel(t *testing.T) {
 	events, err := client.Events(t.Context(), 1, 2)
 	if err != nil || len(events) != 2 || events[0].Seq != 4 || events[1] != (httpapi.Event{Seq: 5, At: metrics.Since, Level: "info", Kind: "k", Text: "e", Next: "n"}) {
 		t.Errorf("events %+v, %v", events, err)
+	}
+	for _, c := range []struct {
+		note httpapi.Note
+		want error
+	}{
+		{httpapi.Note{Level: "info", Text: strings.Repeat("x", httpapi.MaxNote), Next: strings.Repeat("y", httpapi.MaxNote)}, nil},
+		{httpapi.Note{Level: "info", Text: strings.Repeat("x", httpapi.MaxNote+1)}, httpapi.ErrTooLarge},
+		{httpapi.Note{Level: "info", Text: "x", Next: strings.Repeat("x", httpapi.MaxNote+1)}, httpapi.ErrTooLarge},
+		{httpapi.Note{Level: "info", Text: " \n"}, httpapi.ErrInvalid},
+		{httpapi.Note{Level: "Info", Text: "x"}, httpapi.ErrInvalid},
+		{httpapi.Note{Text: "x"}, httpapi.ErrInvalid},
+		{httpapi.Note{Level: "error", Text: "t", Next: "n"}, nil},
+	} {
+		if err := client.Note(t.Context(), c.note); !errors.Is(err, c.want) {
+			t.Errorf("%.40v: %v", c.note, err)
+		}
+	}
+	noted, err := client.Events(t.Context(), 5, 0)
+	if err != nil || len(noted) != 2 || noted[1].Kind != "job" || noted[1].Level != "error" || noted[1].Text != "t" || noted[1].Next != "n" {
+		t.Errorf("notes %+v, %v", noted, err)
 	}
 	if events, err := client.Events(t.Context(), 99, 0); err != nil || len(events) != 0 {
 		t.Errorf("events after the newest %+v, %v", events, err)
@@ -179,8 +223,17 @@ func TestConditionsOnTheWire(t *testing.T) {
 		{"PUT", two, "If-Match", "*", 412},
 		{"PUT", two, "If-Match", `"x", "y"`, 412},
 		{"PUT", two, "If-None-Match", "*", 200},
+		{"POST", `{"commit":"none"}`, "X-None", "", 404},
+		{"POST", `{"base":"x"}`, "X-None", "", 400},
+		{"POST", `null`, "X-None", "", 400},
+		{"POST", `{"commit":"` + commitNow(t, address, path) + `"}`, "X-None", "", 412},
+		{"POST", `{"commit":"` + commitNow(t, address, path) + `","base":"x"}`, "X-None", "", 412},
 	} {
-		r := ask(t, address, c.method, path, c.body, http.Header{c.name: {c.value}})
+		target := path
+		if c.method == "POST" {
+			target += "/restore"
+		}
+		r := ask(t, address, c.method, target, c.body, http.Header{c.name: {c.value}})
 		if r.status != c.status {
 			t.Errorf("%s with %s: %s: %d %s, want %d", c.method, c.name, c.value, r.status, r.body, c.status)
 		}
@@ -192,6 +245,16 @@ func TestConditionsOnTheWire(t *testing.T) {
 	if both.status != http.StatusBadRequest {
 		t.Errorf("both conditions: %+v", both)
 	}
+}
+
+func commitNow(t *testing.T, address, path string) string {
+	t.Helper()
+	var list struct{ Revisions []httpapi.Revision }
+	r := ask(t, address, "GET", path+"/history", "", nil)
+	if err := json.Unmarshal([]byte(r.body), &list); err != nil || len(list.Revisions) == 0 {
+		t.Fatalf("history: %+v, %v", r, err)
+	}
+	return list.Revisions[0].Commit
 }
 
 func etagNow(t *testing.T, address, path string) string {

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -34,6 +37,12 @@ type documentBatch struct {
 
 type idBatch struct {
 	IDs []string `json:"ids"`
+}
+
+// restoreRequest is the body of a restore.
+type restoreRequest struct {
+	Commit string `json:"commit"`
+	Base   string `json:"base"`
 }
 
 // hitList is the reply to a search.
@@ -137,6 +146,9 @@ func decodeBytes(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%w: the body is not UTF-8", ErrInvalid)
 	}
+	if half := halfCharacter(data); half != nil {
+		return fmt.Errorf("%w: the body holds half a character, %s, which no text can hold", ErrInvalid, half)
+	}
 	if err := json.Unmarshal(data, v); err != nil {
 		if errors.Is(err, ErrInvalid) {
 			return err
@@ -144,4 +156,42 @@ func decodeBytes(data []byte, v any) error {
 		return fmt.Errorf("%w: the body is not the JSON that is expected here: %w", ErrInvalid, err)
 	}
 	return nil
+}
+
+// halfCharacter returns the first escape in JSON text that is one half of a
+// surrogate pair without the other, nil if there is none: the decoder would put
+// U+FFFD in its place without a word.
+func halfCharacter(data []byte) []byte {
+	for rest := data; ; {
+		at := bytes.IndexByte(rest, '\\')
+		if at < 0 || at+1 == len(rest) {
+			return nil
+		}
+		rest = rest[at:]
+		switch code := escaped(rest); {
+		case code < 0:
+			rest = rest[2:] // another escape
+		case !utf16.IsSurrogate(code):
+			rest = rest[escapeLength:]
+		case utf16.DecodeRune(code, escaped(rest[escapeLength:])) != unicode.ReplacementChar:
+			rest = rest[2*escapeLength:]
+		default:
+			return rest[:escapeLength]
+		}
+	}
+}
+
+// escapeLength is that of an escape like \u002f.
+const escapeLength = 6
+
+// escaped is the code that text begins with as an escape, -1 if it does not.
+func escaped(text []byte) rune {
+	if len(text) < escapeLength || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	code, err := strconv.ParseUint(string(text[2:escapeLength]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(code)
 }

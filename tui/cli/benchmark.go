@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
@@ -42,12 +44,19 @@ func (a *app) benchCommand() *cobra.Command {
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			line := &progressLine{app: a, on: a.IsTerminal(a.Stderr)}
+			const job = "A benchmark by command"
+			start := a.Now()
+			a.withEvents(cmd, func(ctx context.Context, to httpapi.Facts) { a.begins(ctx, to, job) })
 			report, err := a.Bench(cmd.Context(), func(p bench.Progress) {
 				line.tell(fmt.Sprintf("%s, %d of %d", p.What, p.Done, p.Total))
 			})
 			line.clear()
+			err = fault("the benchmark did not end", err)
+			a.withEvents(cmd, func(ctx context.Context, to httpapi.Facts) {
+				a.ended(ctx, to, job, fmt.Sprintf("%.1f s", a.Now().Sub(start).Seconds()), err, "Nothing of it is left; run it again with: caiatop bench")
+			})
 			if err != nil {
-				return fault("the benchmark did not end", err)
+				return err
 			}
 			if a.json {
 				return a.printJSON(a.Stdout, toMeasured(report))

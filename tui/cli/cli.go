@@ -29,6 +29,7 @@ type Flags map[string]string
 type Session interface {
 	httpapi.Documents
 	httpapi.Versions
+	httpapi.Conditional
 	httpapi.Facts
 	Control() httpapi.Control
 	Close(ctx context.Context) error
@@ -182,7 +183,37 @@ func newRoot(a *app) *cobra.Command {
 		a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
+	strict(root)
 	return root
+}
+
+// strict makes the commands that the library brings refuse what they do not
+// know, as all others do.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			show := cmd.Run
+			cmd.Run = nil
+			cmd.RunE = func(cmd *cobra.Command, words []string) error {
+				if found, rest, err := root.Find(words); err != nil || found == nil || len(rest) > 0 {
+					return usage(fmt.Sprintf("there is no command %q", strings.Join(words, " ")), "list the commands with: caiatop --help")
+				}
+				show(cmd, words)
+				return nil
+			}
+		case "completion":
+			cmd.Args = args(0, 0)
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return usage("say for which shell", "use it as: caiatop completion bash, or: fish, powershell, zsh")
+			}
+			for _, shell := range cmd.Commands() {
+				shell.Args = args(0, 0)
+			}
+		}
+	}
 }
 
 // caller describes cmd to those who meet it.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strconv"
+
 	"github.com/spf13/cobra"
 
 	"github.com/caiatech/caiatop/config"
@@ -96,10 +98,18 @@ func (a *app) showConfig(cfg config.Config) error {
 	return emit(a.Stdout, "\nfile: %s\nstate folder: %s\n", safe(file), safe(cfg.StatePath()))
 }
 
+// plainKey is a key without the quotes that one has which is no setting.
+func plainKey(key string) string {
+	if plain, err := strconv.Unquote(key); err == nil {
+		return plain
+	}
+	return key
+}
+
 func (a *app) verdict(cfg config.Config, mistakes []*config.Error) error {
 	out := configVerdict{OK: len(mistakes) == 0, Mistakes: []mistake{}}
 	for _, e := range mistakes {
-		out.Mistakes = append(out.Mistakes, mistake{e.Key, e.Origin, e.Problem, e.Fix})
+		out.Mistakes = append(out.Mistakes, mistake{plainKey(e.Key), e.Origin, e.Problem, e.Fix})
 		if f, ok := configFault(e).(*Fault); ok && !a.json {
 			if err := emit(a.Stdout, "%s\n", safe(join(f.Error(), f.Fix))); err != nil {
 				return err

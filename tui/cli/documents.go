@@ -40,7 +40,9 @@ func (a *app) putCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put --id ID [--type TYPE] [--meta NAME=VALUE]... [--url URL] FILE|-",
 		Short: "store one document, new or changed",
-		Long: "Stores a file, or what is read from stdin (-), as the document ID. What is UTF-8\n" +
+		Long: "Stores a file, or what is read from stdin (-), as the document ID, in place of the\n" +
+			"whole document of that ID, type and metadata included (undo takes it back, edit\n" +
+			"changes the text alone). What is UTF-8\n" +
 			"without NUL becomes its text, anything else its raw bytes. /dev/null as stdin, which\n" +
 			"a closed one is too, is refused, so that it empties no document; to store an empty\n" +
 			"one, name an empty FILE or write: : | caiatop put --id ID -",
@@ -265,7 +267,8 @@ func (a *app) getCommand() *cobra.Command {
 // not there.
 func (a *app) read(ctx context.Context, session Session, what, id, at string) (httpapi.Document, error) {
 	if at != "" {
-		return readAt(ctx, session, what, id, at)
+		doc, _, err := readAt(ctx, session, what, id, at)
+		return doc, err
 	}
 	doc, err := session.Get(ctx, id)
 	if errors.Is(err, httpapi.ErrNotFound) {

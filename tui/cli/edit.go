@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,15 +69,26 @@ func (a *app) edit(cmd *cobra.Command, what string, doc httpapi.Document) (err e
 	}
 	editErr := a.Edit(cmd.Context(), file)
 	text, err := readBack(file)
-	if err == nil && text == doc.Text {
-		if editErr != nil {
-			return &Fault{What: what, Why: editErr, Fix: editFix(editErr)}
-		}
+	if editErr != nil {
+		editErr = coded{editErr, errEditor}
+	}
+	switch {
+	case err == nil && text == doc.Text && editErr != nil:
+		return &Fault{What: what, Why: editErr, Fix: editFix(editErr)}
+	case err == nil && text == doc.Text:
 		return a.edited(doc, nil)
+	case errors.Is(err, fs.ErrNotExist) && os.Remove(dir) == nil: // nothing else is there
+		return &Fault{
+			What: fmt.Sprintf("%q was not changed", doc.ID), Why: coded{errors.Join(editErr, errors.New("the editor removed the file")), errEditor},
+			Fix: "save the text under the name that the editor was given",
+		}
 	}
 	// From here on there is something to lose.
 	keep = true
 	kept := "your text is kept in " + file
+	if errors.Is(err, fs.ErrNotExist) {
+		kept = "what the editor left lies in " + dir
+	}
 	if err = errors.Join(editErr, err, cmd.Context().Err()); err != nil {
 		return &Fault{What: fmt.Sprintf("%q was not changed", doc.ID), Why: err, Fix: kept}
 	}

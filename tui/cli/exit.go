@@ -45,6 +45,8 @@ var (
 	// ErrNoEditor: no editor is set.
 	ErrNoEditor = errors.New("neither VISUAL nor EDITOR is set")
 	errUsage    = errors.New("usage")
+	// errEditor: the editor did not do its work.
+	errEditor = errors.New("editor")
 	// errOutput: what a command writes could not be written.
 	errOutput = errors.New("output")
 )
@@ -123,6 +125,7 @@ var codes = []struct {
 	{errHeld, ExitTempFail},
 	{errOutput, ExitIO},
 	{errTarget, ExitIO},
+	{errEditor, ExitUnavailable},
 	{httpapi.ErrUnauthorized, ExitPermission},
 	{httpapi.ErrInvalid, ExitData},
 	{httpapi.ErrTooLarge, ExitData},

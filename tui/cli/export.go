@@ -75,24 +75,38 @@ func (a *app) export(ctx context.Context, session Session, root *os.Root, query 
 			return fmt.Sprintf("exporting: %s of %s, %s, %s a second", ui.Count(done), ui.Count(total), size(e.report.Bytes), perSecond(rate))
 		}, done)
 	}
+	job := fmt.Sprintf("The export into %q", absolute(root.Name()))
+	a.begins(ctx, session, job)
 	err := e.run(ctx, query, start)
 	line.clear()
-	e.report.Seconds, e.report.Folder, e.report.Complete = a.Now().Sub(start).Seconds(), root.Name(), err == nil
-	if absolute, absErr := filepath.Abs(e.report.Folder); absErr == nil {
-		e.report.Folder = absolute
+	e.report.Seconds, e.report.Folder, e.report.Complete = a.Now().Sub(start).Seconds(), absolute(root.Name()), err == nil
+	err = exportFault(err, e.report.Exported)
+	a.ended(ctx, session, job, writtenOut(e.report), err, "What was written is whole; export again with --force for the rest")
+	return errors.Join(err, a.printExport(e.report))
+}
+
+// absolute is a folder as others can find it who are elsewhere.
+func absolute(folder string) string {
+	if full, err := filepath.Abs(folder); err == nil {
+		return full
 	}
-	return errors.Join(exportFault(err, e.report.Exported), a.printExport(e.report))
+	return folder
 }
 
 func (a *app) printExport(r exported) error {
 	if a.json {
 		return a.printJSON(a.Stdout, r)
 	}
+	return emit(a.Stdout, "exported %s into %s\n", writtenOut(r), safe(r.Folder))
+}
+
+// writtenOut says what an export did.
+func writtenOut(r exported) string {
 	tail := ""
 	if r.Gone > 0 {
-		tail = fmt.Sprintf("; %s deleted meanwhile", count(r.Gone, "document"))
+		tail = fmt.Sprintf(", %s deleted meanwhile", count(r.Gone, "document"))
 	}
-	return emit(a.Stdout, "exported %s (%s) in %.1f s into %s%s\n", count(r.Exported, "document"), size(r.Bytes), r.Seconds, safe(r.Folder), tail)
+	return fmt.Sprintf("%s (%s) in %.1f s%s", count(r.Exported, "document"), size(r.Bytes), r.Seconds, tail)
 }
 
 // exportFault says what stopped an export and what to do about it.

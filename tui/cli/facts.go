@@ -70,3 +70,12 @@ func (l Local) Events(_ context.Context, since uint64, limit int) ([]httpapi.Eve
 	}
 	return out, nil
 }
+
+// jobKind is the kind of the events about what commands do.
+const jobKind = "job"
+
+// Note implements httpapi.Facts.
+func (l Local) Note(_ context.Context, n httpapi.Note) error {
+	l.engine.Note(engine.Level(n.Level), jobKind, n.Text, n.Next)
+	return nil
+}

@@ -98,11 +98,33 @@ func TestFactsOfAnEngine(t *testing.T) {
 
 func errOf[T any](_ T, err error) error { return err }
 
+// ready waits until the engine has looked what git holds, which it does after the
+// start.
+func ready(t *testing.T, l Local) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := l.Status(ctx)
+		if err == nil && s.Ready {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("it never is ready: %s, %v", s.Unready, err)
+		}
+	}
+}
+
 func TestWhoRunsTheEngine(t *testing.T) {
 	l, host := newLocal(t, false)
 	if _, err := l.Put(t.Context(), []httpapi.Document{{ID: "a", Type: "t"}}); err != nil {
 		t.Fatal(err)
 	}
+	ready(t, l)
 	if s, err := l.Status(t.Context()); err != nil || !s.Ready || s.Holder != (httpapi.Holder{PID: os.Getpid()}) || s.Job != nil {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -99,7 +99,7 @@ func askReady(ctx context.Context, session Session) error {
 // askURL asks an engine over HTTP, which tells this without a token.
 func askURL(ctx context.Context, address string) (err error) {
 	u, err := url.Parse(strings.TrimRight(address, "/") + "/readyz")
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
 		return usage("--url is no address of an engine", "write it like http://127.0.0.1:8088")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)

@@ -210,20 +210,20 @@ func commitOf(ctx context.Context, session Session, what, id, prefix string) (st
 	return match, nil
 }
 
-// readAt reads a document as of a commit of its history.
-func readAt(ctx context.Context, session Session, what, id, prefix string) (httpapi.Document, error) {
-	commit, err := commitOf(ctx, session, what, id, prefix)
-	if err != nil {
-		return httpapi.Document{}, err
+// readAt reads a document as of the commit of its history that begins with
+// prefix.
+func readAt(ctx context.Context, session Session, what, id, prefix string) (doc httpapi.Document, commit string, err error) {
+	if commit, err = commitOf(ctx, session, what, id, prefix); err != nil {
+		return doc, "", err
 	}
-	doc, err := session.GetAt(ctx, id, commit)
+	doc, err = session.GetAt(ctx, id, commit)
 	if errors.Is(err, httpapi.ErrNotFound) {
-		return doc, &Fault{
+		return doc, commit, &Fault{
 			What: what, Why: coded{fmt.Errorf("the commit %.*s does not hold %q", shortCommit, commit, id), err},
 			Fix: "list its versions with: caiatop history " + shellWord(id),
 		}
 	}
-	return doc, fault(what, err)
+	return doc, commit, fault(what, err)
 }
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -247,11 +247,11 @@ func (a *app) restoreCommand() *cobra.Command {
 				case !errors.Is(err, httpapi.ErrNotFound):
 					return fault(what, err)
 				}
-				doc, err := readAt(ctx, session, what, id, args[1])
+				doc, commit, err := readAt(ctx, session, what, id, args[1])
 				if err != nil {
 					return err
 				}
-				ack, err := session.Replace(ctx, doc, base)
+				ack, err := session.Restore(ctx, id, commit, base)
 				if err != nil {
 					return fault(what, err)
 				}
@@ -331,7 +331,7 @@ func (a *app) undo(ctx context.Context, session Session, what string, change htt
 		reply.Did = "deleted"
 		reply.Ack, err = session.Remove(ctx, change.ID, change.Base)
 	} else {
-		reply.Ack, err = session.Replace(ctx, *change.Before, change.Base)
+		reply.Ack, err = session.Restore(ctx, change.ID, change.Commit, change.Base)
 	}
 	if err != nil {
 		return fault(what, err)

@@ -36,6 +36,12 @@ func (a *app) importCommand() *cobra.Command {
 				}
 			}
 			root, err := os.OpenRoot(args[0])
+			if info, statErr := os.Stat(args[0]); err != nil && statErr == nil && !info.IsDir() {
+				return &Fault{
+					What: fmt.Sprintf("the folder %q cannot be read", args[0]), Why: err,
+					Fix: "name a folder; one file is stored with: caiatop put --id ID FILE",
+				}
+			}
 			if err != nil {
 				return fault(fmt.Sprintf("the folder %q cannot be read", args[0]), err)
 			}
@@ -52,6 +58,14 @@ func (a *app) importCommand() *cobra.Command {
 }
 
 func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string, plain bool) error {
+	job := fmt.Sprintf("The import of %q", absolute(root.Name()))
+	a.begins(ctx, session, job)
+	r, err := a.importAll(ctx, session, root, kind, plain)
+	a.ended(ctx, session, job, imported(r), err, "Import again: every file is stored anew, as a new version")
+	return err
+}
+
+func (a *app) importAll(ctx context.Context, session Session, root *os.Root, kind string, plain bool) (report, error) {
 	start := a.Now()
 	total := int64(0)
 	show := func(done int) {
@@ -83,22 +97,26 @@ func (a *app) importTree(ctx context.Context, session Session, root *os.Root, ki
 		i.report.Rate = float64(i.report.Imported) / i.report.Seconds
 	}
 	if printErr := a.printReport(i.report); printErr != nil {
-		return errors.Join(err, printErr)
+		return i.report, errors.Join(err, printErr)
 	}
 	if err == nil && i.report.Failed > 0 {
-		return &Fault{
-			What: count(i.report.Failed, "file") + " could not be imported",
-			Why:  fmt.Errorf("%w: the reasons are above", httpapi.ErrInvalid),
-			Fix:  "mend them and import again: every file is stored anew, as a new version",
+		err = &Fault{
+			What: count(i.report.Failed, "file") + " could not be imported", Why: known{httpapi.ErrInvalid},
+			Fix: "mend what is named above and import again: every file is stored anew, as a new version",
 		}
 	}
-	return err
+	return i.report, err
 }
 
 func (a *app) printReport(r report) error {
 	if a.json {
 		return a.printJSON(a.Stdout, r)
 	}
+	return emit(a.Stdout, "imported %s, %s a second\n", imported(r), perSecond(r.Rate))
+}
+
+// imported says what an import did.
+func imported(r report) string {
 	tail := ""
 	if r.Failed > 0 {
 		tail += ", " + ui.Count(int64(r.Failed)) + " failed"
@@ -106,7 +124,7 @@ func (a *app) printReport(r report) error {
 	if r.Skipped > 0 {
 		tail += ", " + ui.Count(int64(r.Skipped)) + " left out (links, special files, .git)"
 	}
-	return emit(a.Stdout, "imported %s (%s) in %.1f s, %s a second%s\n", count(r.Imported, "document"), size(r.Bytes), r.Seconds, perSecond(r.Rate), tail)
+	return fmt.Sprintf("%s (%s) in %.1f s%s", count(r.Imported, "document"), size(r.Bytes), r.Seconds, tail)
 }
 
 // perSecond shows a rate in whole documents.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -25,11 +26,13 @@ type Local struct {
 	engine *engine.Engine
 	holder httpapi.Holder
 	job    func() *httpapi.Progress
+	// adopted: it is known what git holds.
+	adopted *atomic.Bool
 }
 
 // NewLocal wraps e, which stays the caller's to close.
 func NewLocal(e *engine.Engine) Local {
-	return Local{engine: e, holder: httpapi.Holder{PID: os.Getpid()}}
+	return Local{engine: e, holder: httpapi.Holder{PID: os.Getpid()}, adopted: &atomic.Bool{}}
 }
 
 // As returns an adapter whose Status names holder, with the id of this process
@@ -65,6 +68,9 @@ func (l Local) Get(ctx context.Context, id string) (httpapi.Document, error) {
 	if err != nil {
 		return httpapi.Document{}, apiError(err)
 	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Document{}, err
+	}
 	found, err := l.engine.Get(ctx, parsed)
 	if err != nil {
 		return httpapi.Document{}, apiError(err)
@@ -84,12 +90,18 @@ func (l Local) Delete(ctx context.Context, ids []string) (httpapi.Ack, error) {
 		}
 		parsed = append(parsed, p)
 	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Ack{}, err
+	}
 	ack, err := l.engine.Delete(ctx, parsed...)
 	return toAck(ack), apiError(err)
 }
 
 // List implements httpapi.Documents.
 func (l Local) List(ctx context.Context, q httpapi.ListQuery) (httpapi.Page, error) {
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Page{}, err
+	}
 	page, err := l.engine.List(ctx, engine.Query{Contains: q.Contains, Type: q.Type, Offset: q.Offset, Limit: q.Limit})
 	if err != nil {
 		return httpapi.Page{}, apiError(err)
@@ -105,6 +117,9 @@ func (l Local) List(ctx context.Context, q httpapi.ListQuery) (httpapi.Page, err
 func (l Local) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
 	if limit == 0 {
 		limit = 50
+	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return nil, err
 	}
 	hits, err := l.engine.Search(ctx, query, limit)
 	if err != nil {
@@ -154,12 +169,16 @@ func fromAPI(d httpapi.Document) (document.Document, error) {
 	var metadata map[string]any
 	if len(d.Metadata) > 0 {
 		metadata = make(map[string]any, len(d.Metadata))
+		written := int64(0)
 		for name, raw := range d.Metadata {
 			decoder := json.NewDecoder(bytes.NewReader(raw))
 			decoder.UseNumber()
 			var value any
 			if err := decoder.Decode(&value); err != nil {
 				return document.Document{}, fmt.Errorf("%w %q: metadata %q: %w", document.ErrInvalid, id, name, err)
+			}
+			if err := checkWritten(id, &written, raw); err != nil {
+				return document.Document{}, err
 			}
 			metadata[name] = value
 		}

@@ -29,7 +29,7 @@ func (a *app) serveCommand() *cobra.Command {
 			return a.Serve(cmd.Context(), flagsOf(cmd), a.caller(cmd), func(r Ready) error {
 				a.wait.end()
 				if a.json {
-					return a.printJSON(a.Stdout, r)
+					return a.printJSONLine(r)
 				}
 				address := "HTTP off"
 				if r.Address != "" {

@@ -186,13 +186,18 @@ func (f *following) GetAt(ctx context.Context, id, commit string) (httpapi.Docum
 	return follow(ctx, f, func(s Session) (httpapi.Document, error) { return s.GetAt(ctx, id, commit) })
 }
 
-// Replace implements httpapi.Versions. Where the answer to the first try was
+// Restore implements httpapi.Versions, with the same doubt as Replace.
+func (f *following) Restore(ctx context.Context, id, commit, base string) (httpapi.Ack, error) {
+	return f.conditional(ctx, errLostReplace, func(s Session) (httpapi.Ack, error) { return s.Restore(ctx, id, commit, base) })
+}
+
+// Replace implements httpapi.Conditional. Where the answer to the first try was
 // lost, that the document was changed may mean that it was changed by that.
 func (f *following) Replace(ctx context.Context, doc httpapi.Document, base string) (httpapi.Ack, error) {
 	return f.conditional(ctx, errLostReplace, func(s Session) (httpapi.Ack, error) { return s.Replace(ctx, doc, base) })
 }
 
-// Remove implements httpapi.Versions, with the same doubt as Replace.
+// Remove implements httpapi.Conditional, with the same doubt as Replace.
 func (f *following) Remove(ctx context.Context, id, base string) (httpapi.Ack, error) {
 	return f.conditional(ctx, errLostDelete, func(s Session) (httpapi.Ack, error) { return s.Remove(ctx, id, base) })
 }
@@ -234,6 +239,11 @@ func (f *following) ResetMetrics(ctx context.Context) error {
 // Events implements httpapi.Facts.
 func (f *following) Events(ctx context.Context, since uint64, limit int) ([]httpapi.Event, error) {
 	return follow(ctx, f, func(s Session) ([]httpapi.Event, error) { return s.Events(ctx, since, limit) })
+}
+
+// Note implements httpapi.Facts.
+func (f *following) Note(ctx context.Context, note httpapi.Note) error {
+	return f.act(ctx, func(s Session) error { return s.Note(ctx, note) })
 }
 
 // Control implements Session.

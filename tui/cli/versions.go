@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
@@ -20,6 +22,9 @@ func (l Local) History(ctx context.Context, id string, limit int) ([]httpapi.Rev
 	}
 	if limit < 0 || limit > httpapi.MaxHistory {
 		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %d", httpapi.ErrInvalid, limit, httpapi.MaxHistory), "")
+	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return nil, err
 	}
 	found, err := l.engine.History(ctx, parsed, limit)
 	if err != nil {
@@ -38,11 +43,22 @@ func (l Local) GetAt(ctx context.Context, id, commit string) (httpapi.Document, 
 	if err != nil {
 		return httpapi.Document{}, apiError(err)
 	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Document{}, err
+	}
 	doc, err := l.engine.GetAt(ctx, parsed, commit)
 	if err != nil {
-		return httpapi.Document{}, apiError(err)
+		return httpapi.Document{}, versionError(id, err)
 	}
 	return versionToAPI(doc)
+}
+
+// versionError is apiError where it may be the version that is not there.
+func versionError(id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return httpapi.NewError(apiError(err), "list its versions with: caiatop history "+shellWord(id))
+	}
+	return apiError(err)
 }
 
 // versionToAPI is toAPI with the hash of the version.
@@ -56,7 +72,24 @@ func versionToAPI(doc document.Document) (httpapi.Document, error) {
 	return out, err
 }
 
-// Replace implements httpapi.Versions.
+// Restore implements httpapi.Versions.
+func (l Local) Restore(ctx context.Context, id, commit, base string) (httpapi.Ack, error) {
+	parsed, err := document.ParseID(id)
+	if err != nil {
+		return httpapi.Ack{}, apiError(err)
+	}
+	hash, err := parseBase(base)
+	if err != nil {
+		return httpapi.Ack{}, err
+	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Ack{}, err
+	}
+	ack, err := l.engine.Restore(ctx, parsed, commit, hash)
+	return toAck(ack), versionError(id, err)
+}
+
+// Replace implements httpapi.Conditional.
 func (l Local) Replace(ctx context.Context, d httpapi.Document, base string) (httpapi.Ack, error) {
 	doc, err := fromAPI(d)
 	if err != nil {
@@ -70,7 +103,7 @@ func (l Local) Replace(ctx context.Context, d httpapi.Document, base string) (ht
 	return toAck(ack), apiError(err)
 }
 
-// Remove implements httpapi.Versions.
+// Remove implements httpapi.Conditional.
 func (l Local) Remove(ctx context.Context, id, base string) (httpapi.Ack, error) {
 	parsed, err := document.ParseID(id)
 	if err != nil {
@@ -78,6 +111,9 @@ func (l Local) Remove(ctx context.Context, id, base string) (httpapi.Ack, error)
 	}
 	hash, err := parseBase(base)
 	if err != nil {
+		return httpapi.Ack{}, err
+	}
+	if err := l.awaitAdopted(ctx); err != nil {
 		return httpapi.Ack{}, err
 	}
 	ack, err := l.engine.Remove(ctx, parsed, hash)
@@ -101,6 +137,9 @@ func (l Local) Undo(ctx context.Context, id string) (httpapi.Change, error) {
 	parsed, err := document.ParseID(id)
 	if err != nil {
 		return httpapi.Change{}, apiError(err)
+	}
+	if err := l.awaitAdopted(ctx); err != nil {
+		return httpapi.Change{}, err
 	}
 	found, err := l.engine.Undo(ctx, parsed)
 	if err != nil {

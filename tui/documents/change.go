@@ -218,7 +218,7 @@ func (p *Page) doChange(name string) tea.Cmd {
 // apply does what is shown, if the document is still what it was then.
 func (p *Page) apply() tea.Cmd {
 	c := p.change
-	if c.diff == nil || c.reading || p.o.Now().Before(c.deafUntil) {
+	if c.diff == nil || c.reading || p.deaf(&c.deafUntil) {
 		return nil
 	}
 	c.working, c.note = true, termsafe.Line("working …")

@@ -148,13 +148,21 @@ func (p *Page) onTheirs(msg theirsMsg) tea.Cmd {
 	}
 	c.deafUntil = p.o.Now().Add(deafFor)
 	p.conflict = c
-	return tea.Batch(p.drafted(e), p.changed(), tell(task.Warn("Not saved: %s was changed meanwhile. Choose what is to stay", termsafe.Line(c.mine.ID.String()))))
+	return tea.Batch(p.drafted(e), p.changed(), tell(task.Warn("Not saved: %s was %s meanwhile. Choose what is to stay", termsafe.Line(c.mine.ID.String()), c.done())))
+}
+
+// done says what others did.
+func (c *conflict) done() string {
+	if c.theirs == nil {
+		return "deleted"
+	}
+	return "changed"
 }
 
 // typeConflict takes the answer to a conflict.
 func (p *Page) typeConflict(msg tea.KeyMsg) tea.Cmd {
 	c, e := p.conflict, p.edit
-	if e.saving || p.o.Now().Before(c.deafUntil) {
+	if e.saving || p.deaf(&c.deafUntil) {
 		return nil
 	}
 	c.note = termsafe.Text{}

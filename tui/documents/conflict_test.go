@@ -24,7 +24,7 @@ func clash(t *testing.T, theirs string) *desk {
 		s.add("one", theirs, map[string]any{"k": json.Number("1"), "new": "theirs"})
 	}
 	d.press("ctrl+s")
-	d.heard("Not saved: one was changed meanwhile")
+	d.heard(" meanwhile. Choose what is to stay")
 	d.press("w", "m", "t", "c", "esc") // in the middle of typing
 	d.wrote()
 	d.wait()

@@ -78,7 +78,8 @@ func (c *conflict) remark(t *ui.Theme, w int, saving bool) string {
 	case c.note.Width() > 0:
 		return t.Paint(ui.Warn, " "+ui.Fit(c.note.String(), max(w-1, 1)))
 	}
-	return t.Paint(ui.Warn, ui.Longest(w, " It was changed while it was edited here. Nothing is lost: choose what is to stay.", " Changed meanwhile: choose what is to stay."))
+	return t.Paint(ui.Warn, ui.Longest(w, " It was "+c.done()+" while it was edited here. Nothing is lost: choose what is to stay.",
+		" It was "+c.done()+" meanwhile: choose what is to stay.", " It was "+c.done()+": choose what is to stay."))
 }
 
 // hint names the answers, a merge without open questions first.
@@ -88,14 +89,14 @@ func (c *conflict) hint(w int) string {
 	}
 	others := "w write mine   t take theirs   c save mine as a copy   tab next side   esc editor"
 	short := "w mine  t theirs  c copy  tab side  esc editor"
-	tiny := "w t c  tab  esc"
+	tiny := "w mine  t theirs  c copy  esc" // the last line of the terminal says what it does
 	switch {
 	case c.merged == nil:
 		return ui.Longest(w, others, short, tiny)
 	case c.clean:
-		return ui.Longest(w, "m save the merge (clean)   "+others, "m merge (clean)  "+short, "m merge  "+tiny)
+		return ui.Longest(w, "m save the merge (clean)   "+others, "m merge (clean)  "+short, "m merge (clean)  "+tiny+"  tab", "m merge  "+tiny)
 	}
-	return ui.Longest(w, "m merge in the editor   "+others, "m merge  "+short, "m "+tiny)
+	return ui.Longest(w, "m merge in the editor   "+others, "m merge  "+short, "m merge  "+tiny+"  tab", "m merge  "+tiny)
 }
 
 func lastRune(s string) (rune, int) { return utf8.DecodeLastRuneInString(s) }

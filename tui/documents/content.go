@@ -53,7 +53,7 @@ func (p *Page) clock(t time.Time) string {
 // refusal says why a document cannot be edited as text, "" if it can.
 func refusal(d document.Document) string {
 	if d.Content.Text == "" && len(d.Content.Raw) > 0 {
-		return "it holds raw bytes and no text; use caiatop get and caiatop put"
+		return "it holds no text; caiatop get and put can"
 	}
 	if err := editor.Holds(d.Content.Text); err != nil {
 		return err.Error() + "; use caiatop get and caiatop put"

@@ -133,14 +133,23 @@ func (p *Page) onTick(msg tickMsg) tea.Cmd {
 	return tea.Batch(p.keep(e, Kept{quiet: true}), p.tick(e))
 }
 
-// Unsaved reports whether something was typed that is not saved.
-func (p *Page) Unsaved() bool { return p.edit != nil && (p.edit.saving || p.edit.modified()) }
+// Unsaved reports whether something was typed that is not saved, here or in an
+// editor of the operator's own.
+func (p *Page) Unsaved() bool {
+	if p.opening != nil && p.opening.running {
+		return true
+	}
+	return p.edit != nil && (p.edit.saving || p.edit.modified())
+}
 
 // Keep returns a command that keeps what was typed as a draft. Kept follows,
 // which belongs to Update. It is nil if there is nothing to keep.
 func (p *Page) Keep() tea.Cmd {
-	if !p.Unsaved() {
+	switch {
+	case !p.Unsaved():
 		return nil
+	case p.opening != nil && p.opening.running:
+		return p.keepFile(p.opening.file)
 	}
 	return p.keep(p.edit, Kept{})
 }
@@ -239,7 +248,7 @@ func (p *Page) onKept(msg Kept) tea.Cmd {
 	if e.isNew {
 		how = "a goes on with it"
 	}
-	return tea.Batch(p.closeEdit(e), p.listDrafts(false),
+	return tea.Batch(p.removeFile(e), p.closeEdit(e), p.listDrafts(false),
 		tell(task.Result("The draft of %s is kept; %s", termsafe.Line(msg.id.String()), how)))
 }
 
@@ -330,11 +339,10 @@ func (p *Page) onDrafts(msg draftsMsg) tea.Cmd {
 		return tell(task.Failure("looking for drafts", msg.err))
 	}
 	p.leftovers = msg.found
-	if !msg.offer || len(msg.found) == 0 || p.busy() {
-		return nil
+	if msg.offer && len(msg.found) > 0 && !p.Typing() {
+		p.offer(0)
+		p.question.deafUntil = p.o.Now().Add(deafFor)
 	}
-	p.offer(0)
-	p.question.deafUntil = p.o.Now().Add(deafFor)
 	return p.changed()
 }
 

@@ -263,7 +263,7 @@ func (p *Page) leave() tea.Cmd {
 func (p *Page) discard(e *edit) tea.Cmd {
 	notice := task.Result("Nothing was saved")
 	if e.file != nil {
-		notice = task.Warn("Nothing was saved; what the editor wrote stays in %s", e.file.path)
+		notice = task.Warn("Not saved: %s holds what the editor wrote", e.file.path)
 	}
 	return tea.Batch(p.dropDraft(e), p.closeEdit(e), tell(notice))
 }

@@ -60,7 +60,7 @@ func TestWhatAnEditorCannotHoldIsNotOpened(t *testing.T) {
 	for _, key := range []string{"e", "E"} {
 		d.told = nil
 		d.press(key)
-		d.heard("caiatop get and caiatop put")
+		d.heard("caiatop get and put can")
 		if d.Typing() {
 			t.Error("an editor is open")
 		}

@@ -3,6 +3,7 @@ package documents
 import (
 	"slices"
 
+	"github.com/caiatech/caiatop/tui/editor"
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
@@ -45,6 +46,7 @@ func (e *edit) view(t *ui.Theme, w, h int) []string {
 	head, body, foot := e.parts(h)
 	lines := ui.Frame(e.names(t, inner, head), inner, head)
 	if body > 0 {
+		e.text.Focus(e.focus == textField)
 		shown := e.text.View()
 		if e.focus == metaField {
 			shown = e.meta.view(t, inner, body, true)
@@ -111,6 +113,10 @@ func (e *edit) hint(w int) string {
 	switch {
 	case e.saving:
 		return "saving …"
+	case e.focus == textField && e.text.Asking() == editor.FindText:
+		return ui.Longest(w, "enter next   ctrl+p previous   esc close", "enter next  ctrl+p previous")
+	case e.focus == textField && e.text.Asking() == editor.GotoLine:
+		return ui.Longest(w, "enter go there   esc close", "enter go")
 	case e.focus == metaField:
 		return ui.Longest(w, "tab next cell   ctrl+n add row   ctrl+d delete row   F2 text   ctrl+s save   esc leave",
 			"tab cell  ctrl+n add  ctrl+d delete  F2 text  ctrl+s save  esc", "ctrl+n add  ctrl+d delete  F2 text  ctrl+s save", "F2 text  ctrl+s save  esc leave", "F2 text  ctrl+s save")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,11 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/drafts"
 	"github.com/caiatech/caiatop/tui/editor"
 	"github.com/caiatech/caiatop/tui/task"
 	"github.com/caiatech/caiatop/tui/termsafe"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // maxFileName bounds the name of the file that is edited, in bytes.
@@ -176,7 +179,7 @@ func (p *Page) onPrepared(msg preparedMsg) tea.Cmd {
 		p.opening = nil
 		return tell(task.Warn("Not edited: %s; e opens the built-in editor", task.Reason(msg.err)))
 	}
-	o.running = true
+	o.running, o.file = true, msg.file
 	c := exec.Command(msg.argv[0], append(msg.argv[1:len(msg.argv):len(msg.argv)], msg.file.path)...)
 	return p.o.Exec(c, func(err error) tea.Msg { return endedMsg{seq: msg.seq, file: msg.file, err: err} })
 }
@@ -200,7 +203,8 @@ func readFile(path string) (string, error) {
 }
 
 // onReadBack saves what the editor wrote as if it had been typed here, so that
-// whatever stands in the way leaves the text in the built-in editor.
+// whatever stands in the way leaves the text in the built-in editor. What cannot
+// be is told with the path first: the end of a notice is cut on narrow terminals.
 func (p *Page) onReadBack(msg readBackMsg) tea.Cmd {
 	if p.opening != nil && p.opening.seq == msg.seq {
 		p.opening = nil
@@ -209,18 +213,20 @@ func (p *Page) onReadBack(msg readBackMsg) tea.Cmd {
 	name, f := termsafe.Line(msg.file.found.Document.ID.String()), msg.file
 	unchanged := msg.problem == nil && msg.text == f.found.Document.Content.Text
 	switch {
+	case errors.Is(msg.problem, fs.ErrNotExist):
+		return tea.Batch(p.removeFolder(f), tell(task.Warn("The editor removed its file; %s is as it was", name)))
 	case msg.problem != nil:
-		return tell(task.Warn("%s was not saved: what the editor wrote cannot be read: %s. Look at %s", name, msg.problem, f.path))
+		return tell(task.Warn("Not saved: %s cannot be read: %s", f.path, task.Reason(msg.problem)))
 	case msg.ended != nil && unchanged:
 		return tea.Batch(p.removeFolder(f), tell(task.Warn("The editor failed: %s. %s is as it was", msg.ended, name)))
 	case msg.ended != nil:
-		return tell(task.Warn("%s was not saved, the editor failed: %s. What it wrote stays in %s", name, msg.ended, f.path))
+		return tell(task.Warn("Not saved: %s holds what was made of %s; the editor failed: %s", f.path, name, msg.ended))
 	case unchanged:
 		return tea.Batch(p.removeFolder(f), tell(task.Result("Nothing changed, nothing was written")))
 	case editor.Holds(msg.text) != nil:
-		return tell(task.Warn("%s was not saved: %s. What the editor wrote stays in %s", name, editor.Holds(msg.text), f.path))
+		return tell(task.Warn("Not saved: %s is larger than %s, the most that a document holds; %s is as it was", f.path, strings.TrimSpace(ui.Bytes(editor.MaxBytes)), name))
 	case p.edit != nil:
-		return tell(task.Warn("%s was not saved, another document is being edited. What the editor wrote stays in %s", name, f.path))
+		return tell(task.Warn("Not saved: %s holds what was made of %s; another document is being edited", f.path, name))
 	}
 	e := p.newEdit(f.found)
 	e.text.Replace(msg.text)
@@ -245,5 +251,31 @@ func (p *Page) removeFolder(f file) tea.Cmd {
 			return task.Warn("The edited file could not be removed: %s", err)
 		}
 		return nil
+	})
+}
+
+// keepFile makes a draft of what an editor wrote that was ended together with
+// the console.
+func (p *Page) keepFile(f file) tea.Cmd {
+	if p.drafts == nil {
+		return func() tea.Msg { return Kept{Err: errNoDrafts} }
+	}
+	k, n, now, owner := p.drafts, p.next(), p.o.Now, p.o.Owner
+	return p.o.Tasks.Go("keeping a draft", draftLimit, func(ctx context.Context) tea.Msg {
+		text, err := readFile(f.path)
+		switch {
+		case err == nil && editor.Holds(text) != nil:
+			return Kept{Err: editor.Holds(text)}
+		case err == nil && text != f.found.Document.Content.Text:
+			d := drafts.Draft{ID: f.found.Document.ID, Base: f.found.Hash, Document: f.found.Document.Clone(), At: now().UTC(), Owner: owner}
+			d.Document.Content.Text = text
+			err = k.do(d.ID, n, func() error { return k.store.Save(ctx, d) })
+		case errors.Is(err, fs.ErrNotExist):
+			err = nil
+		}
+		if err == nil {
+			err = os.RemoveAll(f.dir)
+		}
+		return Kept{Err: err}
 	})
 }

@@ -129,7 +129,7 @@ var keyTypes = map[string]tea.KeyType{
 	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "up": tea.KeyUp, "down": tea.KeyDown,
 	"left": tea.KeyLeft, "right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd,
 	"ctrl+s": tea.KeyCtrlS, "ctrl+u": tea.KeyCtrlU, "ctrl+n": tea.KeyCtrlN, "ctrl+d": tea.KeyCtrlD, "ctrl+z": tea.KeyCtrlZ,
-	"backspace": tea.KeyBackspace, "f2": tea.KeyF2, "ctrl+end": tea.KeyCtrlEnd, "delete": tea.KeyDelete,
+	"ctrl+f": tea.KeyCtrlF, "ctrl+g": tea.KeyCtrlG, "backspace": tea.KeyBackspace, "f2": tea.KeyF2, "ctrl+end": tea.KeyCtrlEnd, "delete": tea.KeyDelete,
 }
 
 // press sends keys as the root model does: to Type where keys are text, else to

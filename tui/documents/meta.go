@@ -303,12 +303,22 @@ func (m *meta) remove() bool {
 	return true
 }
 
-// typed gives a key or a paste to the cell in focus.
+// types says that a key is text, or a paste.
+func types(msg tea.KeyMsg) bool {
+	return msg.Paste || (!msg.Alt && (msg.Type == tea.KeyRunes || msg.Type == tea.KeySpace))
+}
+
+// typed gives a key or a paste to the cell in focus, and to a new one where
+// there is none.
 func (m *meta) typed(msg tea.KeyMsg) bool {
+	if len(m.rows) == 0 {
+		if !types(msg) {
+			return false
+		}
+		m.add() // what is typed belongs somewhere
+	}
 	if m.cell == nil {
 		switch {
-		case len(m.rows) == 0:
-			m.note = termsafe.Line("ctrl+n adds a row")
 		case m.rows[m.cursor].gone:
 			m.note = termsafe.Line("this row is deleted; ctrl+d brings it back")
 		default:
@@ -349,7 +359,7 @@ func (m *meta) view(t *ui.Theme, w, h int, focused bool) []string {
 		lines = append(lines, table.Head(t, w))
 	}
 	if len(m.rows) == 0 {
-		return append(lines, t.Paint(ui.Dim, ui.Longest(w, "No metadata. ctrl+n adds a row.", "none: ctrl+n adds")))
+		return append(lines, t.Paint(ui.Dim, ui.Longest(w, "No metadata. Type a name, or press ctrl+n for a row.", "No metadata. Type a name.", "none: type one")))
 	}
 	height := max(h-len(lines), 1)
 	m.top = scrolled(m.top, m.cursor, len(m.rows), height)

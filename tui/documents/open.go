@@ -30,6 +30,7 @@ type opening struct {
 	id       document.ID
 	external bool
 	running  bool // the external editor has the terminal, or had it
+	file     file // that it edits
 	ahead    []tea.KeyMsg
 	cancel   context.CancelFunc
 }

@@ -12,8 +12,19 @@ import (
 )
 
 // deafFor is how long a question that opened by itself ignores keys, so that
-// what is being typed does not answer it.
+// what is being typed does not answer it: until nothing was typed for so long.
 const deafFor = 400 * time.Millisecond
+
+// deaf says that a key was meant for what was there before, and that the next
+// one may be as well.
+func (p *Page) deaf(until *time.Time) bool {
+	now := p.o.Now()
+	if !now.Before(*until) {
+		return false
+	}
+	*until = now.Add(deafFor)
+	return true
+}
 
 // question is a dialog with one answer out of a few. The first one changes
 // nothing; it has the focus, and esc gives it.
@@ -39,7 +50,7 @@ func (p *Page) askFor(title string, text []termsafe.Text, choices ...choice) {
 
 func (p *Page) typeQuestion(msg tea.KeyMsg) tea.Cmd {
 	q := p.question
-	if !q.deafUntil.IsZero() && p.o.Now().Before(q.deafUntil) {
+	if p.deaf(&q.deafUntil) {
 		return nil
 	}
 	n := len(q.choices)

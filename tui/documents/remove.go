@@ -66,7 +66,7 @@ func (p *Page) onRemoved(msg removedMsg) tea.Cmd {
 	}
 	p.remember(msg.id)
 	p.touched()
-	return tea.Batch(tell(task.Result("Deleted %s; git history keeps it (%s), u brings it back", shown, promise(msg.ack))), p.changed())
+	return tea.Batch(tell(task.Result("Deleted %s (%s); u brings it back", shown, promise(msg.ack))), p.changed())
 }
 
 // view draws the dialog.

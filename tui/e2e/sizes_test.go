@@ -42,7 +42,7 @@ func settled(c *terminal) string {
 		if c.w < 30 || c.h < 8 {
 			return contains(first, "PRIMARY") && !contains(screen, "│")
 		}
-		return contains(first, "● PRIMARY") && (contains(last, "q quit") || contains(last, "esc leaves"))
+		return contains(first, "● PRIMARY") && (contains(last, "q quit") || contains(last, "esc closes"))
 	})
 	return screen
 }

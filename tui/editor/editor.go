@@ -35,9 +35,10 @@ type Editor struct {
 	glyphs glyphs
 	w, h   int
 
-	caret int // offset in bytes, where a unit begins
-	goal  int // cell that up and down aim at, -1 if none
-	top   int // offset on the first row that is shown
+	away  bool // the keys go elsewhere: no caret is drawn
+	caret int  // offset in bytes, where a unit begins
+	goal  int  // cell that up and down aim at, -1 if none
+	top   int  // offset on the first row that is shown
 
 	crlf, invalid int // line ends that are CRLF, bytes that are not UTF-8
 	history       history
@@ -69,6 +70,9 @@ func New(theme *ui.Theme, text string) *Editor {
 
 // Text returns exactly the bytes of the text. It copies all of them.
 func (e *Editor) Text() string { return e.buf.slice(0, e.buf.size) }
+
+// Focus says whether the keys are for the editor. Without them it draws no caret.
+func (e *Editor) Focus(on bool) { e.away = !on }
 
 // Modified reports whether the text differs from what New or Saved was given.
 func (e *Editor) Modified() bool {

@@ -284,7 +284,7 @@ func TestKeysOfThePageAreUnused(t *testing.T) {
 		}
 	}
 	press(t, e, "ctrl+f")
-	if r := press(t, e, "esc"); r.Unused || e.prompt.kind != closed {
+	if r := press(t, e, "esc"); r.Unused || e.prompt.kind != Nothing {
 		t.Errorf("esc does not close the prompt: %+v", r)
 	}
 	press(t, e, "ctrl+f", "x")
@@ -306,7 +306,7 @@ func TestGotoLine(t *testing.T) {
 		t.Errorf("line %d, %+v", e.Line(), r)
 	}
 	press(t, e, "ctrl+g", "2", "enter")
-	if e.Line() != 2 || e.prompt.kind != closed {
+	if e.Line() != 2 || e.prompt.kind != Nothing {
 		t.Errorf("line %d", e.Line())
 	}
 	for line, want := range map[int]int{-1: 1, 0: 1, 1: 1, 3: 3, 1 << 40: 4} {
@@ -351,4 +351,33 @@ func TestAHundredThousandLines(t *testing.T) {
 	}
 	press(t, e, "delete", "ctrl+k", "enter")
 	check(t, e)
+}
+
+// TestACutOfNothingEndsAWalkUpAndDown: down aims at where the caret is, not at
+// where a walk before it aimed.
+func TestACutOfNothingEndsAWalkUpAndDown(t *testing.T) {
+	for _, name := range []string{"ctrl+u", "backspace"} {
+		e := open("\n\tx\n")
+		press(t, e, "down", "end", "up", name, "down")
+		if e.caret != 1 {
+			t.Errorf("%s: at %d, want 1", name, e.caret)
+		}
+	}
+}
+
+func TestOnlyAFocusedEditorShowsItsCaret(t *testing.T) {
+	e := open("one\ntwo")
+	e.SetSize(20, 5)
+	caret := func() bool { return strings.Contains(strings.Join(e.View(), "\n"), e.theme.Glyphs.Caret) }
+	if !caret() {
+		t.Error("a new editor shows no caret")
+	}
+	e.Focus(false)
+	if caret() {
+		t.Error("an editor without the keys shows a caret")
+	}
+	e.Focus(true)
+	if !caret() {
+		t.Error("the caret does not come back")
+	}
 }

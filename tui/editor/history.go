@@ -94,6 +94,7 @@ func join(old *step, s step) bool {
 // change puts s in place of the bytes between two offsets, moves the caret
 // behind it, and reports whether that changed anything.
 func (e *Editor) change(from, to int, s string, k kind) bool {
+	e.goal = -1 // also where there was nothing to change
 	removed := strings.Clone(e.buf.slice(from, to))
 	if removed == s {
 		return false
@@ -101,7 +102,6 @@ func (e *Editor) change(from, to int, s string, k kind) bool {
 	st := step{at: from, removed: removed, inserted: s, before: e.caret, kind: k}
 	e.swap(from, removed, s)
 	e.caret = e.settle(from + len(s))
-	e.goal = -1
 	st.after = e.caret
 	e.history.add(st)
 	return true

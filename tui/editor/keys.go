@@ -73,7 +73,7 @@ func Keys() []key.Binding {
 // Key applies one key or paste, to the prompt if one is open. What it does not
 // know is Unused, and changes nothing.
 func (e *Editor) Key(msg tea.KeyMsg) Result {
-	if e.prompt.kind != closed {
+	if e.prompt.kind != Nothing {
 		if r, used := e.promptKey(msg); used {
 			e.reveal()
 			return r

@@ -91,7 +91,7 @@ func check(t interface {
 		}
 	}
 	body := lines[:max(len(lines)-1, 1)]
-	if e.prompt.kind == closed && e.w > 1 && strings.Count(strings.Join(body, ""), e.theme.Glyphs.Caret) != 1 {
+	if e.prompt.kind == Nothing && e.w > 1 && strings.Count(strings.Join(body, ""), e.theme.Glyphs.Caret) != 1 {
 		t.Fatalf("no caret, or several:\n%s", strings.Join(lines, "\n"))
 	}
 }

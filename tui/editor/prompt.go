@@ -12,13 +12,14 @@ import (
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
-// question is what a prompt asks for.
-type question int
+// Question is what a prompt asks for.
+type Question int
 
+// Questions.
 const (
-	closed question = iota
-	findText
-	gotoLine
+	Nothing  Question = iota // there is no prompt
+	FindText                 // a text to go to
+	GotoLine                 // the number of a line to go to
 )
 
 // maxDigits bounds the number of a line, as it is typed.
@@ -26,16 +27,19 @@ const maxDigits = 9
 
 // prompt takes the place of the status line.
 type prompt struct {
-	kind     question
+	kind     Question
 	typed    string
 	origin   int    // where the caret was
 	from, to int    // what was found
 	told     string // about it
 }
 
+// Asking returns what the prompt asks for; esc closes it.
+func (e *Editor) Asking() Question { return e.prompt.kind }
+
 func (e *Editor) openFind() Result {
 	e.history.seal()
-	e.prompt = prompt{kind: findText, origin: e.caret}
+	e.prompt = prompt{kind: FindText, origin: e.caret}
 	if e.query != "" {
 		e.prompt.told = "enter: " + e.query
 	}
@@ -44,7 +48,7 @@ func (e *Editor) openFind() Result {
 
 func (e *Editor) openGoto() Result {
 	e.history.seal()
-	e.prompt = prompt{kind: gotoLine, origin: e.caret}
+	e.prompt = prompt{kind: GotoLine, origin: e.caret}
 	return Result{}
 }
 
@@ -55,7 +59,7 @@ func (e *Editor) promptKey(msg tea.KeyMsg) (Result, bool) {
 		e.promptType(typed)
 		return Result{}, true
 	}
-	find := e.prompt.kind == findText
+	find := e.prompt.kind == FindText
 	switch name := msg.String(); {
 	case name == "esc":
 		e.prompt = prompt{}
@@ -86,7 +90,7 @@ func (e *Editor) promptType(s string) {
 		s = s[:n]
 	}
 	limit := maxQuery
-	if e.prompt.kind == gotoLine {
+	if e.prompt.kind == GotoLine {
 		limit = maxDigits
 		s = strings.Map(func(r rune) rune {
 			if r < '0' || r > '9' {
@@ -108,7 +112,7 @@ func (e *Editor) promptType(s string) {
 func (e *Editor) search() {
 	p := &e.prompt
 	p.told, p.from, p.to = "", 0, 0
-	if p.kind != findText {
+	if p.kind != FindText {
 		return
 	}
 	if p.typed == "" {

@@ -40,7 +40,7 @@ func (e *Editor) textWidth() int { return max(e.w-e.gutter()-1, 1) }
 // the prompt. What it costs does not depend on the length of the text.
 func (e *Editor) View() []string {
 	out := make([]string, 0, e.h)
-	if e.h == 1 && e.prompt.kind != closed {
+	if e.h == 1 && e.prompt.kind != Nothing {
 		return append(out, e.promptLine())
 	}
 	c := e.cursorAt(min(e.top, e.buf.size))
@@ -60,7 +60,7 @@ func (e *Editor) View() []string {
 			}
 		}
 		caret := -1
-		if c.row() == at.row() {
+		if !e.away && c.row() == at.row() {
 			caret = e.caret
 		}
 		out = append(out, ui.Fit(left+e.draw(&c, caret), e.w))
@@ -72,7 +72,7 @@ func (e *Editor) View() []string {
 	}
 	switch {
 	case e.h == 1:
-	case e.prompt.kind != closed:
+	case e.prompt.kind != Nothing:
 		out = append(out, e.promptLine())
 	default:
 		out = append(out, e.status())
@@ -182,7 +182,7 @@ func (e *Editor) marks() []string {
 // promptLine shows the end of what is typed, where the caret is.
 func (e *Editor) promptLine() string {
 	label := "find: "
-	if e.prompt.kind == gotoLine {
+	if e.prompt.kind == GotoLine {
 		label = "go to line: "
 	}
 	typed := termsafe.Line(e.prompt.typed).String()

@@ -22,7 +22,7 @@ var known = []struct {
 	{store.ErrNotFound, "there is no such document", "It may have been deleted, look at the list again"},
 	{store.ErrConflict, "it was changed meanwhile", "Open it again and look at the newest version"},
 	{store.ErrAmbiguous, "the outcome is unknown", "Look at the document before trying again"},
-	{store.ErrUnavailable, "the store does not answer", "Nothing is lost; try again, or press f to work without it"},
+	{store.ErrUnavailable, "the store does not answer", "Nothing is lost; try again, the Overview says how the stores do"},
 	{store.ErrUnauthorized, "the service refuses the credentials", "Correct the credentials and start again"},
 	{store.ErrReadOnly, "the store can only be read", "Make its folder writable and start again"},
 	{store.ErrDiskFull, "no space is left on the disk", "Free some space; reading still works"},

@@ -117,7 +117,27 @@ func (e *Engine) GetAt(ctx context.Context, id, commit string) (httpapi.Document
 	return httpapi.Document{}, fmt.Errorf("get %q at %.12s: %w", id, commit, httpapi.ErrNotFound)
 }
 
-// Replace implements httpapi.Versions.
+// Restore implements httpapi.Versions.
+func (e *Engine) Restore(ctx context.Context, id, commit, base string) (httpapi.Ack, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter(ctx, "restore"); err != nil {
+		return httpapi.Ack{}, err
+	}
+	for _, v := range e.history[id] {
+		if v.Commit != commit || v.doc == nil {
+			continue
+		}
+		if e.docs[id].Hash != base {
+			return httpapi.Ack{}, fmt.Errorf("%w: %q was changed meanwhile", httpapi.ErrConflict, id)
+		}
+		e.store(*v.doc)
+		return e.ack(1), nil
+	}
+	return httpapi.Ack{}, fmt.Errorf("get %q at %.12s: %w", id, commit, httpapi.ErrNotFound)
+}
+
+// Replace implements httpapi.Conditional.
 func (e *Engine) Replace(ctx context.Context, doc httpapi.Document, base string) (httpapi.Ack, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -134,7 +154,7 @@ func (e *Engine) Replace(ctx context.Context, doc httpapi.Document, base string)
 	return e.ack(1), nil
 }
 
-// Remove implements httpapi.Versions.
+// Remove implements httpapi.Conditional.
 func (e *Engine) Remove(ctx context.Context, id, base string) (httpapi.Ack, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -211,4 +231,15 @@ func (e *Engine) Events(ctx context.Context, since uint64, limit int) ([]httpapi
 	}
 	after := e.events[min(since, uint64(len(e.events))):]
 	return slices.Clone(after[max(0, len(after)-limit):]), nil
+}
+
+// Note implements httpapi.Facts. It is no call of Calls.
+func (e *Engine) Note(ctx context.Context, note httpapi.Note) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.events = append(e.events, httpapi.Event{Seq: uint64(len(e.events)) + 1, At: start, Level: note.Level, Kind: "job", Text: note.Text, Next: note.Next})
+	return nil
 }

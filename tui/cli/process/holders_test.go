@@ -1,7 +1,11 @@
 package process_test
 
 import (
+	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -138,8 +142,80 @@ func TestAStaleSocket(t *testing.T) {
 	}
 }
 
-// TestASecondSignalEndsAtOnce, also without loss.
+// TestReadinessInSeveralLines: who waits for one line read the first of five.
+func TestReadinessInSeveralLines(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	service := h.begin("serve", "--http-addr", "127.0.0.1:0", "--json")
+	service.await("\n")
+	var ready cli.Ready
+	if err := json.Unmarshal([]byte(service.said()), &ready); err != nil || ready.PID != service.cmd.Process.Pid || ready.Address == "" {
+		t.Errorf("%q: %v", service.said(), err)
+	}
+	if strings.Count(service.said(), "\n") != 1 {
+		t.Errorf("it is not one line: %q", service.said())
+	}
+}
+
+// TestASecondSignalEndsAtOnce: the first one lets a request under way finish,
+// the second one does not wait for it. Neither loses what was acknowledged.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	service := h.begin("serve", "--http-addr", "127.0.0.1:0")
+	service.await("caiatop serves")
+	_, address, found := strings.Cut(service.said(), "http://")
+	address, _, _ = strings.Cut(address, ",")
+	h.must("put", "--id", "a", h.write("one", "text"))
+	conn, err := net.Dial("tcp", address)
+	if err != nil || !found {
+		t.Fatalf("%q: %v", service.said(), err)
+	}
+	// A body that does not come: it is waited for.
+	head := "PUT /api/v1/documents/b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+	if _, err := conn.Write([]byte(head)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the body is not asked for: %q, %v", line, err)
+	}
+	service.signal(syscall.SIGTERM)
+	poll(t, "the first signal is obeyed", func() bool {
+		other, err := net.Dial("tcp", address)
+		return err != nil || other.Close() != nil
+	}, service.said)
+	select {
+	case err := <-service.done:
+		t.Fatalf("it did not wait for the request: %v\n%s", err, service.said())
+	default:
+	}
+	// The next one is free to act a moment after the first was taken.
+	poll(t, "the next signal ends it", func() bool {
+		if err := service.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		select {
+		case err := <-service.done:
+			service.done <- err
+			return true
+		default:
+			return false
+		}
+	}, service.said)
+	service.code()
+	if s, ok := service.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended by itself: %v\n%s", service.cmd.ProcessState, service.said())
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+	if out := h.must("get", "a"); out != "text" {
+		t.Errorf("%q", out)
+	}
+}
+
+// TestAnImportThatIsToldToEnd says how far it came, and keeps that.
+func TestAnImportThatIsToldToEnd(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	work := h.begin("import", h.tree("tree", 2000))
