@@ -18,6 +18,9 @@ const (
 	MaxContent = 10 << 20
 	// MaxMetadata bounds the encoded metadata.json, in bytes (1 MiB).
 	MaxMetadata = 1 << 20
+	// MaxDepth bounds how deep a value of the metadata nests, in levels: readers
+	// of JSON have limits of their own.
+	MaxDepth = 1000
 	// MaxSource bounds the URL and the path of a source, in bytes each.
 	MaxSource = 4096
 )
@@ -61,7 +64,8 @@ type Content struct {
 func (c Content) Size() int64 { return int64(len(c.Text)) + int64(len(c.Raw)) }
 
 // Validate reports the first rule that d breaks: a missing identity or type,
-// content over MaxContent, metadata that is not JSON or over MaxMetadata.
+// content over MaxContent, metadata that is not JSON, over MaxMetadata or deeper
+// than MaxDepth.
 // Errors wrap ErrInvalid.
 func (d Document) Validate() error {
 	if err := d.ValidateShape(); err != nil {
@@ -69,6 +73,9 @@ func (d Document) Validate() error {
 	}
 	if !utf8.ValidString(d.Source.URL) || !utf8.ValidString(d.Source.Path) {
 		return fmt.Errorf("%w %q: the URL or the path of the source is not UTF-8", ErrInvalid, d.ID)
+	}
+	if deep(d.Content.Metadata, MaxDepth+1) {
+		return fmt.Errorf("%w %q: the metadata nests deeper than %d levels", ErrTooLarge, d.ID, MaxDepth)
 	}
 	if !validText(d.Content.Metadata) {
 		return fmt.Errorf("%w %q: a name or a text of the metadata is not UTF-8", ErrInvalid, d.ID)
@@ -86,6 +93,24 @@ func (d Document) Validate() error {
 		return fmt.Errorf("%w %q: the metadata has %d bytes, the limit is %d", ErrTooLarge, d.ID, len(meta), MaxMetadata)
 	}
 	return nil
+}
+
+// deep reports whether a JSON value nests deeper than most.
+func deep(value any, most int) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		if most == 0 {
+			return true
+		}
+		for _, inner := range v {
+			if deep(inner, most-1) {
+				return true
+			}
+		}
+	case []any:
+		return most == 0 || slices.ContainsFunc(v, func(inner any) bool { return deep(inner, most-1) })
+	}
+	return false
 }
 
 // validText reports whether all text in a JSON value is UTF-8: JSON cannot hold

@@ -30,3 +30,20 @@ func TestDeepMetadataIsAThousandTimesItsSize(t *testing.T) {
 		}
 	}
 }
+
+func TestMetadataAtTheLimitOfDepth(t *testing.T) {
+	for levels, ok := range map[int]bool{document.MaxDepth: true, document.MaxDepth + 1: false} {
+		for _, pair := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
+			var value any
+			text := strings.Repeat(pair[0], levels) + "0" + strings.Repeat(pair[1], levels)
+			if err := json.Unmarshal([]byte(text), &value); err != nil {
+				t.Fatal(err)
+			}
+			d := newDoc(t, "x")
+			d.Content.Metadata = map[string]any{"value": value}
+			if err := d.Validate(); (err == nil) != ok {
+				t.Errorf("%d levels of %s: %v", levels, pair[0], err)
+			}
+		}
+	}
+}

@@ -169,16 +169,12 @@ func fromAPI(d httpapi.Document) (document.Document, error) {
 	var metadata map[string]any
 	if len(d.Metadata) > 0 {
 		metadata = make(map[string]any, len(d.Metadata))
-		written := int64(0)
 		for name, raw := range d.Metadata {
 			decoder := json.NewDecoder(bytes.NewReader(raw))
 			decoder.UseNumber()
 			var value any
 			if err := decoder.Decode(&value); err != nil {
 				return document.Document{}, fmt.Errorf("%w %q: metadata %q: %w", document.ErrInvalid, id, name, err)
-			}
-			if err := checkWritten(id, &written, raw); err != nil {
-				return document.Document{}, err
 			}
 			metadata[name] = value
 		}
