@@ -112,13 +112,13 @@ func (m *Model) fallback() tea.Cmd {
 		if err := control.Fallback(ctx); err != nil {
 			return task.Failure("falling back", err)
 		}
-		return task.Warn("The service was left; press r to take it back")
+		return task.Warn("The service was left; press r on the Overview to take it back")
 	})
 }
 
 func (m *Model) recover() tea.Cmd {
 	if m.drilling() {
-		return m.onNotice(task.Warn("A drill holds the service down; press d to bring it up first"))
+		return m.onNotice(task.Warn("A drill holds the service down; press d on the Overview to bring it up first"))
 	}
 	control := m.o.Control
 	m.status = task.Result("Looking at the service …")
@@ -193,7 +193,7 @@ func (m *Model) onDrilled(msg drilledMsg) tea.Cmd {
 		m.drilled = &msg.down
 	}
 	if msg.down {
-		return m.onNotice(task.Warn("The embedded service is down; press d again to bring it up"))
+		return m.onNotice(task.Warn("The embedded service is down; press d on the Overview to bring it up"))
 	}
 	return m.onNotice(task.Result("The embedded service is up again"))
 }

@@ -25,7 +25,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 	}{
 		{"drill is cancelled by default", healthy, []string{"d", "enter"}, nil, "Throughput"},
 		{"drill pressed twice does nothing", healthy, []string{"d", "d"}, nil, "▸ cancel"},
-		{"drill chosen", healthy, []string{"d", "tab", "enter"}, []string{"drill"}, "press d again"},
+		{"drill chosen", healthy, []string{"d", "tab", "enter"}, []string{"drill"}, "press d on the Overview"},
 		{"drill left with q", healthy, []string{"d", "tab", "q"}, nil, "Throughput"},
 		{"drill needs the embedded service", external, []string{"d"}, nil, "Only the embedded service"},
 		{"drill ends at once", drilled, []string{"d"}, []string{"drill"}, "embedded service"},
@@ -37,7 +37,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"a drill that was just begun ends at once", healthy, []string{"d", "tab", "enter", "d"}, []string{"drill", "drill"}, "PRIMARY"},
 		{"a drill that just ended is not begun again", drilled, []string{"d", "d"}, []string{"drill"}, "▸ cancel"},
 		{"recover after a drill", drilled, []string{"d", "r"}, []string{"drill", "recover"}, "The service is taken back"},
-		{"recover during a drill", drilled, []string{"r"}, nil, "press d to bring it up first"},
+		{"recover during a drill", drilled, []string{"r"}, nil, "press d on the Overview to bring it up first"},
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
 		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Events  0"},

@@ -44,9 +44,10 @@ func (a *app) eventsCommand() *cobra.Command {
 	q := eventQuery{}
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "say what happened in the running engine",
-		Long: "Lists what the running engine remembers, oldest first. Numbers begin at 1 with every start\n" +
-			"of an engine. With --follow it goes on until ctrl+c, also with the next engine; --json then\n" +
+		Short: "say what happened",
+		Long: "Lists what the running engine remembers, oldest first, or without one what the state\n" +
+			"file does, which is all but slow calls and records of the log. Numbers begin at 1 with\n" +
+			"every start of an engine. With --follow it goes on until ctrl+c, also with the next engine; --json then\n" +
 			"writes one object a line.",
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +61,7 @@ func (a *app) eventsCommand() *cobra.Command {
 			if q.follow {
 				return a.followEvents(cmd, q)
 			}
-			return a.with(cmd, a.Running, func(ctx context.Context, session Session) error {
+			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 				found, err := selected(ctx, session, q)
 				if err != nil {
 					return fault("the events cannot be read", err)
