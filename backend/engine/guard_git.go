@@ -212,6 +212,9 @@ func (e *Engine) tellMissing(missing []state.Parked) {
 
 const gitMissingAdvice = "It is taken from govc as soon as that serves it, press r (caiatop recover) to look now; otherwise bring back a copy of the git folder, or write it again"
 
+// fillUnsureMost is how many reads of one look may fail without a clear answer.
+const fillUnsureMost = 3
+
 // fillGit copies documents to git that it lacks and that can be delivered by
 // now.
 func (e *Engine) fillGit(ctx context.Context) error {
@@ -219,7 +222,7 @@ func (e *Engine) fillGit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	filled := 0
+	filled, left, unsure := 0, 0, 0
 	var batch store.Batch
 	var ids []document.ID
 	size := int64(0)
@@ -254,6 +257,12 @@ func (e *Engine) fillGit(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err != nil {
+			left++
+			if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) {
+				if unsure++; unsure == fillUnsureMost {
+					break
+				}
+			}
 			continue
 		}
 		ids, batch.Ops, size = append(ids, p.ID), append(batch.Ops, store.Op{Key: key, Doc: &doc}), size+doc.Content.Size()
@@ -266,8 +275,11 @@ func (e *Engine) fillGit(ctx context.Context) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	// Once more while that may help: a flag that was set meanwhile stays.
+	if (filled > 0 && (left > 0 || len(parked) == maxMissing)) || (unsure > 0 && e.serving()) {
+		e.gitFill.Store(true)
+	}
 	if filled > 0 {
-		e.gitFill.Store(len(parked) == maxMissing) // then there may be more
 		e.event(Info, "git", fmt.Sprintf("git holds %d documents again that were missing", filled), "")
 	}
 	return nil

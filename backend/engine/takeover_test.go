@@ -297,6 +297,46 @@ func TestGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
 	}
 }
 
+// TestADocumentThatWasNotDeliveredOnceStaysMissing: git was filled from a service
+// that had just come back, one document failed, and was never asked for again.
+func TestADocumentThatWasNotDeliveredOnceStaysMissing(t *testing.T) {
+	dir := t.TempDir()
+	front := inFront(t, service(t, "k"))
+	h := start(t, external(dir, front.url))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"), doc("b", "two"))
+	await(t, h, "every store in step", inStep)
+	stop(t, h)
+	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	front.set(func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, http.StatusServiceUnavailable)
+		return true
+	})
+	h = start(t, external(dir, front.url))
+	awaitState(t, h, StateFallback)
+	await(t, h, "git lacks both", func(s *Stats) bool { return !s.Stores[1].Unknown && s.Stores[1].Lag == 2 })
+	var delivered atomic.Bool // b was asked for
+	front.set(func(w http.ResponseWriter, r *http.Request) bool {
+		switch at := r.URL.Query().Get("path"); {
+		case strings.HasSuffix(at, "/b"):
+			delivered.Store(true)
+		case strings.HasSuffix(at, "/a") && !delivered.Load():
+			refuse(w, http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "every store in step", healthyAndInStep)
+	if !delivered.Load() {
+		t.Error("b was not asked for")
+	}
+}
+
 func TestAFirstRefillOverwritesWhatAnotherConsoleRefilled(t *testing.T) {
 	one, two := service(t, "k"), service(t, "k")
 	front, other := inFront(t, one), inFront(t, two)
