@@ -177,9 +177,10 @@ func TestNothingIsSaidToBeSafeThatNobodyHolds(t *testing.T) {
 	if err != nil || len(page.Rows) != 1 || page.Rows[0].Git != Missing || page.Rows[0].Govc == InStep {
 		t.Errorf("%+v, %v", page.Rows, err)
 	}
-	if told := toldAbout(h, "missing", Error); len(told) == 0 || !strings.Contains(told[0], `"a"`) {
-		t.Errorf("the missing document is not named: %v", told)
-	}
+	await(t, h, "the missing document named", func(*Stats) bool {
+		told := toldAbout(h, "missing", Error)
+		return len(told) > 0 && strings.Contains(told[0], `"a"`)
+	})
 	put(t, h, doc("b", "written meanwhile"))
 	wantText(t, h, "b", "written meanwhile")
 
