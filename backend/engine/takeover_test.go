@@ -305,7 +305,7 @@ func TestADocumentThatWasNotDeliveredOnceStaysMissing(t *testing.T) {
 	h := start(t, external(dir, front.url))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"), doc("b", "two"))
-	await(t, h, "every store in step", inStep)
+	await(t, h, "every store in step", func(s *Stats) bool { return inStep(s) && trimmed(s) })
 	stop(t, h)
 	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
 		t.Fatal(err)
