@@ -5,7 +5,6 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/tui/compare"
 	"github.com/caiatech/caiatop/tui/ui"
 )
@@ -33,21 +32,7 @@ func whole(lines []line) []compare.Line {
 }
 
 func (d *diff) move(name string, height int) {
-	switch name {
-	case action.Up:
-		d.top--
-	case action.Down:
-		d.top++
-	case action.PageUp:
-		d.top -= max(height-1, 1)
-	case action.PageDown:
-		d.top += max(height-1, 1)
-	case action.Top:
-		d.top = 0
-	case action.Bottom:
-		d.top = len(d.wrapped)
-	}
-	d.top = max(min(d.top, len(d.wrapped)-height), 0)
+	d.top = turned(d.top, name, len(d.wrapped), height)
 }
 
 // view returns the visible lines, each at most w cells wide.

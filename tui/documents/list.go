@@ -204,6 +204,12 @@ func moved(cursor int, name string, total, height int) int {
 	return max(min(cursor, total-1), 0)
 }
 
+// turned returns the first visible line of a text after a movement, which moves
+// the text itself.
+func turned(top int, name string, total, height int) int {
+	return max(min(moved(top, name, total, height), total-height), 0)
+}
+
 // scrolled returns the first visible line that keeps the cursor in view.
 func scrolled(top, cursor, total, height int) int {
 	top = min(top, cursor)

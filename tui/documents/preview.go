@@ -14,7 +14,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/backend/store"
@@ -255,21 +254,7 @@ func printable(b []byte) string {
 }
 
 func (v *preview) move(name string, height int) {
-	switch name {
-	case action.Up:
-		v.top--
-	case action.Down:
-		v.top++
-	case action.PageUp:
-		v.top -= max(height-1, 1)
-	case action.PageDown:
-		v.top += max(height-1, 1)
-	case action.Top:
-		v.top = 0
-	case action.Bottom:
-		v.top = len(v.wrapped)
-	}
-	v.top = max(min(v.top, len(v.wrapped)-height), 0)
+	v.top = turned(v.top, name, len(v.wrapped), height)
 }
 
 // view returns the visible lines, wrapped at w cells.
