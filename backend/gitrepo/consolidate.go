@@ -206,7 +206,9 @@ func copyObject(w *packWriter, o located) error {
 // those. A reader that still has an old one open looks again when it is
 // closed under it.
 func (s *packStore) replace(old []*pack, indexPath string) error {
-	if err := s.attach(indexPath); err != nil {
+	if err := s.attach(indexPath); errors.Is(err, fs.ErrNotExist) {
+		return s.rescan() // another process has consolidated it already
+	} else if err != nil {
 		return err
 	}
 	name := strings.TrimSuffix(filepath.Base(indexPath), ".idx")

@@ -166,7 +166,13 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 		return err
 	}
 	if err := s.attach(indexPath); err != nil {
-		return err
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// Another process consolidated the pack away before we opened it.
+		if err := s.found(missing); err != nil {
+			return err
+		}
 	}
 	for _, o := range missing {
 		// Blobs belong to the caller, who may change them after the commit.
@@ -175,6 +181,19 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 		}
 	}
 	s.keeper.wake()
+	return nil
+}
+
+// found reads the folder again and fails unless its packs have all objects.
+func (s *packStore) found(objects []staged) error {
+	if err := s.rescan(); err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if _, _, err := s.find(o.hash); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -300,21 +300,32 @@ func (c *terminal) clear() {
 	c.until("an empty screen", func(screen string) bool { return strings.TrimSpace(screen) == prompt })
 }
 
-// fits wants a frame that fills the terminal and does not pass it: no line is
-// too wide, and borders begin and end where the terminal does.
+// fits checks that a screen keeps within the terminal and that its borders
+// close. tmux may be asked while it is in the middle of a frame, so a screen
+// that does not fit is looked at again until it does.
 func (c *terminal) fits(screen string) {
 	c.t.Helper()
+	why := c.misfit(screen)
+	if why == "" {
+		return
+	}
+	c.until("a screen that fits; at first: "+why, func(screen string) bool { return c.misfit(screen) == "" })
+}
+
+// misfit says what does not fit, or "".
+func (c *terminal) misfit(screen string) string {
 	lines := strings.Split(strings.TrimRight(screen, "\n"), "\n")
 	if len(lines) > c.h {
-		c.t.Errorf("%d lines on %d:\n%s", len(lines), c.h, screen)
+		return fmt.Sprintf("%d lines on %d", len(lines), c.h)
 	}
 	for i, line := range lines {
 		n := ansi.StringWidth(line)
 		if n > c.w {
-			c.t.Errorf("line %d has %d cells on %d: %q", i+1, n, c.w, line)
+			return fmt.Sprintf("line %d has %d cells on %d: %q", i+1, n, c.w, line)
 		}
 		if first, _ := utf8.DecodeRuneInString(line); strings.ContainsRune("╭│╰", first) && n != c.w {
-			c.t.Errorf("the border of line %d ends at cell %d of %d: %q", i+1, n, c.w, line)
+			return fmt.Sprintf("the border of line %d ends at cell %d of %d: %q", i+1, n, c.w, line)
 		}
 	}
+	return ""
 }
