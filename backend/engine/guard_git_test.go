@@ -88,7 +88,7 @@ func TestACrashForgetsWhatGitLacks(t *testing.T) {
 	h := startWith(t, s, func(o *Options) { o.Memory = kept })
 	put(t, h, doc("a", "one"), doc("b", "two"))
 	synced(t, h)
-	await(t, h, "memory holds both", func(s *Stats) bool { return s.Cached == 2 })
+	await(t, h, "memory holds both", func(s *Stats) bool { return s.Cached == 2 && trimmed(s) })
 	stop(t, h)
 	removeGit(t, dir)
 	kept.Drop(mustID("b"))
