@@ -14,23 +14,24 @@ import (
 // and gets its final name by Commit. It is not safe for concurrent use. Every
 // File ends in Commit or Abort.
 type File struct {
-	file   *os.File
+	volume Volume
+	file   Handle
 	path   string
 	failed error
 	done   bool
 }
 
 // Create makes a new file at path, which must not exist (fs.ErrExist).
-func Create(path string, perm os.FileMode) (*File, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+func (v Volume) Create(path string, perm os.FileMode) (*File, error) {
+	file, err := v.fs().OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return nil, wrap("create", path, err)
 	}
-	return &File{file: file, path: path}, nil
+	return &File{volume: v, file: file, path: path}, nil
 }
 
 // CreateTemp makes a new file in dir, under prefix and a random name.
-func CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) {
+func (v Volume) CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) {
 	const attempts = 16
 	var last error
 	for range attempts {
@@ -38,7 +39,7 @@ func CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return nil, fmt.Errorf("name a temporary file in %s: %w", dir, err)
 		}
-		f, err := Create(filepath.Join(dir, prefix+hex.EncodeToString(random[:])), perm)
+		f, err := v.Create(filepath.Join(dir, prefix+hex.EncodeToString(random[:])), perm)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
@@ -82,7 +83,7 @@ func (f *File) Commit(final string) error {
 	if err := f.Place(final); err != nil {
 		return err
 	}
-	return syncRename(f.path, final)
+	return f.volume.syncRename(f.path, final)
 }
 
 // Place is Commit without the sync of the folder, for several files that go to
@@ -98,11 +99,11 @@ func (f *File) Place(final string) error {
 	f.done = true
 	if err := f.file.Close(); err != nil {
 		err = wrap("close", f.path, err)
-		return errors.Join(err, wrap("remove", f.path, os.Remove(f.path)))
+		return errors.Join(err, wrap("remove", f.path, f.volume.Discard(f.path)))
 	}
-	if err := os.Rename(f.path, final); err != nil {
+	if err := f.volume.fs().Rename(f.path, final); err != nil {
 		err = wrap("rename", f.path, err)
-		return errors.Join(err, wrap("remove", f.path, os.Remove(f.path)))
+		return errors.Join(err, wrap("remove", f.path, f.volume.Discard(f.path)))
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func (f *File) Abort() error {
 	if errors.Is(closed, fs.ErrClosed) {
 		closed = nil
 	}
-	removed := os.Remove(f.path)
+	removed := f.volume.Discard(f.path)
 	if errors.Is(removed, fs.ErrNotExist) {
 		removed = nil
 	}
@@ -132,8 +133,8 @@ func (f *File) poison(err error) error {
 // WriteFile puts data under path, replacing what is there: after a power cut
 // the file holds the old bytes or the new ones. An error that wraps
 // ErrUnsynced says that the new ones are visible already.
-func WriteFile(path string, data []byte, perm os.FileMode) error {
-	f, err := CreateTemp(filepath.Dir(path), "."+shortBase(path)+".tmp-", perm)
+func (v Volume) WriteFile(path string, data []byte, perm os.FileMode) error {
+	f, err := v.CreateTemp(filepath.Dir(path), "."+shortBase(path)+".tmp-", perm)
 	if err != nil {
 		return err
 	}

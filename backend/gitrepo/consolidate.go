@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -131,7 +129,7 @@ func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w, err := newPackWriter(s.packDir(), len(objects))
+	w, err := newPackWriter(s.volume, s.packDir(), len(objects))
 	if err != nil {
 		return "", err
 	}
@@ -222,13 +220,13 @@ func (s *packStore) replace(old []*pack, indexPath string) error {
 	for _, p := range old {
 		err = errors.Join(err, s.removePack(p))
 	}
-	return errors.Join(err, durable.SyncDir(s.packDir()), closeAll(old))
+	return errors.Join(err, s.volume.SyncDir(s.packDir()), closeAll(old))
 }
 
 // removePack deletes the index first: without it nobody looks for the pack.
 func (s *packStore) removePack(p *pack) error {
 	for _, suffix := range []string{".idx", ".rev", ".bitmap", ".pack"} {
-		err := os.Remove(filepath.Join(s.packDir(), p.name+suffix))
+		err := s.volume.Discard(filepath.Join(s.packDir(), p.name+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -239,13 +237,13 @@ func (s *packStore) removePack(p *pack) error {
 // removeMultiIndex deletes git's index over all packs, which names the packs
 // that go. Git makes it anew when it wants it.
 func (s *packStore) removeMultiIndex() error {
-	entries, err := os.ReadDir(s.packDir())
+	entries, err := s.volume.ReadDir(s.packDir())
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "multi-pack-index") && !e.IsDir() {
-			err = errors.Join(err, os.Remove(filepath.Join(s.packDir(), e.Name())))
+			err = errors.Join(err, s.volume.Discard(filepath.Join(s.packDir(), e.Name())))
 		}
 	}
 	return err

@@ -35,28 +35,28 @@ type disk struct {
 	refs  *diskRefs
 }
 
-func openDisk(dir string, cacheBytes int64) (*disk, error) {
+func openDisk(dir string, o Options) (*disk, error) {
 	opened := time.Now()
-	entries, err := os.ReadDir(dir)
+	entries, err := o.Volume.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if len(entries) == 0 || unfinished(entries) {
-		if err := initialise(dir); err != nil {
+		if err := initialise(o.Volume, dir); err != nil {
 			return nil, err
 		}
 	}
-	if err := checkBare(dir); err != nil {
+	if err := checkBare(o.Volume, dir); err != nil {
 		return nil, err
 	}
-	if err := removeLeftovers(filepath.Join(dir, "objects", "pack")); err != nil {
+	if err := removeLeftovers(o.Volume, filepath.Join(dir, "objects", "pack")); err != nil {
 		return nil, err
 	}
-	packs, err := newPackStore(filepath.Join(dir, "objects"), cacheBytes)
+	packs, err := newPackStore(o.Volume, filepath.Join(dir, "objects"), o.CacheBytes)
 	if err != nil {
 		return nil, err
 	}
-	return &disk{packs, &diskRefs{dir: dir, opened: opened, now: time.Now}}, nil
+	return &disk{packs, &diskRefs{volume: o.Volume, dir: dir, opened: opened, now: time.Now}}, nil
 }
 
 // unfinished recognises what a crash in initialise leaves: HEAD, which makes
@@ -76,27 +76,27 @@ func unfinished(entries []os.DirEntry) bool {
 	return true
 }
 
-func initialise(dir string) error {
+func initialise(v durable.Volume, dir string) error {
 	for _, folder := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
-		if err := durable.MkdirAll(filepath.Join(dir, folder), folderPerm); err != nil {
+		if err := v.MkdirAll(filepath.Join(dir, folder), folderPerm); err != nil {
 			return err
 		}
 	}
-	if err := durable.WriteFile(filepath.Join(dir, "config"), []byte(initialConfig), filePerm); err != nil {
+	if err := v.WriteFile(filepath.Join(dir, "config"), []byte(initialConfig), filePerm); err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(dir, "HEAD"), []byte("ref: "+headsPrefix+Main+"\n"), filePerm)
+	return v.WriteFile(filepath.Join(dir, "HEAD"), []byte("ref: "+headsPrefix+Main+"\n"), filePerm)
 }
 
 // checkBare refuses folders that are no bare repository, and repositories in
 // formats that we would misread.
-func checkBare(dir string) error {
+func checkBare(v durable.Volume, dir string) error {
 	for _, name := range []string{"HEAD", "config", "objects", "refs"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := v.Stat(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("%w: the folder is no bare git repository: %w", ErrInvalid, err)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "config"))
+	data, err := v.ReadFile(filepath.Join(dir, "config"))
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func checkBare(dir string) error {
 	if storage := extensions.Option("refstorage"); storage != "" && !strings.EqualFold(storage, "files") {
 		return fmt.Errorf("%w: reference storage %q is not supported", ErrInvalid, storage)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "objects", "info", "alternates")); err == nil {
+	if _, err := v.Stat(filepath.Join(dir, "objects", "info", "alternates")); err == nil {
 		return fmt.Errorf("%w: the repository borrows objects of another one (objects/info/alternates)", ErrInvalid)
 	}
 	return nil
@@ -122,10 +122,10 @@ func checkBare(dir string) error {
 
 // removeLeftovers deletes the temporary files of processes that died while
 // they wrote a pack.
-func removeLeftovers(dir string) error {
-	entries, err := os.ReadDir(dir)
+func removeLeftovers(v durable.Volume, dir string) error {
+	entries, err := v.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return durable.MkdirAll(dir, folderPerm)
+		return v.MkdirAll(dir, folderPerm)
 	}
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func removeLeftovers(dir string) error {
 		if !ours || !abandoned(e, rest) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := v.Discard(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -34,6 +33,7 @@ const (
 // diskRefs keeps references as git does: a file each, replaced under
 // {name}.lock, and those that git packed in packed-refs.
 type diskRefs struct {
+	volume durable.Volume
 	dir    string
 	opened time.Time
 	now    func() time.Time
@@ -69,7 +69,7 @@ func (d *diskRefs) ref(name string) (Hash, error) {
 // missing tells a reference that does not exist from a repository that does
 // not: nobody may begin a new history over a disk that is not mounted.
 func (d *diskRefs) missing(name string) error {
-	if _, err := os.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
+	if _, err := d.volume.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return fmt.Errorf("%s: %w", name, ErrNotFound)
@@ -78,7 +78,7 @@ func (d *diskRefs) missing(name string) error {
 // looseRef reads the file of a reference: a hash, or the name of another one.
 func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 	path := d.path(name)
-	info, err := os.Lstat(path)
+	info, err := d.volume.Lstat(path)
 	if err == nil && info.IsDir() {
 		err = fs.ErrNotExist
 	}
@@ -87,7 +87,7 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 		if info.Size() > maxRefFile {
 			return Hash{}, "", fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, path, info.Size())
 		}
-		data, err = os.ReadFile(path)
+		data, err = d.volume.ReadFile(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return Hash{}, "", fmt.Errorf("%s: %w", name, ErrNotFound)
@@ -116,11 +116,11 @@ func (d *diskRefs) set(ctx context.Context, name string, old, target Hash) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
+	if _, err := d.volume.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	path := d.path(name)
-	if err := durable.MkdirAll(filepath.Dir(path), folderPerm); err != nil {
+	if err := d.volume.MkdirAll(filepath.Dir(path), folderPerm); err != nil {
 		if errors.Is(err, syscall.ENOTDIR) {
 			return fmt.Errorf("%w: a part of %s is a reference itself: %w", ErrInvalid, name, err)
 		}
@@ -179,25 +179,25 @@ func (d *diskRefs) makeRoom(name string) error {
 		}
 	}
 	path := d.path(name)
-	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+	if info, err := d.volume.Lstat(path); err != nil || !info.IsDir() {
 		return nil //nolint:nilerr // nothing is in the way
 	}
-	return removeEmpty(path)
+	return d.removeEmpty(path)
 }
 
-func removeEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (d *diskRefs) removeEmpty(dir string) error {
+	entries, err := d.volume.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			if err := removeEmpty(filepath.Join(dir, e.Name())); err != nil {
+			if err := d.removeEmpty(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
 	}
-	return durable.Remove(dir)
+	return d.volume.Remove(dir)
 }
 
 // lock takes a lock file, waiting a little for another program and removing
@@ -205,7 +205,7 @@ func removeEmpty(dir string) error {
 func (d *diskRefs) lock(ctx context.Context, path string) (*durable.File, error) {
 	deadline := d.now().Add(lockWait)
 	for {
-		f, err := durable.Create(path, filePerm)
+		f, err := d.volume.Create(path, filePerm)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
@@ -214,7 +214,7 @@ func (d *diskRefs) lock(ctx context.Context, path string) (*durable.File, error)
 			return nil, err
 		}
 		if stale {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := d.volume.Discard(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 			continue
@@ -233,7 +233,7 @@ func (d *diskRefs) lock(ctx context.Context, path string) (*durable.File, error)
 }
 
 func (d *diskRefs) stale(path string) (bool, error) {
-	info, err := os.Lstat(path)
+	info, err := d.volume.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -5,9 +5,10 @@ import (
 	"crypto/sha1" //nolint:gosec // the format of git demands it
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"sort"
+
+	"github.com/caiatech/caiatop/backend/durable"
 )
 
 // A pack index (version 2) is: magic, version, 256 counts, the sorted names,
@@ -68,7 +69,7 @@ func encodeIndex(entries []indexEntry, pack Hash) []byte {
 // index reads a pack index. It is safe for concurrent use.
 type index struct {
 	path   string
-	file   *os.File // nil if the index is held in memory
+	file   durable.Handle // nil if the index is held in memory
 	memory []byte
 	fanout [256]uint32
 	count  int
@@ -76,8 +77,8 @@ type index struct {
 	pack   Hash // checksum of the pack
 }
 
-func openIndex(path string) (*index, error) {
-	file, err := os.Open(path)
+func openIndex(v durable.Volume, path string) (*index, error) {
+	file, err := v.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 )
 
@@ -31,7 +32,7 @@ func TestIndexFindsEverything(t *testing.T) {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		x, err := openIndex(name)
+		x, err := openIndex(durable.Volume{}, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +75,7 @@ func TestIndexWithUnevenNames(t *testing.T) {
 	if err := os.WriteFile(name, encodeIndex(entries, Hash{}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x, err := openIndex(name)
+	x, err := openIndex(durable.Volume{}, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/go-git/go-git/v5/plumbing/format/objfile"
@@ -15,7 +14,7 @@ import (
 func (s *packStore) loose(h Hash) (o object, err error) {
 	name := h.String()
 	path := filepath.Join(s.dir, name[:2], name[2:])
-	file, err := os.Open(path)
+	file, err := s.volume.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/klauspost/compress/zlib"
@@ -27,7 +28,7 @@ const (
 type pack struct {
 	name  string // pack-{checksum}, without a suffix
 	path  string
-	file  *os.File
+	file  durable.Handle
 	size  int64 // of the file
 	index *index
 	// foreign packs are marked by git (.keep, .promisor, .mtimes) and are
@@ -37,21 +38,21 @@ type pack struct {
 
 // openPack opens the pack of that index file and checks that the two belong
 // together.
-func openPack(indexPath string) (*pack, error) {
-	x, err := openIndex(indexPath)
+func openPack(v durable.Volume, indexPath string) (*pack, error) {
+	x, err := openIndex(v, indexPath)
 	if err != nil {
 		return nil, err
 	}
 	base := strings.TrimSuffix(indexPath, ".idx")
 	p := &pack{name: filepath.Base(base), path: base + ".pack", index: x}
-	if p.file, err = os.Open(p.path); err == nil {
+	if p.file, err = v.Open(p.path); err == nil {
 		err = p.check()
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	for _, mark := range []string{".keep", ".promisor", ".mtimes"} {
-		if _, err := os.Lstat(base + mark); err == nil {
+		if _, err := v.Lstat(base + mark); err == nil {
 			p.foreign = true
 		}
 	}
@@ -178,7 +179,7 @@ var inputs = sync.Pool{New: func() any { return &input{buffer: bufio.NewReaderSi
 
 // offsetReader reads a file from a position on.
 type offsetReader struct {
-	file *os.File
+	file io.ReaderAt
 	at   int64
 }
 

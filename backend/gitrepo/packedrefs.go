@@ -6,18 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/caiatech/caiatop/backend/durable"
 )
 
 // packedLines calls fn with each line of packed-refs, as it is, and the name
 // and target it gives; comments and peeled tags have no name.
 func (d *diskRefs) packedLines(fn func(line []byte, name string, target Hash)) error {
 	path := filepath.Join(d.dir, "packed-refs")
-	data, err := os.ReadFile(path)
+	data, err := d.volume.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -63,7 +60,7 @@ func (d *diskRefs) remove(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	err = durable.Remove(d.path(name))
+	err = d.volume.Remove(d.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

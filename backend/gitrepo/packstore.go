@@ -12,16 +12,18 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // packStore keeps objects in the packs of a folder, and reads the loose ones
 // that other programs write.
 type packStore struct {
-	dir   string // objects
-	cache *cache
-	packs atomic.Pointer[[]*pack] // never changed in place; the newest first
-	hit   atomic.Pointer[pack]    // had the last object that was asked for
+	volume durable.Volume
+	dir    string // objects
+	cache  *cache
+	packs  atomic.Pointer[[]*pack] // never changed in place; the newest first
+	hit    atomic.Pointer[pack]    // had the last object that was asked for
 
 	mu     sync.Mutex // held while packs is replaced
 	closed bool
@@ -33,8 +35,8 @@ type packStore struct {
 	keeper keeper
 }
 
-func newPackStore(dir string, cacheBytes int64) (*packStore, error) {
-	s := &packStore{dir: dir, cache: newCache(cacheBytes)}
+func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
+	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
@@ -161,7 +163,7 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	if len(missing) == 0 {
 		return ctx.Err()
 	}
-	indexPath, err := writePack(ctx, s.packDir(), missing)
+	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing)
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,7 @@ func (s *packStore) attach(indexPath string) error {
 	if slices.ContainsFunc(packs, func(p *pack) bool { return p.name == name }) {
 		return nil
 	}
-	p, err := openPack(indexPath)
+	p, err := openPack(s.volume, indexPath)
 	if err != nil {
 		return err
 	}
@@ -225,7 +227,7 @@ func (s *packStore) rescan() error {
 	if s.closed {
 		return ErrClosed
 	}
-	entries, err := os.ReadDir(s.packDir())
+	entries, err := s.volume.ReadDir(s.packDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
@@ -245,7 +247,7 @@ func (s *packStore) rescan() error {
 	}
 	var fresh []*pack
 	for name := range present {
-		p, err := openPack(filepath.Join(s.packDir(), name+".idx"))
+		p, err := openPack(s.volume, filepath.Join(s.packDir(), name+".idx"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed since we read the folder, or not all there yet
 		}

@@ -29,6 +29,7 @@ const (
 // packWriter writes one pack and its index. Objects are written whole,
 // without deltas: git makes those when it repacks.
 type packWriter struct {
+	volume  durable.Volume
 	dir     string
 	file    *durable.File
 	out     *bufio.Writer
@@ -58,13 +59,13 @@ var deflaters = sync.Pool{New: func() any {
 var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
 
 // newPackWriter begins a pack of exactly count objects in dir.
-func newPackWriter(dir string, count int) (*packWriter, error) {
-	file, err := durable.CreateTemp(dir, tempName(), packPerm)
+func newPackWriter(v durable.Volume, dir string, count int) (*packWriter, error) {
+	file, err := v.CreateTemp(dir, tempName(), packPerm)
 	if err != nil {
 		return nil, err
 	}
 	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
-		dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
+		volume: v, dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count),
 	}
 	w.out.Reset(file)
@@ -133,7 +134,7 @@ func (w *packWriter) finish() (string, error) {
 	if err := w.file.Place(base + ".pack"); err != nil {
 		return "", err
 	}
-	file, err := durable.CreateTemp(w.dir, tempName(), packPerm)
+	file, err := w.volume.CreateTemp(w.dir, tempName(), packPerm)
 	if err != nil {
 		return "", err
 	}
@@ -156,8 +157,8 @@ func appendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
 }
 
 // writePack writes objects as one pack, if there are any.
-func writePack(ctx context.Context, dir string, objects []staged) (string, error) {
-	w, err := newPackWriter(dir, len(objects))
+func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged) (string, error) {
+	w, err := newPackWriter(v, dir, len(objects))
 	if err != nil {
 		return "", err
 	}

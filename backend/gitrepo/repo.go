@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -18,6 +19,9 @@ type Options struct {
 	// CacheBytes bounds the cache of decompressed objects, in bytes; 0 is
 	// DefaultCache. A repository in memory needs none.
 	CacheBytes int64
+	// Volume is the file system of a repository on disk; the zero value is
+	// that of this machine.
+	Volume durable.Volume
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.
@@ -69,7 +73,7 @@ func OpenDisk(dir string, o Options) (*Repo, error) {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = DefaultCache
 	}
-	d, err := openDisk(dir, o.CacheBytes)
+	d, err := openDisk(dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", dir, err)
 	}

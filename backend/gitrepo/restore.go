@@ -85,7 +85,7 @@ func (r *Repo) Look() error {
 		return nil
 	}
 	for _, name := range []string{"HEAD", "config"} { // without either nobody can open it
-		if _, err := os.Stat(filepath.Join(d.dir, name)); err != nil {
+		if _, err := d.volume.Stat(filepath.Join(d.dir, name)); err != nil {
 			return fmt.Errorf("%w: %w", ErrGone, err)
 		}
 	}
@@ -141,7 +141,7 @@ func (r *Repo) Restore(ctx context.Context, branch string, tip Hash, aside strin
 }
 
 func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref string, tip Hash, aside string) (Restored, error) {
-	if err := refill(d.dir); err != nil {
+	if err := refill(d.volume, d.dir); err != nil {
 		return Restored{}, err
 	}
 	if err := p.rescan(); err != nil {
@@ -187,7 +187,7 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 		}
 	}
 	if broken {
-		if err := durable.Remove(d.path(ref)); err != nil {
+		if err := d.volume.Remove(d.path(ref)); err != nil {
 			return Restored{}, err
 		}
 	}
@@ -201,28 +201,28 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 
 // refill makes the parts of a repository that are missing in its folder. A
 // folder with something else in it is left alone.
-func refill(dir string) error {
-	entries, err := os.ReadDir(dir)
+func refill(v durable.Volume, dir string) error {
+	entries, err := v.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if len(entries) == 0 || unfinished(entries) {
-		if err := initialise(dir); err != nil {
+		if err := initialise(v, dir); err != nil {
 			return err
 		}
 	}
 	for _, folder := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
-		if err := durable.MkdirAll(filepath.Join(dir, folder), folderPerm); err != nil {
+		if err := v.MkdirAll(filepath.Join(dir, folder), folderPerm); err != nil {
 			return err
 		}
 	}
 	config := filepath.Join(dir, "config")
-	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) && hasHead(entries) {
-		if err := durable.WriteFile(config, []byte(initialConfig), filePerm); err != nil {
+	if _, err := v.Stat(config); errors.Is(err, fs.ErrNotExist) && hasHead(entries) {
+		if err := v.WriteFile(config, []byte(initialConfig), filePerm); err != nil {
 			return err
 		}
 	}
-	return checkBare(dir)
+	return checkBare(v, dir)
 }
 
 func hasHead(entries []os.DirEntry) bool {
@@ -235,10 +235,10 @@ func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, err
 	if aside == "" {
 		return Restored{}, fmt.Errorf("%w: it may not be moved aside", ErrCorrupt)
 	}
-	if err := durable.Rename(d.dir, aside); err != nil {
+	if err := d.volume.Rename(d.dir, aside); err != nil {
 		return Restored{}, err
 	}
-	if err := initialise(d.dir); err != nil {
+	if err := initialise(d.volume, d.dir); err != nil {
 		return Restored{Aside: aside}, err
 	}
 	return Restored{Aside: aside}, p.rescan()
