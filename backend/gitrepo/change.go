@@ -73,11 +73,12 @@ type builder struct {
 	out  []staged
 }
 
-func (b *builder) stage(kind plumbing.ObjectType, data []byte) (Hash, error) {
+func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name string) (Hash, error) {
 	s, err := stage(kind, data)
 	if err != nil {
 		return Hash{}, err
 	}
+	s.base, s.name = base, name
 	b.out = append(b.out, s)
 	return s.hash, nil
 }
@@ -85,7 +86,7 @@ func (b *builder) stage(kind plumbing.ObjectType, data []byte) (Hash, error) {
 // rebuild applies n to the tree and returns the new tree, which is the old
 // one if nothing changed, and the zero hash if nothing is left. Only trees on
 // the way to a change are read and written, each once.
-func (b *builder) rebuild(ctx context.Context, tree Hash, n *node) (Hash, error) {
+func (b *builder) rebuild(ctx context.Context, name string, tree Hash, n *node) (Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return Hash{}, err
 	}
@@ -124,7 +125,7 @@ func (b *builder) rebuild(ctx context.Context, tree Hash, n *node) (Hash, error)
 	if len(data) == 0 {
 		return Hash{}, nil
 	}
-	return b.stage(plumbing.TreeObject, data)
+	return b.stage(plumbing.TreeObject, data, tree, name)
 }
 
 // attach tells every child what the tree has at its name.
@@ -151,7 +152,9 @@ func (b *builder) apply(ctx context.Context, name string, n *node) (item, bool, 
 		}
 		it.hash = hashObject(plumbing.BlobObject, n.data)
 		if !n.exist || it.hash != n.old.hash {
-			b.out = append(b.out, staged{it.hash, object{plumbing.BlobObject, n.data}})
+			b.out = append(b.out, staged{
+				hash: it.hash, object: object{plumbing.BlobObject, n.data}, base: n.old.hash, name: name,
+			})
 		}
 		return it, true, nil
 	}
@@ -159,7 +162,7 @@ func (b *builder) apply(ctx context.Context, name string, n *node) (item, bool, 
 	if n.exist && n.old.mode.isTree() && !n.cleared {
 		base = n.old.hash
 	}
-	tree, err := b.rebuild(ctx, base, n)
+	tree, err := b.rebuild(ctx, name, base, n)
 	if err != nil {
 		return item{}, false, err
 	}

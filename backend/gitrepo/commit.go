@@ -78,7 +78,7 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 		return Hash{}, err
 	}
 	b := &builder{repo: r}
-	changed, err := b.rebuild(ctx, tree, root)
+	changed, err := b.rebuild(ctx, "", tree, root)
 	if err != nil {
 		return Hash{}, err
 	}
@@ -93,7 +93,7 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 		return Hash{}, ErrNothing
 	}
 	if changed == emptyTree {
-		if _, err := b.stage(plumbing.TreeObject, nil); err != nil {
+		if _, err := b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
 			return Hash{}, err
 		}
 	}
@@ -125,7 +125,7 @@ func (r *Repo) publish(ctx context.Context, ref string, tip Hash, c Commit, b *b
 	if err != nil {
 		return Hash{}, err
 	}
-	h, err := b.stage(plumbing.CommitObject, data)
+	h, err := b.stage(plumbing.CommitObject, data, Hash{}, "")
 	if err != nil {
 		return Hash{}, err
 	}

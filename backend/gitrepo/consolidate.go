@@ -197,7 +197,7 @@ func copyObject(w *packWriter, o located) error {
 	if hashObject(whole.kind, whole.data) != o.hash {
 		return o.pack.corrupt(o.offset, "its content is not what its name says")
 	}
-	return w.add(staged{o.hash, whole})
+	return w.add(staged{hash: o.hash, object: whole})
 }
 
 // replace lets readers see the new pack instead of the old ones, and removes

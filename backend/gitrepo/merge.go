@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -116,7 +117,7 @@ func (b *builder) mergeAll(ctx context.Context, bases []Commit, ours, theirs Has
 			return Hash{}, &ConflictError{m.conflicts}
 		}
 		if tree.IsZero() {
-			if tree, err = b.stage(plumbing.TreeObject, nil); err != nil {
+			if tree, err = b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
 				return Hash{}, err
 			}
 		}
@@ -190,7 +191,7 @@ func (m *merger) trees(folder string, base, ours, theirs Hash, depth int) (Hash,
 	if err != nil || len(merged) == 0 {
 		return Hash{}, err
 	}
-	return m.stage(plumbing.TreeObject, merged)
+	return m.stage(plumbing.TreeObject, merged, ours, folder[strings.LastIndexByte(folder, '/')+1:])
 }
 
 // side is what one of the three has at a name; zero if nothing.

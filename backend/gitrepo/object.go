@@ -31,6 +31,12 @@ type object struct {
 type staged struct {
 	hash Hash
 	object
+	// base is what was at the same place before, zero if nothing or unknown:
+	// a good base for a delta.
+	base Hash
+	// name is the last part of the path, "" for a commit and for the root:
+	// objects of one name are often alike.
+	name string
 }
 
 // hashers are collision detecting, as git's are; making one costs more than
@@ -61,7 +67,7 @@ func stage(kind plumbing.ObjectType, data []byte) (staged, error) {
 	if len(data) > MaxObject {
 		return staged{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), MaxObject)
 	}
-	return staged{hashObject(kind, data), object{kind, data}}, nil
+	return staged{hash: hashObject(kind, data), object: object{kind, data}}, nil
 }
 
 // Signature names who made a commit.
