@@ -120,7 +120,7 @@ func (v *serving) readBody(w http.ResponseWriter, c *call) (release func(), err 
 	control := http.NewResponseController(w)
 	limit := time.Now().Add(v.limits.body)
 	if c.ContentLength > MaxBody {
-		return nil, errors.Join(tooLarge(), v.linger(w, c, limit))
+		return nil, errors.Join(tooLarge(), v.linger(w, c))
 	}
 	held := int64(0)
 	release = func() { v.bodies.Release(held) }
@@ -153,14 +153,19 @@ func (v *serving) readBody(w http.ResponseWriter, c *call) (release func(), err 
 	}
 }
 
+// lingerMost is how long a reply waits for the first byte of a body that is too
+// large.
+const lingerMost = time.Second
+
 // linger makes the server keep a connection for a moment after its reply, so
 // that a client that still sends reads it and is not cut off: net/http does so
-// once the limit of a body is hit. Who waits to be asked for the body is not.
-func (v *serving) linger(w http.ResponseWriter, c *call, until time.Time) error {
+// once the limit of a body is hit. Who waits to be asked for the body is not,
+// and who sends nothing has the reply after lingerMost.
+func (v *serving) linger(w http.ResponseWriter, c *call) error {
 	if c.Header.Get("Expect") != "" {
 		return nil
 	}
-	if err := deadline(http.NewResponseController(w).SetReadDeadline, until); err != nil {
+	if err := deadline(http.NewResponseController(w).SetReadDeadline, time.Now().Add(lingerMost)); err != nil {
 		return err
 	}
 	// It fails in any case: by the limit, or because nothing came.
