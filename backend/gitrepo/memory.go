@@ -71,30 +71,63 @@ func (m *memory) list(prefix string) (map[string]Hash, error) {
 	return out, nil
 }
 
-func (m *memory) set(ctx context.Context, name string, old, target Hash) error {
+// memoryChange is made all at once, or not at all.
+type memoryChange struct {
+	memory  *memory
+	updates []refUpdate
+}
+
+// prepare implements refStore. It keeps nothing locked: what it found is looked
+// at again by commit.
+func (m *memory) prepare(ctx context.Context, updates ...refUpdate) (refChange, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.names[name] != old {
-		return fmt.Errorf("%s: %w", name, ErrMoved)
-	}
-	if target.IsZero() {
-		delete(m.names, name)
-		return nil
-	}
-	if old.IsZero() {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return memoryChange{m, updates}, m.possible(updates)
+}
+
+// possible looks whether updates can be made. The caller holds m.mu.
+func (m *memory) possible(updates []refUpdate) error {
+	for _, u := range updates {
+		now, exists := m.names[u.name]
+		if !u.anywhere && now != u.old {
+			return fmt.Errorf("%w: %s is at %s, not at %s", ErrMoved, u.name, now, u.old)
+		}
+		if exists || u.target.IsZero() {
+			continue
+		}
 		// On disk a reference is a file, and its prefixes are folders.
 		for other := range m.names {
-			if nested(name, other) {
-				return fmt.Errorf("%w: %s and %s cannot both exist", ErrInvalid, name, other)
+			if nested(u.name, other) {
+				return fmt.Errorf("%w: %s and %s cannot both exist", ErrInvalid, u.name, other)
 			}
 		}
 	}
-	m.names[name] = target
 	return nil
 }
+
+func (c memoryChange) commit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.memory.mu.Lock()
+	defer c.memory.mu.Unlock()
+	if err := c.memory.possible(c.updates); err != nil {
+		return err
+	}
+	for _, u := range c.updates {
+		if u.target.IsZero() {
+			delete(c.memory.names, u.name)
+		} else {
+			c.memory.names[u.name] = u.target
+		}
+	}
+	return nil
+}
+
+func (memoryChange) abort() error { return nil }
 
 // nested tells two names of which one would have to be a folder.
 func nested(a, b string) bool {

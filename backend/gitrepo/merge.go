@@ -20,6 +20,7 @@ type MergeInput struct {
 	Author     Signature
 	At         time.Time
 	Message    string // "" names the branches
+	Mark       string // as in CommitInput; moved where Into is
 }
 
 // Merge brings the commits of From into Into and returns the new tip of Into:
@@ -36,6 +37,9 @@ func (r *Repo) Merge(ctx context.Context, in MergeInput) (Hash, error) {
 	}
 	from, err := branchRef(in.From)
 	if err != nil {
+		return Hash{}, err
+	}
+	if err := checkMark(in.Mark); err != nil {
 		return Hash{}, err
 	}
 	if in.Message == "" {
@@ -79,7 +83,7 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 		case theirs.Hash:
 			return ours.Hash, nil
 		case ours.Hash:
-			return theirs.Hash, r.refs.set(ctx, into, ours.Hash, theirs.Hash)
+			return theirs.Hash, r.move(ctx, marked(refUpdate{name: into, old: ours.Hash, target: theirs.Hash}, in.Mark)...)
 		}
 	}
 	b := &builder{repo: r}
@@ -88,7 +92,7 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 		return Hash{}, err
 	}
 	c := Commit{Tree: tree, Parents: []Hash{ours.Hash, theirs.Hash}, Author: in.Author, At: in.At, Message: in.Message}
-	return r.publish(ctx, into, ours.Hash, c, b)
+	return r.publish(ctx, refUpdate{name: into, old: ours.Hash}, in.Mark, c, b)
 }
 
 func (r *Repo) tipCommit(ref string) (Commit, error) {

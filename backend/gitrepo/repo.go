@@ -40,9 +40,9 @@ type refStore interface {
 	ref(name string) (Hash, error)
 	// list returns the references below a prefix that ends in a slash.
 	list(prefix string) (map[string]Hash, error)
-	// set moves a reference from old to target: a zero old demands that it
-	// does not exist, a zero target deletes it. ErrMoved if it is not at old.
-	set(ctx context.Context, name string, old, target Hash) error
+	// prepare begins to move references: ErrMoved if one is not where its
+	// update says.
+	prepare(ctx context.Context, updates ...refUpdate) (refChange, error)
 }
 
 // Repo is a git repository. All methods are safe for concurrent use.

@@ -192,7 +192,7 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 		}
 	}
 	if now != tip {
-		if err := d.set(ctx, ref, now, tip); err != nil {
+		if err := r.move(ctx, refUpdate{name: ref, old: now, target: tip}); err != nil {
 			return Restored{}, err
 		}
 	}
