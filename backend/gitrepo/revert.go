@@ -21,6 +21,8 @@ type RevertInput struct {
 	At       time.Time
 	Message  string // "" names the commit, as git does
 	Mark     string // as in CommitInput
+	// Whole is as in MergeInput.
+	Whole func(folder string) bool
 }
 
 // Revert makes a commit that undoes another one and keeps all that came after
@@ -98,7 +100,7 @@ func (r *Repo) revertOnce(ctx context.Context, ref string, in RevertInput, tree,
 		return Hash{}, err
 	}
 	b := &builder{repo: r}
-	undone, err := b.mergeAll(ctx, []Commit{{Tree: tree}}, tip.Tree, back)
+	undone, _, err := b.mergeAll(ctx, []Commit{{Tree: tree}}, tip.Tree, back, MergeInput{Whole: in.Whole})
 	if err != nil {
 		return Hash{}, err
 	}
