@@ -112,7 +112,7 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 // makeRoom removes the empty folders that deleted references left where the
 // new one goes, and refuses a name that is below or above another one.
 func (d *diskRefs) makeRoom(name string) error {
-	all, err := d.list("refs/")
+	all, err := listRefs(d, "refs/")
 	if err != nil {
 		return err
 	}

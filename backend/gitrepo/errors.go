@@ -24,6 +24,9 @@ var (
 	// ErrCorrupt: a file or an object of the repository is not what it should
 	// be. The message names it.
 	ErrCorrupt = errors.New("corrupt repository")
+	// ErrIncomplete: the repository is a shallow or a partial clone, and what
+	// was asked for was left out when it was made.
+	ErrIncomplete = errors.New("incomplete clone")
 	// ErrGone: the repository is not on the disk any more.
 	ErrGone = errors.New("the repository is gone")
 	// ErrLost: packs that were open are not in the folder any more, and nothing

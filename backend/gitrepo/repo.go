@@ -38,11 +38,22 @@ type objectStore interface {
 type refStore interface {
 	// ref returns what a reference points to. ErrNotFound if there is none.
 	ref(name string) (Hash, error)
-	// list returns the references below a prefix that ends in a slash.
-	list(prefix string) (map[string]Hash, error)
+	// each calls fn with the references below a prefix that ends in a slash,
+	// and with the error of one that cannot be read.
+	each(prefix string, fn func(name string, target Hash, err error) error) error
 	// prepare begins to move references: ErrMoved if one is not where its
 	// update says.
 	prepare(ctx context.Context, updates ...refUpdate) (refChange, error)
+}
+
+// listRefs returns the references below a prefix that ends in a slash.
+func listRefs(refs refStore, prefix string) (map[string]Hash, error) {
+	out := make(map[string]Hash)
+	err := refs.each(prefix, func(name string, target Hash, err error) error {
+		out[name] = target
+		return err
+	})
+	return out, err
 }
 
 // Repo is a git repository. All methods are safe for concurrent use.
@@ -120,6 +131,11 @@ func (r *Repo) get(h Hash, kind plumbing.ObjectType) ([]byte, error) {
 	o, err := r.objects.object(h)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		if p, ok := r.objects.(*packStore); ok {
+			if err := p.incomplete(h); err != nil {
+				return nil, err
+			}
+		}
 		return nil, fmt.Errorf("%w: %s %s is missing", ErrCorrupt, kind, h)
 	case err != nil:
 		return nil, err

@@ -60,7 +60,7 @@ func (r *Repo) Tags(ctx context.Context) ([]Tag, error) {
 	if r.closed.Load() {
 		return nil, ErrClosed
 	}
-	refs, err := r.refs.list(tagsPrefix)
+	refs, err := listRefs(r.refs, tagsPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("list tags: %w", err)
 	}
