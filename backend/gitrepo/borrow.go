@@ -7,8 +7,87 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"github.com/caiatech/caiatop/backend/durable"
 )
+
+const (
+	// alternates names the folders of objects that are borrowed.
+	alternates = "info/alternates"
+	// maxLenders bounds them, and those that they borrow from in turn.
+	maxLenders = 64
+	// lenderCache bounds the cache of each, in bytes: what is borrowed is kept
+	// in the cache of who borrows.
+	lenderCache = 1 << 10
+)
+
+// borrow opens the folders of objects that this one borrows from, for reading,
+// and those that they borrow from.
+func (s *packStore) borrow() error {
+	known := map[string]struct{}{filepath.Clean(s.dir): {}}
+	queue := []string{s.dir}
+	for len(queue) > 0 {
+		lent, err := readAlternates(s.volume, queue[0])
+		if err != nil {
+			return err
+		}
+		queue = queue[1:]
+		for _, dir := range lent {
+			if _, twice := known[dir]; twice {
+				continue
+			}
+			if len(s.lenders) == maxLenders {
+				return fmt.Errorf("%w: it borrows the objects of more than %d repositories", ErrInvalid, maxLenders)
+			}
+			known[dir] = struct{}{}
+			lender, err := newPackStore(s.volume, dir, lenderCache)
+			if err != nil {
+				return fmt.Errorf("the objects that are borrowed from %s: %w", dir, err)
+			}
+			lender.keeper.stop()
+			s.lenders, queue = append(s.lenders, lender), append(queue, dir)
+		}
+	}
+	return nil
+}
+
+// readAlternates returns the folders of objects that one borrows from.
+func readAlternates(v durable.Volume, objects string) ([]string, error) {
+	data, err := v.ReadFile(filepath.Join(objects, alternates))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if line[0] == '"' { // git quotes odd names as C does
+			if line, err = strconv.Unquote(line); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, alternates, err)
+			}
+		}
+		out = append(out, relativeTo(objects, line))
+	}
+	return out, nil
+}
+
+// borrowed reads an object from where it is borrowed.
+func (s *packStore) borrowed(h Hash) (object, error) {
+	for _, lender := range s.lenders {
+		o, err := lender.object(h)
+		if !errors.Is(err, ErrNotFound) {
+			return o, err
+		}
+	}
+	return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
+}
 
 // shallow returns the commits of a shallow clone whose parents were left out;
 // none of a whole repository.

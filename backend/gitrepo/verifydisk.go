@@ -26,6 +26,9 @@ func (r *Repo) stored(h Hash) (object, error) {
 		o, err = s.loose(h)
 	}
 	if errors.Is(err, ErrNotFound) {
+		o, err = s.borrowed(h)
+	}
+	if errors.Is(err, ErrNotFound) {
 		if err := s.rescan(); err != nil {
 			return object{}, err
 		}
