@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // packedLines calls fn with each line of packed-refs, as it is, and the name
@@ -103,14 +104,8 @@ func (d *diskRefs) list(prefix string) (map[string]Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = filepath.WalkDir(d.path(prefix), func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // deleted while we look
-			}
-			return err
-		}
-		if e.IsDir() || strings.HasSuffix(path, ".lock") {
+	err = d.eachFile(d.path(prefix), func(path string) error {
+		if strings.HasSuffix(path, ".lock") {
 			return nil
 		}
 		relative, err := filepath.Rel(d.dir, path)
@@ -136,4 +131,28 @@ func (d *diskRefs) list(prefix string) (map[string]Hash, error) {
 		}
 	}
 	return out, err
+}
+
+// eachFile calls fn with every file below a folder. What is deleted while it
+// looks is passed over.
+func (d *diskRefs) eachFile(dir string, fn func(path string) error) error {
+	entries, err := d.volume.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			err = d.eachFile(path, fn)
+		} else {
+			err = fn(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
