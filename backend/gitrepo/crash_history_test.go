@@ -3,9 +3,13 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/backend/durable/powercut"
 )
 
 func secondsOf(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -24,7 +28,9 @@ func poweredRuns(t *testing.T, stride, samples int, history func(p *powered)) {
 		p := newPowered(t, uint64(seed), stride) //nolint:gosec // small
 		history(p)
 		p.close()
-		p.judge(samples)
+		if err := p.judge(samples); err != nil {
+			t.Fatal(err)
+		}
 		total += len(p.cuts)
 	}
 	if total < 10 {
@@ -134,4 +140,48 @@ func TestPowerFailsAfterARestore(t *testing.T) {
 			p.commit(Main, p.doc(i, fmt.Sprint("again ", i)))
 		}
 	})
+}
+
+// liar is a disk that says that it synced, and did not.
+type liar struct {
+	*powercut.Disk
+	files, folders bool
+}
+
+type lyingHandle struct{ durable.Handle }
+
+func (lyingHandle) Sync() error { return nil }
+
+func (l liar) OpenFile(name string, flag int, perm os.FileMode) (durable.Handle, error) {
+	h, err := l.Disk.OpenFile(name, flag, perm)
+	if err == nil && l.files {
+		h = lyingHandle{h}
+	}
+	return h, err
+}
+
+func (l liar) SyncDir(name string) error {
+	if l.folders {
+		return nil
+	}
+	return l.Disk.SyncDir(name)
+}
+
+// What judges the cuts sees a sync that is missing: it can fail.
+func TestAMissingSyncIsNoticed(t *testing.T) {
+	for name, over := range map[string]liar{"of files": {files: true}, "of folders": {folders: true}} {
+		t.Run(name, func(t *testing.T) {
+			p := newPoweredOn(t, 1, 3, func(d *powercut.Disk) durable.Volume {
+				over.Disk = d
+				return durable.Volume{FS: over}
+			})
+			for i := range 5 {
+				p.commit(Main, p.doc(i, "text"))
+			}
+			p.close()
+			if err := p.judge(0); err == nil {
+				t.Fatal("nobody noticed")
+			}
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/durable/powercut"
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -76,10 +77,11 @@ type cutOff struct {
 // over.
 type powered struct {
 	t     testing.TB
-	disk  *powercut.Disk
-	repo  *Repo
-	dir   string
-	clock int
+	disk   *powercut.Disk
+	volume durable.Volume
+	repo   *Repo
+	dir    string
+	clock  int
 	ledger
 
 	seed   uint64
@@ -90,7 +92,14 @@ type powered struct {
 
 func newPowered(t testing.TB, seed uint64, stride int) *powered {
 	t.Helper()
+	return newPoweredOn(t, seed, stride, func(d *powercut.Disk) durable.Volume { return d.Volume() })
+}
+
+// newPoweredOn is newPowered with something between repository and disk.
+func newPoweredOn(t testing.TB, seed uint64, stride int, over func(*powercut.Disk) durable.Volume) *powered {
+	t.Helper()
 	p := &powered{t: t, disk: powercut.New(), dir: powerDir, seed: seed, stride: stride}
+	p.volume = over(p.disk)
 	p.refs = make(map[string][]Hash)
 	p.disk.Before(func(op powercut.Op) {
 		if op.Kind < powercut.Open {
@@ -121,7 +130,7 @@ func (p *powered) cut(op powercut.Op) {
 
 func (p *powered) open() {
 	p.t.Helper()
-	r, err := OpenDisk(p.dir, Options{Volume: p.disk.Volume(), CacheBytes: 1 << 16})
+	r, err := OpenDisk(p.dir, Options{Volume: p.volume, CacheBytes: 1 << 16})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -169,67 +178,69 @@ func consolidateAll(t testing.TB, r *Repo) {
 
 // judge opens what every cut left, checks that nothing acknowledged is lost and
 // nothing torn is seen, and goes on with it. Real git sees a sample.
-func (p *powered) judge(samples int) {
-	p.t.Helper()
+func (p *powered) judge(samples int) error {
 	every := max(1, len(p.cuts)/max(samples, 1))
 	for i, c := range p.cuts {
-		p.judgeOne(c, samples > 0 && i%every == 0)
-		if p.t.Failed() {
-			return
+		if err := p.judgeOne(c, samples > 0 && i%every == 0); err != nil {
+			return fmt.Errorf("%s: %w", c.at, err)
 		}
 	}
+	return nil
 }
 
-func (p *powered) judgeOne(c cutOff, sample bool) {
-	p.t.Helper()
-	fail := func(format string, args ...any) {
-		p.t.Helper()
-		p.t.Fatalf("%s: "+format, append([]any{c.at}, args...)...)
-	}
+func (p *powered) judgeOne(c cutOff, sample bool) error {
 	if sample && len(c.before) > 0 {
-		p.fsckCut(c.disk, c.at) // as the power left it, before we mend anything
+		if err := p.fsckCut(c.disk); err != nil { // before we mend anything
+			return err
+		}
 	}
-	r, err := OpenDisk(p.dir, Options{Volume: c.disk.Volume()})
+	h, err := p.goOn(c)
 	if err != nil {
-		fail("open: %v", err)
+		return err
+	}
+	again := c.disk.Cut(rand.New(rand.NewPCG(c.seed, 1)))
+	r, err := OpenDisk(p.dir, Options{Volume: again.Volume()})
+	if err != nil {
+		return fmt.Errorf("open once more: %w", err)
 	}
 	defer closeRepo(p.t, r)
+	if tip, err := r.Tip(""); err != nil || tip != h {
+		return fmt.Errorf("the commit after it, %s: %s, %w", h, tip, err)
+	}
+	if err := readable(r, h); err != nil {
+		return fmt.Errorf("after it: %w", err)
+	}
+	if sample {
+		return p.fsckCut(again)
+	}
+	return nil
+}
+
+// goOn opens what a cut left, checks it, and makes one more commit there.
+func (p *powered) goOn(c cutOff) (h Hash, err error) {
+	r, err := OpenDisk(p.dir, Options{Volume: c.disk.Volume()})
+	if err != nil {
+		return Hash{}, fmt.Errorf("open: %w", err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
 	for ref, states := range p.refs {
 		tip, err := r.Ref(ref)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			fail("%s: %v", ref, err)
+			return Hash{}, err
 		}
 		if !allowed(states, c.before[ref], c.after[ref], tip) {
-			fail("%s is at %s, acknowledged were %d to %d of %v", ref, tip, c.before[ref], c.after[ref], states)
+			return Hash{}, fmt.Errorf("%s is at %s, acknowledged were %d to %d of %v", ref, tip, c.before[ref], c.after[ref], states)
 		}
 		if !tip.IsZero() {
 			if err := readable(r, tip); err != nil {
-				fail("%s at %s: %v", ref, tip, err)
+				return Hash{}, fmt.Errorf("%s at %s: %w", ref, tip, err)
 			}
 		}
 	}
 	if left := leftovers(c.disk, p.dir); len(left) > 0 {
-		fail("left behind: %v", left)
+		return Hash{}, fmt.Errorf("left behind: %v", left)
 	}
-	h, err := r.Commit(context.Background(), CommitInput{Changes: []Change{put(p.t, "after", c.at)}, Message: "after", Author: ann, At: when})
-	if err != nil {
-		fail("go on: %v", err)
-	}
-	again := c.disk.Cut(rand.New(rand.NewPCG(c.seed, 1)))
-	r2, err := OpenDisk(p.dir, Options{Volume: again.Volume()})
-	if err != nil {
-		fail("open again: %v", err)
-	}
-	defer closeRepo(p.t, r2)
-	if tip, err := r2.Tip(""); err != nil || tip != h {
-		fail("the commit after it: %s, %v", tip, err)
-	}
-	if err := readable(r2, h); err != nil {
-		fail("after it: %v", err)
-	}
-	if sample {
-		p.fsckCut(again, c.at)
-	}
+	return r.Commit(context.Background(), CommitInput{Changes: []Change{put(p.t, "after", c.at)}, Message: "after", Author: ann, At: when})
 }
 
 // allowed: the last acknowledged state, or one that was being made.
@@ -292,15 +303,16 @@ func leftovers(d *powercut.Disk, dir string) []string {
 	return out
 }
 
-func (p *powered) fsckCut(d *powercut.Disk, at string) {
-	p.t.Helper()
+// fsckCut lets real git check a repository on a disk.
+func (p *powered) fsckCut(d *powercut.Disk) error {
 	to := filepath.Join(p.t.TempDir(), "cut.git")
 	if err := d.Export(p.dir, to); err != nil {
-		p.t.Fatalf("%s: %v", at, err)
+		return err
 	}
 	if out, err := tryGit(to, "fsck", "--strict", "--full", "--no-dangling", "--no-progress"); err != nil || judged(out) != "" {
-		p.t.Fatalf("%s: git fsck: %v %s", at, err, out)
+		return fmt.Errorf("git fsck: %s (%w)", out, err)
 	}
+	return nil
 }
 
 // judged leaves out what git says of a repository without a branch yet.

@@ -49,6 +49,9 @@ func openDisk(dir string, o Options) (*disk, error) {
 	if err := checkBare(o.Volume, dir); err != nil {
 		return nil, err
 	}
+	if err := removeInitial(o.Volume, dir, entries); err != nil {
+		return nil, err
+	}
 	if err := removeLeftovers(o.Volume, filepath.Join(dir, "objects", "pack")); err != nil {
 		return nil, err
 	}
@@ -68,12 +71,34 @@ func unfinished(entries []os.DirEntry) bool {
 			if !e.IsDir() {
 				return false
 			}
-		case name == "config" || strings.HasPrefix(name, ".config.tmp-") || strings.HasPrefix(name, ".HEAD.tmp-"):
+		case name == "config" || initial(name):
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// initial recognises the temporary files of initialise.
+func initial(name string) bool {
+	return strings.HasPrefix(name, ".config.tmp-") || strings.HasPrefix(name, ".HEAD.tmp-")
+}
+
+// removeInitial deletes the temporary files of an initialise that died.
+func removeInitial(v durable.Volume, dir string, entries []os.DirEntry) error {
+	for _, e := range entries {
+		if !initial(e.Name()) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < abandonedAfter {
+			continue // removed meanwhile, or of a process that may live
+		}
+		if err := v.Discard(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func initialise(v durable.Volume, dir string) error {
