@@ -33,10 +33,13 @@ const initialConfig = `[core]
 type disk struct {
 	packs *packStore
 	refs  *diskRefs
+	owed  *durable.Owed
 }
 
 func openDisk(dir string, o Options) (*disk, error) {
 	opened := time.Now()
+	var owed *durable.Owed
+	o.Volume, owed = o.Volume.Track()
 	entries, err := o.Volume.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -55,11 +58,14 @@ func openDisk(dir string, o Options) (*disk, error) {
 	if err := removeLeftovers(o.Volume, filepath.Join(dir, "objects", "pack")); err != nil {
 		return nil, err
 	}
+	if err := settleOpened(o.Volume, dir); err != nil {
+		return nil, err
+	}
 	packs, err := newPackStore(o.Volume, filepath.Join(dir, "objects"), o.CacheBytes)
 	if err != nil {
 		return nil, err
 	}
-	return &disk{packs, &diskRefs{volume: o.Volume, dir: dir, opened: opened, now: time.Now}}, nil
+	return &disk{packs, &diskRefs{volume: o.Volume, dir: dir, opened: opened, now: time.Now}, owed}, nil
 }
 
 // unfinished recognises what a crash in initialise leaves: HEAD, which makes

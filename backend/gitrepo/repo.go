@@ -49,6 +49,7 @@ type refStore interface {
 type Repo struct {
 	objects objectStore
 	refs    refStore
+	owed    *durable.Owed // nil in memory
 	writer  chan struct{} // holds one token; who has it writes
 	closed  atomic.Bool
 }
@@ -77,7 +78,9 @@ func OpenDisk(dir string, o Options) (*Repo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", dir, err)
 	}
-	return newRepo(d.packs, d.refs), nil
+	r := newRepo(d.packs, d.refs)
+	r.owed = d.owed
+	return r, nil
 }
 
 // Close waits for a running commit, stops the maintenance and waits for it,
@@ -105,6 +108,13 @@ func (r *Repo) acquire(ctx context.Context) error {
 	if r.closed.Load() {
 		r.release()
 		return ErrClosed
+	}
+	// What an earlier writer left visible only must not be found done by this.
+	if r.owed != nil {
+		if err := r.owed.Settle(); err != nil {
+			r.release()
+			return err
+		}
 	}
 	return nil
 }
