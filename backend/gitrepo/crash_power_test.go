@@ -76,7 +76,7 @@ type cutOff struct {
 // powered is a repository on a disk whose power fails at every step, over and
 // over.
 type powered struct {
-	t     testing.TB
+	t      testing.TB
 	disk   *powercut.Disk
 	volume durable.Volume
 	repo   *Repo
@@ -159,20 +159,11 @@ func (p *powered) doc(i int, text string) Change {
 	return put(p.t, fmt.Sprintf("documents/text/2026-11/%x/%x/d%d/content.txt", i%3, i%2, i), text)
 }
 
-// consolidate copies all packs into one, as the maintenance does with many.
+// consolidateAll makes one pack of all.
 func consolidateAll(t testing.TB, r *Repo) {
 	t.Helper()
-	s, ok := r.objects.(*packStore)
-	if !ok {
-		t.Fatal("not on disk")
-	}
-	packs := *s.packs.Load()
-	indexPath, err := s.merge(context.Background(), packs)
-	if err == nil {
-		err = s.replace(packs, indexPath)
-	}
-	if err != nil {
-		t.Fatal(err)
+	if did, err := consolidateOnce(r); err != nil || !did {
+		t.Fatalf("%t, %v", did, err)
 	}
 }
 

@@ -29,16 +29,11 @@ func faultySteps(t testing.TB) []step {
 	}
 	change("put", Main, 1, put(t, "d/1", "one"))
 	steps = append(steps, step{"consolidate", func(r *Repo) (Hash, error) {
-		s := r.objects.(*packStore) //nolint:forcetypeassert // it was opened on a disk
-		packs := *s.packs.Load()
-		indexPath, err := s.merge(ctx, packs)
-		if err == nil {
-			err = s.replace(packs, indexPath)
-		}
+		_, err := consolidateOnce(r)
 		return Hash{}, err
 	}})
 	change("batch", Main, 2, put(t, "d/2", "two"), put(t, "e/3", "three"), del(t, "d/1"))
-	change("side", "side", 3, put(t, "s", "side"))
+	change("side", sideBranch, 3, put(t, "s", "side"))
 	return steps
 }
 
@@ -181,9 +176,12 @@ func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) bool {
 	return happened
 }
 
+// sideBranch lies in a folder that its first commit makes.
+const sideBranch = "deep/side"
+
 func branchOf(step string) string {
 	if step == "side" {
-		return step
+		return sideBranch
 	}
 	return Main
 }
