@@ -30,14 +30,20 @@ const initialConfig = `[core]
 type disk struct {
 	packs *packStore
 	refs  *diskRefs
+	owed  *durable.Owed
 }
 
 func openDisk(dir string, o Options) (*disk, error) {
 	opened := time.Now()
 	if o.ReadOnly {
 		o.Volume = durable.Volume{FS: readOnly{o.Volume}}
-	} else if err := begin(o.Volume, dir); err != nil {
-		return nil, err
+	}
+	volume, owed := o.Volume.Track()
+	o.Volume = volume
+	if !o.ReadOnly {
+		if err := begin(o.Volume, dir); err != nil {
+			return nil, err
+		}
 	}
 	at, err := locate(o.Volume, dir)
 	if err != nil {
@@ -48,7 +54,7 @@ func openDisk(dir string, o Options) (*disk, error) {
 	}
 	objects := filepath.Join(at.common, "objects")
 	if !o.ReadOnly {
-		if err := removeLeftovers(o.Volume, filepath.Join(objects, "pack")); err != nil {
+		if err := takeOver(o.Volume, at.common); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +63,23 @@ func openDisk(dir string, o Options) (*disk, error) {
 		return nil, err
 	}
 	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: time.Now}
-	return &disk{packs, refs}, nil
+	return &disk{packs, refs, owed}, nil
+}
+
+// takeOver clears up behind a process that died, and makes durable what it
+// left visible.
+func takeOver(v durable.Volume, dir string) error {
+	entries, err := v.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := removeInitial(v, dir, entries); err != nil {
+		return err
+	}
+	if err := removeLeftovers(v, filepath.Join(dir, "objects", "pack")); err != nil {
+		return err
+	}
+	return settleOpened(v, dir)
 }
 
 // openPacks opens the objects of a repository, and those that it borrows.
@@ -94,12 +116,34 @@ func unfinished(entries []os.DirEntry) bool {
 			if !e.IsDir() {
 				return false
 			}
-		case name == "config" || strings.HasPrefix(name, ".config.tmp-") || strings.HasPrefix(name, ".HEAD.tmp-"):
+		case name == "config" || initial(name):
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// initial recognises the temporary files of initialise.
+func initial(name string) bool {
+	return strings.HasPrefix(name, ".config.tmp-") || strings.HasPrefix(name, ".HEAD.tmp-")
+}
+
+// removeInitial deletes the temporary files of an initialise that died.
+func removeInitial(v durable.Volume, dir string, entries []os.DirEntry) error {
+	for _, e := range entries {
+		if !initial(e.Name()) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < abandonedAfter {
+			continue // removed meanwhile, or of a process that may live
+		}
+		if err := v.Discard(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func initialise(v durable.Volume, dir string) error {

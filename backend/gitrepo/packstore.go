@@ -170,7 +170,12 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 		}
 	}
 	if len(missing) == 0 {
-		return ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// Whoever wrote them may have died, or failed, before the names of the
+		// packs were synced.
+		return s.volume.SyncDir(s.packDir())
 	}
 	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing)
 	if err != nil {

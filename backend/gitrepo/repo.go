@@ -65,6 +65,7 @@ func listRefs(refs refStore, prefix string) (map[string]Hash, error) {
 type Repo struct {
 	objects objectStore
 	refs    refStore
+	owed    *durable.Owed // nil in memory
 	writer  chan struct{} // holds one token; who has it writes
 	closed  atomic.Bool
 	sealed  bool // nothing may be written
@@ -102,6 +103,7 @@ func OpenDisk(dir string, o Options) (*Repo, error) {
 	}
 	r := newRepo(d.packs, d.refs)
 	r.sealed = o.ReadOnly
+	r.owed = d.owed
 	return r, nil
 }
 
@@ -133,6 +135,13 @@ func (r *Repo) acquire(ctx context.Context) error {
 	if r.closed.Load() {
 		r.release()
 		return ErrClosed
+	}
+	// What an earlier writer left visible only must not be found done by this.
+	if r.owed != nil {
+		if err := r.owed.Settle(); err != nil {
+			r.release()
+			return err
+		}
 	}
 	return nil
 }
