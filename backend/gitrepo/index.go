@@ -73,6 +73,7 @@ type index struct {
 	memory []byte
 	fanout [256]uint32
 	count  int
+	size   int64 // of the file
 	long   int  // long offsets
 	pack   Hash // checksum of the pack
 }
@@ -97,6 +98,7 @@ func (x *index) load() error {
 		return err
 	}
 	size := info.Size()
+	x.size = size
 	if size < int64(indexFixed) {
 		return x.corrupt("it has %d bytes", size)
 	}
