@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-
 )
 
 // arrange puts the members in the order of the new pack: commits first, the
@@ -158,4 +157,3 @@ func (o *member) raw() ([]byte, error) {
 	}
 	return raw, nil
 }
-

@@ -278,4 +278,3 @@ func copyRange(op byte, data []byte) (at, length uint64, rest []byte, err error)
 	}
 	return at, length, data, nil
 }
-

@@ -74,8 +74,8 @@ type index struct {
 	fanout [256]uint32
 	count  int
 	size   int64 // of the file
-	long   int  // long offsets
-	pack   Hash // checksum of the pack
+	long   int   // long offsets
+	pack   Hash  // checksum of the pack
 }
 
 func openIndex(v durable.Volume, path string) (*index, error) {
