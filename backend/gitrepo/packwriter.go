@@ -34,6 +34,12 @@ type packWriter struct {
 	count   int
 	header  []byte // scratch
 	entries []indexEntry
+	index   chan created // of the index, which is made while the pack is filled
+}
+
+type created struct {
+	file *durable.File
+	err  error
 }
 
 var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
@@ -46,8 +52,14 @@ func newPackWriter(v durable.Volume, dir string, count int) (*packWriter, error)
 	}
 	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
 		volume: v, dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
-		count: count, entries: make([]indexEntry, 0, count),
+		count: count, entries: make([]indexEntry, 0, count), index: make(chan created, 1),
 	}
+	// To make a file takes as long as to sync one. That the index is there when
+	// the pack is full lets the disk sync both at once.
+	go func() {
+		file, err := v.CreateTemp(dir, tempName(), packPerm)
+		w.index <- created{file, err}
+	}()
 	w.out.Reset(file)
 	header := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count)) //nolint:gosec // bounded by memory
 	if err := w.write(header); err != nil {
@@ -110,14 +122,11 @@ func (w *packWriter) finish() (string, error) {
 	go func() { synced <- w.file.Sync() }()
 	index, err := w.writeIndex(sum)
 	if err = errors.Join(err, <-synced); err != nil {
-		if index != nil {
-			err = errors.Join(err, index.Abort())
-		}
-		return "", errors.Join(err, w.file.Abort())
+		return "", errors.Join(err, abort(index), w.file.Abort())
 	}
 	base := filepath.Join(w.dir, "pack-"+sum.String())
 	if err := w.file.Place(base + ".pack"); err != nil {
-		return "", errors.Join(err, index.Abort())
+		return "", errors.Join(err, abort(index))
 	}
 	if err := index.Place(base + ".idx"); err != nil {
 		return "", err
@@ -125,21 +134,29 @@ func (w *packWriter) finish() (string, error) {
 	return base + ".idx", w.volume.SyncDir(w.dir)
 }
 
-// writeIndex writes the index under a temporary name and syncs it.
+// writeIndex fills the index and syncs it. The file may come with an error.
 func (w *packWriter) writeIndex(pack Hash) (*durable.File, error) {
-	file, err := w.volume.CreateTemp(w.dir, tempName(), packPerm)
-	if err != nil {
-		return nil, err
+	index := <-w.index
+	if index.err != nil {
+		return nil, index.err
 	}
-	if _, err := file.Write(encodeIndex(w.entries, pack)); err != nil {
-		return file, err
+	if _, err := index.file.Write(encodeIndex(w.entries, pack)); err != nil {
+		return index.file, err
 	}
-	return file, file.Sync()
+	return index.file, index.file.Sync()
 }
 
 func (w *packWriter) abort() error {
 	w.release()
-	return w.file.Abort()
+	index := <-w.index
+	return errors.Join(w.file.Abort(), abort(index.file)) // that there is no index is no error now
+}
+
+func abort(file *durable.File) error {
+	if file == nil {
+		return nil
+	}
+	return file.Abort()
 }
 
 // release gives the buffer back. It may be called twice.
