@@ -42,11 +42,10 @@ func (s *packStore) borrow() error {
 				return fmt.Errorf("%w: it borrows the objects of more than %d repositories", ErrInvalid, maxLenders)
 			}
 			known[dir] = struct{}{}
-			lender, err := newPackStore(s.volume, dir, lenderCache)
+			lender, err := openPackStore(s.volume, dir, lenderCache)
 			if err != nil {
 				return fmt.Errorf("the objects that are borrowed from %s: %w", dir, err)
 			}
-			lender.keeper.stop()
 			s.lenders, queue = append(s.lenders, lender), append(queue, dir)
 		}
 	}
@@ -142,13 +141,8 @@ func (s *packStore) incomplete(h Hash) error {
 	return nil
 }
 
-func (s *packStore) loosePath(h Hash) string {
-	name := h.String()
-	return filepath.Join(s.dir, name[:2], name[2:])
-}
-
-// looseNames lists the objects that are files of their own.
-func (s *packStore) looseNames() ([]Hash, error) {
+// allLoose lists the objects that are files of their own.
+func (s *packStore) allLoose() ([]Hash, error) {
 	folders, err := s.volume.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
@@ -166,7 +160,7 @@ func (s *packStore) looseNames() ([]Hash, error) {
 			return nil, err
 		}
 		for _, file := range files {
-			if h, ok := parseHash([]byte(folder.Name() + file.Name())); ok {
+			if h, ok := looseName(folder.Name() + file.Name()); ok {
 				out = append(out, h)
 			}
 		}

@@ -162,6 +162,12 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 			return err
 		}
 	}
+	// Waiting for the maintenance is not for those who hold a lock.
+	if p, ok := r.objects.(*packStore); ok {
+		if err := p.room(ctx); err != nil {
+			return err
+		}
+	}
 	change, err := r.refs.prepare(ctx, updates...)
 	if err != nil {
 		return err

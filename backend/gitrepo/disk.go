@@ -84,11 +84,13 @@ func takeOver(v durable.Volume, dir string) error {
 
 // openPacks opens the objects of a repository, and those that it borrows.
 func openPacks(v durable.Volume, objects string, cacheBytes int64, readOnly bool) (*packStore, error) {
-	packs, err := newPackStore(v, objects, cacheBytes)
-	if err != nil || !readOnly {
-		return packs, err
+	if !readOnly {
+		return newPackStore(v, objects, cacheBytes)
 	}
-	packs.keeper.stop()
+	packs, err := openPackStore(v, objects, cacheBytes)
+	if err != nil {
+		return nil, err
+	}
 	if err := packs.borrow(); err != nil {
 		return nil, errors.Join(err, packs.close())
 	}

@@ -39,20 +39,30 @@ type packStore struct {
 }
 
 func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
+	s, err := openPackStore(v, dir, cacheBytes)
+	if err == nil {
+		s.keeper.start(s)
+	}
+	return s, err
+}
+
+// openPackStore opens packs that nobody maintains.
+func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
 		return nil, errors.Join(err, s.closePacks())
 	}
-	s.keeper.start(s)
 	return s, nil
 }
 
 func (s *packStore) packDir() string { return filepath.Join(s.dir, "pack") }
 
 func (s *packStore) close() error {
-	s.keeper.stop()
+	if s.keeper.done != nil {
+		s.keeper.stop()
+	}
 	err := s.closePacks()
 	for _, lender := range s.lenders {
 		err = errors.Join(err, lender.close())

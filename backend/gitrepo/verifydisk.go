@@ -61,7 +61,7 @@ func (v *verifier) readDisk(s *packStore) error {
 			v.find(Finding{Problem: ProblemFile, File: p.index.path, What: err.Error()})
 		}
 	}
-	loose, err := s.looseNames()
+	loose, err := s.allLoose()
 	if err != nil {
 		return err
 	}
