@@ -10,9 +10,20 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
-const benchDocs = 10_000
+// benchSizes are the documents of a repository, and their name in the figures.
+var benchSizes = []struct {
+	name string
+	docs int
+}{{"n=1k", 1_000}, {"n=100k", 100_000}}
+
+func sized(b *testing.B, run func(b *testing.B, docs int)) {
+	for _, size := range benchSizes {
+		b.Run(size.name, func(b *testing.B) { run(b, size.docs) })
+	}
+}
 
 var benchText = []byte(strings.Repeat("synthetic words of a document ", 34)) // 1,020 bytes
 
@@ -46,18 +57,42 @@ func fill(b *testing.B, r *Repo, n, batch int) {
 	}
 }
 
-func benchCommit(b *testing.B, r *Repo) {
-	fill(b, r, benchDocs, 500)
-	var versions [2][][]Change
-	for v := range versions {
-		for i := range benchDocs {
-			versions[v] = append(versions[v], benchDoc(i*7919%benchDocs, v+1))
-		}
+// benchVersions bounds the changes that are made before the clock starts.
+const benchVersions = 4096
+
+// benchCommit commits one document at a time, and reports what its objects
+// alone cost.
+func benchCommit(b *testing.B, r *Repo, docs int) {
+	fill(b, r, docs, 500)
+	var versions [][]Change
+	for i := range benchVersions {
+		versions = append(versions, benchDoc(i*7919%docs, 1+i/docs))
 	}
+	floor := benchFloor(versions)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		commit(b, r, versions[i/benchDocs%2][i%benchDocs]...)
+		if i == benchVersions {
+			b.Fatalf("no more than %d times", benchVersions)
+		}
+		commit(b, r, versions[i]...)
 	}
+	b.ReportMetric(floor, "ns/floor")
+}
+
+// benchFloor is what no store can do without: two hashes of content, and a
+// place in a map.
+func benchFloor(versions [][]Change) float64 {
+	const rounds = 4
+	start := time.Now()
+	for range rounds {
+		objects := make(map[Hash][]byte)
+		for _, v := range versions {
+			for _, c := range v {
+				objects[hashObject(plumbing.BlobObject, c.Data)] = c.Data
+			}
+		}
+	}
+	return float64(time.Since(start).Nanoseconds()) / float64(rounds*len(versions))
 }
 
 // BenchmarkFloor is what one durable file of the size of a commit costs on
@@ -73,89 +108,190 @@ func BenchmarkFloor(b *testing.B) {
 }
 
 func BenchmarkCommitDisk(b *testing.B) {
-	r, _ := disked(b)
-	benchCommit(b, r)
+	sized(b, func(b *testing.B, docs int) {
+		r, _ := disked(b)
+		benchCommit(b, r, docs)
+	})
 }
 
 func BenchmarkCommitMemory(b *testing.B) {
-	r := NewMemory(Options{})
-	defer closeRepo(b, r)
-	benchCommit(b, r)
+	sized(b, func(b *testing.B, docs int) {
+		r := NewMemory(Options{})
+		defer closeRepo(b, r)
+		benchCommit(b, r, docs)
+	})
 }
 
 func BenchmarkImportDisk(b *testing.B) {
+	const docs = 10_000
 	for b.Loop() {
 		r, _ := disked(b)
-		fill(b, r, benchDocs, 500)
+		fill(b, r, docs, 500)
 		closeRepo(b, r)
 	}
-	b.ReportMetric(float64(b.N*benchDocs)/b.Elapsed().Seconds(), "docs/s")
+	b.ReportMetric(float64(b.N*docs)/b.Elapsed().Seconds(), "docs/s")
 }
 
-func benchRead(b *testing.B, r *Repo) {
-	fill(b, r, benchDocs, 500)
+// benchPaths fills a repository and returns its tip and files to read.
+func benchPaths(b *testing.B, r *Repo, docs int) (Hash, []document.Path) {
+	fill(b, r, docs, 500)
 	tip, err := r.Tip("")
 	if err != nil {
 		b.Fatal(err)
 	}
 	var paths []document.Path
-	for i := range benchDocs {
-		paths = append(paths, benchDoc(i*7919%benchDocs, 0)[1].Path)
+	for i := range benchVersions {
+		paths = append(paths, benchDoc(i*7919%docs, 0)[1].Path)
 	}
+	return tip, paths
+}
+
+func benchRead(b *testing.B, r *Repo, docs int) {
+	tip, paths := benchPaths(b, r, docs)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if _, err := r.ReadFile(context.Background(), tip, paths[i%benchDocs]); err != nil {
+		if _, err := r.ReadFile(context.Background(), tip, paths[i%len(paths)]); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
+// BenchmarkReadDisk reads files whose trees are cached, and mostly not their
+// content.
 func BenchmarkReadDisk(b *testing.B) {
-	r, _ := disked(b)
-	benchRead(b, r)
+	sized(b, func(b *testing.B, docs int) {
+		r, _ := disked(b)
+		benchRead(b, r, docs)
+	})
 }
 
-// BenchmarkReadDiskCold reads through a cache that holds next to nothing.
+// BenchmarkReadDiskCached reads files that are cached with their trees.
+func BenchmarkReadDiskCached(b *testing.B) {
+	sized(b, func(b *testing.B, docs int) {
+		r, err := OpenDisk(b.TempDir(), Options{CacheBytes: 1 << 30})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer closeRepo(b, r)
+		tip, paths := benchPaths(b, r, docs)
+		for _, p := range paths {
+			if _, err := r.ReadFile(context.Background(), tip, p); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := r.ReadFile(context.Background(), tip, paths[i%len(paths)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkReadDiskCold reads through a cache that holds nothing.
 func BenchmarkReadDiskCold(b *testing.B) {
-	r, err := OpenDisk(b.TempDir(), Options{CacheBytes: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer closeRepo(b, r)
-	benchRead(b, r)
+	sized(b, func(b *testing.B, docs int) {
+		r, err := OpenDisk(b.TempDir(), Options{CacheBytes: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer closeRepo(b, r)
+		benchRead(b, r, docs)
+	})
 }
 
 func BenchmarkReadMemory(b *testing.B) {
-	r := NewMemory(Options{})
-	defer closeRepo(b, r)
-	benchRead(b, r)
+	sized(b, func(b *testing.B, docs int) {
+		r := NewMemory(Options{})
+		defer closeRepo(b, r)
+		benchRead(b, r, docs)
+	})
 }
 
+// BenchmarkFindMemory is a read without the copy of the content.
+func BenchmarkFindMemory(b *testing.B) {
+	sized(b, func(b *testing.B, docs int) {
+		r := NewMemory(Options{})
+		defer closeRepo(b, r)
+		tip, paths := benchPaths(b, r, docs)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := r.Find(context.Background(), tip, paths[i%len(paths)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkMergeMemory merges branches of one document each, which are made
+// before the clock starts.
 func BenchmarkMergeMemory(b *testing.B) {
-	r := NewMemory(Options{})
-	defer closeRepo(b, r)
-	fill(b, r, benchDocs, 500)
-	var merging time.Duration // stopping the benchmark's clock costs more than a merge
-	rounds := 0
-	for ; b.Loop(); rounds++ {
+	sized(b, func(b *testing.B, docs int) {
+		r := NewMemory(Options{})
+		defer closeRepo(b, r)
+		fill(b, r, docs, 500)
 		tip, err := r.Tip("")
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := r.CreateBranch("side", tip); err != nil {
-			b.Fatal(err)
+		const sides = 1024
+		name := func(kind string, i int) string { return fmt.Sprintf("%s%d", kind, i) }
+		for i := range sides {
+			for at, kind := range []string{"ours", "theirs"} {
+				if err := r.CreateBranch(name(kind, i), tip); err != nil {
+					b.Fatal(err)
+				}
+				commitOn(b, r, name(kind, i), when, benchDoc((2*i+at)*7919%docs, i+1)...)
+			}
 		}
-		commit(b, r, benchDoc(rounds%benchDocs, rounds+1)...)
-		commitOn(b, r, "side", when, benchDoc((rounds+1)%benchDocs, rounds+1)...)
-		start := time.Now()
-		_, err = r.Merge(context.Background(), MergeInput{From: "side", Author: ann, At: when})
-		merging += time.Since(start)
+		tips := make(map[string]Hash)
+		branches, err := r.Branches()
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := r.DeleteBranch("side"); err != nil {
-			b.Fatal(err)
+		for _, branch := range branches {
+			tips[branch.Name] = branch.Tip
+		}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			in := MergeInput{Into: name("ours", i%sides), Theirs: tips[name("theirs", i%sides)], Author: ann, At: when.Add(time.Duration(i) * time.Second)}
+			if i >= sides {
+				b.Fatalf("no more than %d times", sides)
+			}
+			if _, err := r.Merge(context.Background(), in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkLogMemory looks for the oldest of 10,000 commits, by its path.
+func BenchmarkLogMemory(b *testing.B) {
+	r := NewMemory(Options{})
+	defer closeRepo(b, r)
+	benchLog(b, r)
+}
+
+// BenchmarkLogDisk is that on disk, where the trees have to be read once.
+func BenchmarkLogDisk(b *testing.B) {
+	r, _ := disked(b)
+	benchLog(b, r)
+}
+
+func benchLog(b *testing.B, r *Repo) {
+	const commits = 10_000
+	for i := range commits {
+		commit(b, r, benchDoc(i, 0)...)
+	}
+	tip, err := r.Tip("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	oldest := benchDoc(0, 0)[0].Path
+	b.ReportAllocs()
+	for b.Loop() {
+		if found, err := r.Log(context.Background(), tip, LogOptions{Path: oldest}); err != nil || len(found) != 1 {
+			b.Fatal(len(found), err)
 		}
 	}
-	b.ReportMetric(float64(merging.Nanoseconds())/float64(rounds), "ns/merge")
 }
