@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 
@@ -66,11 +67,7 @@ func (e *tableEntry) kind() plumbing.ObjectType {
 }
 
 func (e *tableEntry) heap() int64 {
-	size := entryHeap + heapSize(cap(e.data))
-	if e.index != nil {
-		size += indexHeap + heapSize(4*cap(e.index.offsets))
-	}
-	return size
+	return entryHeap + heapSize(cap(e.data)) + e.index.heap()
 }
 
 // place returns the shard and the bucket number of a hash, which is random
@@ -86,11 +83,19 @@ func (s *shard) find(h Hash, at uint32) *tableEntry {
 		return nil
 	}
 	for e := (*buckets)[int(at)&(len(*buckets)-1)].Load(); e != nil; e = e.next.Load() {
-		if e.hash == h {
+		if sameHash(&e.hash, &h) {
 			return e
 		}
 	}
 	return nil
+}
+
+// sameHash is ==, which calls a function to compare arrays of this size.
+func sameHash(a, b *Hash) bool {
+	const word = 8
+	return binary.NativeEndian.Uint64(a[:]) == binary.NativeEndian.Uint64(b[:]) &&
+		binary.NativeEndian.Uint64(a[word:]) == binary.NativeEndian.Uint64(b[word:]) &&
+		binary.NativeEndian.Uint32(a[2*word:]) == binary.NativeEndian.Uint32(b[2*word:])
 }
 
 // lookup returns an entry, which nobody changes.

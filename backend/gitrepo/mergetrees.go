@@ -265,6 +265,9 @@ func (t tree) boundary(from, n int) (int, error) {
 		return n, nil
 	}
 	if t.index != nil {
+		if stride := t.index.stride; stride > 0 {
+			return end - end%stride - from, nil
+		}
 		i, exact := slices.BinarySearch(t.index.offsets, uint32(end)) //nolint:gosec // below MaxObject
 		if exact {
 			return n, nil

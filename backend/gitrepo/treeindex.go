@@ -14,8 +14,12 @@ type tree struct {
 	index *treeIndex // nil where reading from the start is as quick
 }
 
-// treeIndex tells where the entries of a tree begin.
+// treeIndex tells where the entries of a tree begin. Trees of one shape share
+// it.
 type treeIndex struct {
+	// stride is the size of every entry where all have the same, as the folders
+	// of the fan-out have; offsets is nil then.
+	stride  int
 	offsets []uint32
 	// sorted is false for a tree that is not in git's order, or has modes that
 	// git does not write. Nothing but reading all of it finds an entry then.
@@ -26,8 +30,18 @@ const (
 	// indexFrom is how large a tree is, in bytes, that is worth an index; below
 	// are those of documents, of which there are many.
 	indexFrom = 192
-	indexHeap = 32 // bytes of the heap for a treeIndex itself
+	// indexHeap is what a treeIndex takes of the heap besides its offsets.
+	indexHeap = 48
+	maxStride = 320 // a mode, the longest name of a document's folder, a hash
 )
+
+// strides are the indexes of sorted trees whose entries have one size.
+var strides = func() (out [maxStride]treeIndex) {
+	for i := range out {
+		out[i] = treeIndex{stride: i, sorted: true}
+	}
+	return out
+}()
 
 // indexTree returns the index of a tree; nil for a small one and for one that
 // cannot be read, as those who read it will find.
@@ -35,25 +49,53 @@ func indexTree(data []byte) *treeIndex {
 	if len(data) < indexFrom {
 		return nil
 	}
-	// An entry is hardly smaller than that; what is too much is given back.
-	x := &treeIndex{offsets: make([]uint32, 0, len(data)/28+1), sorted: true}
+	_, rest, err := nextItem(data)
+	if err != nil {
+		return nil
+	}
+	stride := len(data) - len(rest)
+	even := stride < maxStride && len(data)%stride == 0
+	var offsets []uint32
 	var last item
+	sorted := true
 	for rest := data; len(rest) > 0; {
 		at := len(data) - len(rest)
 		it, after, err := nextItem(rest)
 		if err != nil {
 			return nil
 		}
-		if x.sorted && (!canonical(rest) || (at > 0 && compareItems(last, it) >= 0)) {
-			x.sorted = false
+		sorted = sorted && canonical(rest) && (at == 0 || compareItems(last, it) < 0)
+		last = it
+		if even && len(rest)-len(after) != stride {
+			even = false
+			offsets = make([]uint32, 0, len(data)/stride+1)
+			for earlier := 0; earlier < at; earlier += stride {
+				offsets = append(offsets, uint32(earlier)) //nolint:gosec // an object has at most MaxObject bytes
+			}
 		}
-		x.offsets = append(x.offsets, uint32(at)) //nolint:gosec // an object has at most MaxObject bytes
-		last, rest = it, after
+		if !even {
+			offsets = append(offsets, uint32(at)) //nolint:gosec // an object has at most MaxObject bytes
+		}
+		rest = after
 	}
-	if spare := cap(x.offsets) - len(x.offsets); spare > 4+len(x.offsets)/8 {
-		x.offsets = append(make([]uint32, 0, len(x.offsets)), x.offsets...)
+	if even && sorted {
+		return &strides[stride]
 	}
-	return x
+	if even {
+		return &treeIndex{stride: stride}
+	}
+	if spare := cap(offsets) - len(offsets); spare > 4+len(offsets)/8 {
+		offsets = append(make([]uint32, 0, len(offsets)), offsets...)
+	}
+	return &treeIndex{offsets: offsets, sorted: sorted}
+}
+
+// heap is what an index takes of the heap.
+func (x *treeIndex) heap() int64 {
+	if x == nil || (x.stride > 0 && x.sorted) {
+		return 0
+	}
+	return indexHeap + heapSize(4*cap(x.offsets))
 }
 
 // canonical tells whether the first entry has a mode as git writes it: that of
@@ -63,10 +105,18 @@ func canonical(entries []byte) bool {
 }
 
 // count returns the number of entries that an index has.
-func (t tree) count() int { return len(t.index.offsets) }
+func (t tree) count() int {
+	if t.index.stride > 0 {
+		return len(t.data) / t.index.stride
+	}
+	return len(t.index.offsets)
+}
 
 // bounds returns where entry i begins and ends.
 func (t tree) bounds(i int) (from, to int) {
+	if t.index.stride > 0 {
+		return i * t.index.stride, (i + 1) * t.index.stride
+	}
 	from, to = int(t.index.offsets[i]), len(t.data)
 	if i+1 < len(t.index.offsets) {
 		to = int(t.index.offsets[i+1])
@@ -77,11 +127,10 @@ func (t tree) bounds(i int) (from, to int) {
 // key returns the name of entry i of a sorted tree, and whether it is a folder.
 func (t tree) key(i int) ([]byte, bool) {
 	from, to := t.bounds(i)
-	skip := 7
-	if t.data[from+5] == ' ' {
-		skip = 6
+	if t.data[from] == '4' {
+		return t.data[from+len("40000 ") : to-1-hashSize], true
 	}
-	return t.data[from+skip : to-1-hashSize], skip == 6 && t.data[from] == '4'
+	return t.data[from+len("100644 ") : to-1-hashSize], false
 }
 
 // place is an entry and where it lies in the bytes of its tree.
@@ -101,12 +150,12 @@ func (t tree) find(name string) (place, bool, error) {
 		// between, all of which begin with the name.
 		got, _ := t.key(i)
 		if string(got) == name {
-			return t.at(i)
+			return t.at(i), true, nil
 		}
 		if len(got) > len(name) && string(got[:len(name)]) == name && got[len(name)] < '/' {
 			if j := t.search(i, name, true); j < t.count() {
 				if got, _ := t.key(j); string(got) == name {
-					return t.at(j)
+					return t.at(j), true, nil
 				}
 			}
 		}
@@ -117,17 +166,27 @@ func (t tree) find(name string) (place, bool, error) {
 // start returns where entry i begins, or the end of the tree.
 func (t tree) start(i int) int {
 	if i < t.count() {
-		return int(t.index.offsets[i])
+		from, _ := t.bounds(i)
+		return from
 	}
 	return len(t.data)
 }
 
-func (t tree) at(i int) (place, bool, error) {
+// at returns entry i of a sorted tree.
+func (t tree) at(i int) place {
 	p := place{}
 	p.from, p.to = t.bounds(i)
-	var err error
-	p.item, _, err = nextItem(t.data[p.from:p.to])
-	return p, err == nil, err
+	var folder bool
+	p.name, folder = t.key(i)
+	if folder {
+		p.mode = modeTree
+	} else {
+		for _, c := range t.data[p.from : p.from+6] {
+			p.mode = p.mode<<3 | mode(c-'0')
+		}
+	}
+	copy(p.hash[:], t.data[p.to-hashSize:])
+	return p
 }
 
 // search returns the first entry, from i on, that does not sort before a name.
