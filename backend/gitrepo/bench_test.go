@@ -60,10 +60,10 @@ func fill(b *testing.B, r *Repo, n, batch int) {
 // laps reports the quickest of many short stretches of a loop beside the
 // benchmark's mean: other work on the machine is in the mean, but hardly there.
 type laps struct {
-	b       *testing.B
-	start   time.Time
-	done    int
-	best    time.Duration
+	b     *testing.B
+	start time.Time
+	done  int
+	best  time.Duration
 }
 
 const lap = 32
@@ -136,7 +136,6 @@ func BenchmarkFloor(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "file")
 	data := make([]byte, 4096)
 	for b.Loop() {
-	l.next()
 		if err := durable.WriteFile(name, data, 0o600); err != nil {
 			b.Fatal(err)
 		}
@@ -161,7 +160,6 @@ func BenchmarkCommitMemory(b *testing.B) {
 func BenchmarkImportDisk(b *testing.B) {
 	const docs = 10_000
 	for b.Loop() {
-	l.next()
 		r, _ := disked(b)
 		fill(b, r, docs, 500)
 		closeRepo(b, r)
