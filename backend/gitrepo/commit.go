@@ -121,7 +121,7 @@ func (r *Repo) tipOf(ref string) (tip, tree Hash, err error) {
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}
-	c, err := r.commit(tip)
+	c, err := r.links(tip)
 	return tip, c.Tree, err
 }
 

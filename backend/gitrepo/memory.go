@@ -12,42 +12,42 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// memory keeps objects and references in maps. It grows with the history,
-// whose only copy it is.
+// memory keeps objects and references. It grows with the history, whose only
+// copy it is.
 type memory struct {
-	mu      sync.RWMutex
-	objects map[Hash]object
+	objects *table
+	mu      sync.RWMutex // guards names
 	names   map[string]Hash
 }
 
 func newMemory() *memory {
-	return &memory{objects: make(map[Hash]object), names: make(map[string]Hash)}
+	return &memory{objects: newTable(0, 0), names: make(map[string]Hash)}
 }
 
 func (m *memory) object(h Hash) (object, error) {
-	m.mu.RLock()
-	o, ok := m.objects[h]
-	m.mu.RUnlock()
-	if !ok {
-		return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
+	if o, ok := m.objects.get(h); ok {
+		return o, nil
 	}
-	return o, nil
+	return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
 }
 
 func (m *memory) store(ctx context.Context, objects []staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range objects {
-		if _, ok := m.objects[s.hash]; ok {
+	for i := range objects {
+		s := &objects[i]
+		if m.objects.lookup(s.hash) != nil {
 			continue
 		}
-		if s.kind == plumbing.BlobObject {
-			s.data = bytes.Clone(s.data) // the only bytes that the caller may change
+		o := s.object
+		switch {
+		case o.kind == plumbing.BlobObject:
+			o.data = bytes.Clone(o.data) // the only bytes that the caller may change
+		case o.kind == plumbing.TreeObject && s.index == nil:
+			s.index = indexTree(o.data)
 		}
-		m.objects[s.hash] = s.object
+		m.objects.put(s.hash, o, s.index)
 	}
 	return nil
 }
