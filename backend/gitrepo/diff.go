@@ -65,8 +65,8 @@ type differ struct {
 	fn   func(Edit) error
 }
 
-// file returns the content of a side, zero for anything but a file.
-func (s side) file() Hash {
+// content returns the blob of a side, zero for anything but a file.
+func (s side) content() Hash {
 	if s.present() && s.mode.isBlob() {
 		return s.hash
 	}
@@ -79,7 +79,7 @@ func (d *differ) at(path string, before, after side, depth int) error {
 	if before == after {
 		return nil
 	}
-	e := Edit{Path: path, Before: before.file(), After: after.file()}
+	e := Edit{Path: path, Before: before.content(), After: after.content()}
 	if !e.Before.IsZero() || !e.After.IsZero() {
 		if err := d.fn(e); err != nil {
 			return err

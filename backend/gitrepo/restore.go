@@ -222,7 +222,7 @@ func refill(v durable.Volume, dir string) error {
 			return err
 		}
 	}
-	return place{git: dir, common: dir}.check(v, false)
+	return location{git: dir, common: dir}.check(v, false)
 }
 
 func hasHead(entries []os.DirEntry) bool {

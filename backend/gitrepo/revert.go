@@ -100,7 +100,7 @@ func (r *Repo) revertOnce(ctx context.Context, ref string, in RevertInput, tree,
 		return Hash{}, err
 	}
 	b := &builder{repo: r}
-	undone, _, err := b.mergeAll(ctx, []Commit{{Tree: tree}}, tip.Tree, back, MergeInput{Whole: in.Whole})
+	undone, _, err := b.merge(ctx, origin{tree: tree}, tip.Tree, back, MergeInput{Whole: in.Whole})
 	if err != nil {
 		return Hash{}, err
 	}

@@ -179,20 +179,33 @@ func (v *verifier) references() (map[string]Hash, error) {
 }
 
 func (v *verifier) readMemory(m *memory) error {
-	m.mu.RLock()
-	all := maps.Clone(m.objects)
-	m.mu.RUnlock()
-	for h := range all {
-		v.objects = append(v.objects, known{hash: h})
-	}
+	m.objects.each(func(h Hash) { v.objects = append(v.objects, known{hash: h}) })
 	v.sortObjects()
-	for h, o := range all {
-		v.check(v.at(h), o, nil, "")
+	for i := range v.objects {
+		o, err := m.object(v.objects[i].hash)
+		v.check(i, o, err, "")
 		if err := v.step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// each calls fn with the name of every object. Those that are put meanwhile may
+// be left out.
+func (t *table) each(fn func(h Hash)) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		if buckets := s.buckets.Load(); buckets != nil {
+			for b := range *buckets {
+				for e := (*buckets)[b].Load(); e != nil; e = e.next.Load() {
+					fn(e.hash)
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
 }
 
 // sortObjects makes the table searchable, each object once.

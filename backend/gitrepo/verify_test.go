@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 func verify(t testing.TB, r *Repo) VerifyReport {
@@ -71,14 +73,18 @@ func TestVerifyFindsDamageInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := r.objects.(*memory)
-	lost := m.objects[e[0].Hash]
-	delete(m.objects, e[0].Hash)
+	whole := m.objects
+	m.objects = newTable(0, 0)
+	whole.each(func(h Hash) {
+		if o, _ := whole.get(h); h != e[0].Hash {
+			m.objects.put(h, o, nil)
+		}
+	})
 	report := verify(t, r)
 	if report.Found != 1 || report.Findings[0].Problem != ProblemMissing || report.Findings[0].Object != e[0].Hash || report.Findings[0].Kind != "blob" {
 		t.Errorf("%+v", report)
 	}
-	lost.data = []byte("other")
-	m.objects[e[0].Hash] = lost
+	m.objects.put(e[0].Hash, object{plumbing.BlobObject, []byte("other")}, nil)
 	if report = verify(t, r); report.Found != 1 || report.Findings[0].Problem != ProblemDamaged {
 		t.Errorf("%+v", report)
 	}
@@ -93,10 +99,10 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 	commit(t, r, changes...)
 	m := r.objects.(*memory)
-	for h, o := range m.objects {
-		o.data = append(bytes.Clone(o.data), 'x')
-		m.objects[h] = o
-	}
+	m.objects.each(func(h Hash) {
+		e := m.objects.lookup(h)
+		e.data = append(bytes.Clone(e.data), 'x')
+	})
 	if report := verify(t, r); len(report.Findings) != MaxFindings || report.Found != MaxFindings+12 {
 		t.Errorf("%d of %d", len(report.Findings), report.Found)
 	}

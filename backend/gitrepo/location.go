@@ -14,14 +14,14 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/config"
 )
 
-// place is where the parts of a repository lie.
-type place struct {
+// location is where the parts of a repository lie.
+type location struct {
 	git    string // HEAD
 	common string // all the rest; another folder in a linked worktree
 }
 
 // locate finds the repository that a folder is, or that is in it.
-func locate(v durable.Volume, dir string) (place, error) {
+func locate(v durable.Volume, dir string) (location, error) {
 	git := dir
 	info, err := v.Stat(dir)
 	if err == nil && info.IsDir() {
@@ -33,11 +33,11 @@ func locate(v durable.Volume, dir string) (place, error) {
 		}
 	}
 	if err != nil {
-		return place{}, fmt.Errorf("%w: there is no git repository: %w", ErrInvalid, err)
+		return location{}, fmt.Errorf("%w: there is no git repository: %w", ErrInvalid, err)
 	}
 	if !info.IsDir() {
 		if git, err = gitFile(v, git); err != nil {
-			return place{}, err
+			return location{}, err
 		}
 	}
 	common := git
@@ -46,13 +46,13 @@ func locate(v durable.Volume, dir string) (place, error) {
 	case err == nil:
 		common = relativeTo(git, strings.TrimSpace(string(data)))
 	case !errors.Is(err, fs.ErrNotExist):
-		return place{}, err
+		return location{}, err
 	}
-	return place{git, common}, nil
+	return location{git, common}, nil
 }
 
 // gitFile reads a ".git" file, which a linked worktree or a submodule has in
-// place of the folder.
+// location of the folder.
 func gitFile(v durable.Volume, name string) (string, error) {
 	data, err := v.ReadFile(name)
 	if err != nil {
@@ -74,7 +74,7 @@ func relativeTo(dir, path string) string {
 
 // check refuses what is no repository, and repositories that we would misread
 // or may not write.
-func (p place) check(v durable.Volume, readOnly bool) error {
+func (p location) check(v durable.Volume, readOnly bool) error {
 	for _, name := range []string{filepath.Join(p.git, "HEAD"), filepath.Join(p.common, "config"), filepath.Join(p.common, "objects"), filepath.Join(p.common, "refs")} {
 		if _, err := v.Stat(name); err != nil {
 			return fmt.Errorf("%w: the folder is no git repository: %w", ErrInvalid, err)
