@@ -83,6 +83,10 @@ func (r *Repo) eachLinks(ctx context.Context, from Hash, path document.Path, fn 
 		c := queue.next()
 		follow, changed, err := t.parents(c)
 		if err != nil {
+			// The commit is there, even if what it was built upon is not.
+			if len(t.path) == 0 && !fn(c.Hash) {
+				return nil
+			}
 			return err
 		}
 		if changed && !fn(c.Hash) {
