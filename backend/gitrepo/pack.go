@@ -38,6 +38,10 @@ type pack struct {
 	foreign atomic.Bool
 	// damage is what the maintenance found, which then leaves the pack alone.
 	damage atomic.Pointer[damage]
+	// retired packs have all their objects in another one and are being
+	// removed.
+	retired atomic.Bool
+	closing sync.Once
 	// stored says that the first entry is not compressed, and so likely none.
 	stored bool
 }
@@ -88,11 +92,14 @@ func (p *pack) check() error {
 	return nil
 }
 
-func (p *pack) close() error {
-	err := p.index.close()
-	if p.file != nil {
-		err = errors.Join(err, p.file.Close())
-	}
+// close may be called twice: by who removes a pack, and by who misses it.
+func (p *pack) close() (err error) {
+	p.closing.Do(func() {
+		err = p.index.close()
+		if p.file != nil {
+			err = errors.Join(err, p.file.Close())
+		}
+	})
 	return err
 }
 
