@@ -105,11 +105,11 @@ func (f *File) Place(final string) error {
 	f.done = true
 	if err := f.file.Close(); err != nil {
 		err = wrap("close", f.path, err)
-		return errors.Join(err, wrap("remove", f.path, f.volume.Discard(f.path)))
+		return errors.Join(err, f.volume.Discard(f.path))
 	}
 	if err := f.volume.fs().Rename(f.path, final); err != nil {
 		err = wrap("rename", f.path, err)
-		return errors.Join(err, wrap("remove", f.path, f.volume.Discard(f.path)))
+		return errors.Join(err, f.volume.Discard(f.path))
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (f *File) Abort() error {
 	if errors.Is(removed, fs.ErrNotExist) {
 		removed = nil
 	}
-	return errors.Join(wrap("close", f.path, closed), wrap("remove", f.path, removed))
+	return errors.Join(wrap("close", f.path, closed), removed)
 }
 
 func (f *File) poison(err error) error {

@@ -49,7 +49,7 @@ func (v Volume) Rename(from, to string) error {
 // that wraps ErrUnsynced says that the removal itself did happen.
 func (v Volume) Remove(path string) error {
 	if err := v.Discard(path); err != nil {
-		return wrap("remove", path, err)
+		return err
 	}
 	return unsynced(v.SyncDir(filepath.Dir(path)))
 }

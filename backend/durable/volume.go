@@ -55,7 +55,7 @@ func (v Volume) ReadDir(name string) ([]os.DirEntry, error) { return v.fs().Read
 
 // Discard deletes a file or an empty folder without a sync: after a power cut
 // it may be there again.
-func (v Volume) Discard(name string) error { return v.fs().Remove(name) }
+func (v Volume) Discard(name string) error { return wrap("remove", name, v.fs().Remove(name)) }
 
 // ReadFile is os.ReadFile.
 func (v Volume) ReadFile(name string) (data []byte, err error) {

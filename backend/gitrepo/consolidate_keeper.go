@@ -80,8 +80,11 @@ func (k *keeper) note(did bool, err error) {
 
 // once maintains when it is the caller's turn. It ends with the keeper.
 func (s *packStore) once(ctx context.Context, all bool) (did bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
 	k := &s.keeper
+	if k.done == nil {
+		return false, nil // open for reading
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	select {
 	case <-k.stopping:
 		cancel()

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashVariable); dir != "" {
-		commitForever(dir)
+		crashChild(dir)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -132,8 +132,8 @@ func isStored(entry []byte) bool {
 	return false
 }
 
-// step is a delta on the way to its base.
-type step struct {
+// deltaStep is a delta on the way to its base.
+type deltaStep struct {
 	offset int64
 	delta  []byte
 }
@@ -142,7 +142,7 @@ type step struct {
 func (p *pack) object(h Hash, offset int64) (object, error) {
 	in := inputs.Get().(*input) //nolint:forcetypeassert // the pool makes nothing else
 	defer inputs.Put(in)
-	var steps []step
+	var steps []deltaStep
 	held, at := int64(0), offset
 	for {
 		if o, ok := p.bases.get(p, at); ok {
@@ -165,14 +165,14 @@ func (p *pack) object(h Hash, offset int64) (object, error) {
 		if len(steps) == maxChain {
 			return object{}, p.corrupt(offset, "its deltas do not end")
 		}
-		steps = append(steps, step{at, e.data})
+		steps = append(steps, deltaStep{at, e.data})
 		at = e.base
 	}
 }
 
 // applySteps makes the object from the base that was found, and keeps the
 // bases on the way.
-func (p *pack) applySteps(h Hash, offset int64, o object, steps []step) (object, error) {
+func (p *pack) applySteps(h Hash, offset int64, o object, steps []deltaStep) (object, error) {
 	for i := len(steps) - 1; i >= 0; i-- {
 		data, err := applyDelta(o.data, steps[i].delta)
 		switch {

@@ -34,24 +34,40 @@ type packStore struct {
 	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
+	// lenders are the repositories whose objects this one borrows.
+	lenders []*packStore
 }
 
 func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
+	s, err := openPackStore(v, dir, cacheBytes)
+	if err == nil {
+		s.keeper.start(s)
+	}
+	return s, err
+}
+
+// openPackStore opens packs that nobody maintains.
+func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
 		return nil, errors.Join(err, s.closePacks())
 	}
-	s.keeper.start(s)
 	return s, nil
 }
 
 func (s *packStore) packDir() string { return filepath.Join(s.dir, "pack") }
 
 func (s *packStore) close() error {
-	s.keeper.stop()
-	return s.closePacks()
+	if s.keeper.done != nil {
+		s.keeper.stop()
+	}
+	err := s.closePacks()
+	for _, lender := range s.lenders {
+		err = errors.Join(err, lender.close())
+	}
+	return err
 }
 
 func (s *packStore) closePacks() error {
@@ -74,6 +90,9 @@ func (s *packStore) object(h Hash) (object, error) {
 	o, err := s.packed(h)
 	if errors.Is(err, ErrNotFound) {
 		o, err = s.loose(h)
+	}
+	if errors.Is(err, ErrNotFound) && len(s.lenders) > 0 {
+		o, err = s.borrowed(h)
 	}
 	if errors.Is(err, ErrNotFound) {
 		if err = s.rescan(); err == nil {
@@ -162,7 +181,12 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 		}
 	}
 	if len(missing) == 0 {
-		return ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// Whoever wrote them may have died, or failed, before the names of the
+		// packs were synced.
+		return s.volume.SyncDir(s.packDir())
 	}
 	if err := s.room(ctx); err != nil {
 		return err

@@ -1,0 +1,236 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/caiatech/caiatop/backend/durable"
+)
+
+// faultReport names the file that a process with failing system calls reports
+// to, and faultErrno the error that it must see.
+const (
+	faultReport = "CAIATOP_TEST_FAULT_REPORT"
+	faultErrno  = "CAIATOP_TEST_FAULT_ERRNO"
+)
+
+// commitWithFaults makes a few commits and a consolidation, each again as long
+// as it fails, and reports what was acknowledged and which errors it saw.
+func commitWithFaults(dir string) error {
+	// The counters of strace are those of a thread: one thread does it all.
+	runtime.LockOSThread()
+	want := map[string]syscall.Errno{"ENOSPC": syscall.ENOSPC, "EIO": syscall.EIO}[os.Getenv(faultErrno)]
+	var report strings.Builder
+	err := withFaults(dir, want, &report)
+	if err != nil {
+		fmt.Fprintln(&report, "failed", err)
+	}
+	// A system call that is not among those that fail.
+	file, err := os.OpenFile(os.Getenv(faultReport), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt([]byte(report.String()), 0)
+	return errors.Join(err, file.Close())
+}
+
+func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
+	const attempts = 40 // more than system calls of one kind in one step
+	typed := func(err error) error {
+		if !errors.Is(err, want) || errors.Is(err, durable.ErrDiskFull) != (want == syscall.ENOSPC) {
+			return fmt.Errorf("not typed: %w", err)
+		}
+		return nil
+	}
+	var r *Repo
+	err := errors.New("not opened")
+	for n := 0; err != nil && n < attempts; n++ {
+		if r, err = OpenDisk(dir, Options{}); err != nil && typed(err) != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	steps, err := childSteps()
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		h, err := s.do(r)
+		for n := 0; err != nil && n < attempts; n++ {
+			if err := typed(err); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			fmt.Fprintln(report, "saw", strings.ReplaceAll(err.Error(), "\n", " "))
+			if h, err = s.do(r); errors.Is(err, ErrNothing) {
+				h, err = r.Tip(branchOf(s.name)) // its last sync failed
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s still fails: %w", s.name, err)
+		}
+		if !h.IsZero() {
+			fmt.Fprintln(report, "acknowledged", branchOf(s.name), h)
+		}
+	}
+	return r.Close()
+}
+
+// childSteps are those of faultySteps, for a process without a test.
+func childSteps() ([]step, error) {
+	ctx := context.Background()
+	change := func(name, branch string, n int, paths ...string) step {
+		var changes []Change
+		for _, p := range paths {
+			changes = append(changes, Change{Path: mustPath(p), Data: []byte(name)})
+		}
+		return step{name, func(r *Repo) (Hash, error) {
+			return r.Commit(ctx, CommitInput{Branch: branch, Changes: changes, Message: name, Author: ann, At: when.Add(secondsOf(n))})
+		}}
+	}
+	return []step{
+		change("put", Main, 1, "d/1"),
+		{"consolidate", func(r *Repo) (Hash, error) { _, err := consolidateOnce(r); return Hash{}, err }},
+		change("batch", Main, 2, "d/2", "e/3"),
+		change("side", sideBranch, 3, "s"),
+	}, nil
+}
+
+// injected runs the process with the n-th of some system calls failing, of
+// each thread, and returns its report and the calls that failed.
+func injected(t *testing.T, dir, call, errno string, n int) (report string, failed []string, ended error) {
+	t.Helper()
+	work := t.TempDir()
+	log, out := filepath.Join(work, "strace"), filepath.Join(work, "report")
+	write(t, out, "")
+	cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-y", "-o", log, "-e", "trace="+call, "-e", "signal=none",
+		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n), os.Args[0])
+	cmd.Env = append(os.Environ(), crashVariable+"="+dir, crashRole+"="+roleFaulty, faultReport+"="+out, faultErrno+"="+errno)
+	said, ended := cmd.CombinedOutput()
+	if ended != nil {
+		ended = fmt.Errorf("%w: %.2000s", ended, said)
+	}
+	data, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatalf("strace: %v: %v", err, ended)
+	}
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, "(INJECTED)") {
+			failed = append(failed, strings.TrimSpace(line))
+		}
+	}
+	data, err = os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data), failed, ended
+}
+
+// Every system call of a real process that changes the disk fails in turn: the
+// process sees a typed error and goes on, what it acknowledged is there, and
+// git finds nothing to complain of.
+func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
+	needGit(t)
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed: no system call can be made to fail")
+	}
+	template := filepath.Join(t.TempDir(), "template.git")
+	r := opened(t, template)
+	for i := range 3 {
+		commit(t, r, put(t, fmt.Sprintf("d/0%d", i), "before"))
+	}
+	closeRepo(t, r)
+	all := 0
+	for _, c := range []struct {
+		call, errno  string
+		first, quick int // which one is first, and how far apart they are, in a quick run
+	}{
+		{"write", "ENOSPC", 1, 4},
+		{"write", "EIO", 3, 9},
+		{"fsync", "EIO", 2, 7},
+		{"fsync", "ENOSPC", 5, 12},
+		{"openat", "ENOSPC", 10, 15},
+		{"openat", "EIO", 14, 37},
+		{"renameat", "ENOSPC", 1, 5},
+		{"renameat", "EIO", 3, 9},
+		{"unlinkat", "EIO", 1, 7},
+		{"mkdirat", "ENOSPC", 1, 2},
+	} {
+		t.Run(c.call+" "+c.errno, func(t *testing.T) {
+			stride := c.quick
+			if soakRounds(t) > 0 {
+				stride = 1
+			}
+			hits, n := 0, c.first
+			if stride == 1 {
+				n = 1
+			}
+			for ; ; n += stride {
+				hit, more := systemFault(t, template, c.call, c.errno, n)
+				if !more {
+					break
+				}
+				if hit {
+					hits++
+				}
+			}
+			t.Logf("%d of the calls up to the %d. failed in the repository", hits, n)
+			all += hits
+			if hits == 0 && stride == 1 {
+				t.Error("none of them was in the repository")
+			}
+		})
+	}
+	if all < 10 {
+		t.Errorf("only %d calls failed in the repository", all)
+	}
+}
+
+// systemFault reports whether the n-th call was in the repository, and whether
+// there was one at all.
+func systemFault(t *testing.T, template, call, errno string, n int) (hit, more bool) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "repo.git")
+	if err := os.CopyFS(dir, os.DirFS(template)); err != nil {
+		t.Fatal(err)
+	}
+	report, failed, ended := injected(t, dir, call, errno, n)
+	for _, line := range failed {
+		// Opening a file that is there needs no space.
+		real := call != "openat" || errno != "ENOSPC" || strings.Contains(line, "O_CREAT")
+		hit = hit || (real && strings.Contains(line, dir))
+	}
+	switch {
+	case hit && (ended != nil || strings.Contains(report, "failed ")):
+		t.Fatalf("%s %d: %v\n%s\n%s", call, n, ended, report, strings.Join(failed, "\n"))
+	case len(failed) == 0 && ended != nil:
+		t.Fatalf("%s %d: %v", call, n, ended)
+	}
+	history := map[string]string{}
+	for line := range strings.Lines(report) {
+		word := strings.Fields(line)
+		if len(word) != 3 || word[0] != "acknowledged" {
+			continue
+		}
+		if history[word[1]] == "" {
+			history[word[1]] = git(t, dir, "rev-list", word[1])
+		}
+		if !strings.Contains(history[word[1]], word[2]) {
+			t.Fatalf("%s %d: the acknowledged commit %s is lost\n%s", call, n, word[2], report)
+		}
+	}
+	if hit && len(history) != 2 {
+		t.Fatalf("%s %d: acknowledged is only\n%s", call, n, report)
+	}
+	fsck(t, dir)
+	return hit, len(failed) > 0
+}
