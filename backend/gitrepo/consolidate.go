@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -86,12 +87,16 @@ func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error
 // be damaged, and without those that another program takes away meanwhile.
 func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err error) {
 	var damaged error
+	workers := idleWorkers()
+	if all { // in a quiet moment
+		workers = runtime.GOMAXPROCS(0)
+	}
 	for vanished := 0; ; {
 		packs := due(s.ours(), all)
 		if len(packs) == 0 {
 			return false, damaged
 		}
-		err := s.consolidate(ctx, packs)
+		err := s.consolidate(ctx, packs, workers)
 		var d *damage
 		switch {
 		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:
@@ -156,8 +161,8 @@ func due(packs []*pack, all bool) []*pack {
 
 // consolidate makes one pack of several. The old ones go only when the new one
 // is durable.
-func (s *packStore) consolidate(ctx context.Context, packs []*pack) error {
-	indexPath, err := s.merge(ctx, packs)
+func (s *packStore) consolidate(ctx context.Context, packs []*pack, workers int) error {
+	indexPath, err := s.mergeBy(ctx, packs, workers)
 	if err == nil {
 		err = s.replace(packs, indexPath)
 	}
@@ -167,9 +172,9 @@ func (s *packStore) consolidate(ctx context.Context, packs []*pack) error {
 	return nil
 }
 
-// replace lets readers see the new pack instead of the old ones, and removes
-// those. A reader that still has an old one open looks again when it is
-// closed under it.
+// replace lets readers see the new pack, and then removes the old ones. A
+// reader that still has an old one open looks again when it is closed under
+// it. Nobody waits while files are removed.
 func (s *packStore) replace(old []*pack, indexPath string) error {
 	if err := s.attach(indexPath); errors.Is(err, fs.ErrNotExist) {
 		return s.rescan() // another process has consolidated it already
@@ -177,24 +182,28 @@ func (s *packStore) replace(old []*pack, indexPath string) error {
 		return err
 	}
 	name := strings.TrimSuffix(filepath.Base(indexPath), ".idx")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var gone []*pack
 	err := s.removeMultiIndex()
+	var gone []*pack
 	for _, p := range old {
 		// Copying a pack that had everything gives that pack again.
 		if p.name == name {
 			continue
 		}
+		p.retired.Store(true)
 		removed, failed := s.removePack(p)
 		if removed {
 			gone = append(gone, p)
+		} else {
+			p.retired.Store(false)
 		}
 		err = errors.Join(err, failed)
 	}
+	err = errors.Join(err, s.volume.SyncDir(s.packDir()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	packs := slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return slices.Contains(gone, p) })
 	s.packs.Store(&packs)
-	return errors.Join(err, s.volume.SyncDir(s.packDir()), closeAll(gone))
+	return errors.Join(err, closeAll(gone))
 }
 
 // removePack deletes the index first: without it nobody looks for the pack. A

@@ -56,6 +56,7 @@ type planned struct {
 // repacker makes one pack of several.
 type repacker struct {
 	store   *packStore
+	workers int
 	packs   []*pack
 	members []member
 	at      map[Hash]int32
@@ -67,10 +68,14 @@ type repacker struct {
 }
 
 // merge writes all objects of the packs into one new pack, each once, and
-// returns the path of its index.
+// returns the path of its index. It leaves a processor to the callers.
 func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
+	return s.mergeBy(ctx, packs, idleWorkers())
+}
+
+func (s *packStore) mergeBy(ctx context.Context, packs []*pack, workers int) (string, error) {
 	m := &repacker{
-		store: s, packs: slices.Clone(packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
+		store: s, workers: workers, packs: slices.Clone(packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
 		planned: make(map[int32]planned), groups: make(map[string]*group),
 	}
 	// Of an object that is in several, the one in the largest is taken: it is
@@ -208,8 +213,7 @@ func (p *pack) beginning(data []byte, at int64) (b beginning, err error) {
 }
 
 // keepDeltas decides which of the deltas that were found stay: all whose chain
-// ends and is not too long. Packs that overlap may have two objects as deltas
-// of each other.
+// is not too long. Only a damaged pack has chains that do not end.
 func (m *repacker) keepDeltas() error {
 	const unknown, open = -1, -2
 	depths := make([]int, len(m.members))
