@@ -104,7 +104,7 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 		return Hash{}, target, nil
 	}
 	h, ok := parseHash([]byte(text))
-	if !ok {
+	if !ok || h.IsZero() {
 		return Hash{}, "", fmt.Errorf("%w: %s holds no object name", ErrCorrupt, path)
 	}
 	return h, "", nil
