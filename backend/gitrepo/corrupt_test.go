@@ -75,10 +75,12 @@ func TestBrokenObjectsAreNamed(t *testing.T) {
 			addLoose(t, dir, h, []byte("blob 4000\x00"+strings.Repeat("0123456789", 400)))
 			truncate(t, filepath.Join(dir, "objects", h.String()[:2], h.String()[2:]), 30)
 		}},
-		"loose: no type":         {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blub 4\x00text")) }},
-		"loose: negative size":   {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob -4\x00text")) }},
-		"loose: shorter":         {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 5\x00text")) }},
-		"loose: bomb":            {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, append([]byte("blob 4\x00"), zeros(huge)...)) }},
+		"loose: no type":       {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blub 4\x00text")) }},
+		"loose: negative size": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob -4\x00text")) }},
+		"loose: shorter":       {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 5\x00text")) }},
+		"loose: bomb": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addLoose(t, dir, h, append([]byte("blob 4\x00"), zeros(huge)...))
+		}},
 		"loose: header bomb":     {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, bytes.Repeat([]byte("b"), huge)) }},
 		"loose: says it is huge": {ErrTooLarge, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 99999999999999\x00text")) }},
 		"pack: bomb": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
