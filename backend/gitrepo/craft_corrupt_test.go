@@ -44,7 +44,7 @@ func craftPack(entries ...crafted) (pack, idx []byte) {
 	pack = binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(entries))) //nolint:gosec // few
 	var index []indexEntry
 	for _, e := range entries {
-		entry := append(entryHead(e.kind, e.size), e.before...)
+		entry := append(craftHead(e.kind, e.size), e.before...)
 		entry = append(entry, deflated(e.data)...)
 		index = append(index, indexEntry{e.hash, crc32.ChecksumIEEE(entry), int64(len(pack))})
 		pack = append(pack, entry...)
@@ -53,7 +53,7 @@ func craftPack(entries ...crafted) (pack, idx []byte) {
 	return append(pack, sum[:]...), encodeIndex(index, sum)
 }
 
-func entryHead(kind plumbing.ObjectType, size int) []byte {
+func craftHead(kind plumbing.ObjectType, size int) []byte {
 	b := []byte{byte(kind)<<4 | byte(size&15)}
 	for size >>= 4; size > 0; size >>= 7 {
 		b[len(b)-1] |= 0x80
