@@ -225,18 +225,25 @@ func FuzzRefs(f *testing.F) {
 		f.Add([]byte(s[0]), []byte(s[1]))
 	}
 	f.Fuzz(func(t *testing.T, loose, packed []byte) {
-		disk := fuzzDisk(t, map[string][]byte{"/HEAD": []byte("ref: refs/heads/main\n"), "/refs/heads/main": loose, "/packed-refs": packed})
-		d := &diskRefs{volume: disk.Volume(), dir: "/"}
-		target, err := d.ref("refs/heads/main")
+		disk := fuzzDisk(t, map[string][]byte{
+			"/r/HEAD": []byte("ref: refs/heads/main\n"), "/r/config": []byte(initialConfig), "/r/objects/pack/x": nil,
+			"/r/refs/heads/main": loose, "/r/packed-refs": packed,
+		})
+		r, err := OpenDisk("/r", Options{Volume: disk.Volume()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeRepo(t, r)
+		target, err := r.Tip(Main)
 		typedError(t, err)
 		if err == nil && target.IsZero() {
 			t.Fatal("it points nowhere, and no error says so")
 		}
-		all, err := d.list("refs/")
+		branches, err := r.Branches()
 		typedError(t, err)
-		for name := range all {
-			if checkRef(name) != nil {
-				t.Fatalf("listed %q", name)
+		for _, b := range branches {
+			if checkRef(headsPrefix+b.Name) != nil {
+				t.Fatalf("listed %q", b.Name)
 			}
 		}
 	})
