@@ -84,7 +84,7 @@ func unsynced(t *testing.T, n int) (*powercut.Disk, *Repo, CommitInput) {
 	commit(t, r, put(t, "a", "1"))
 	in := CommitInput{Changes: []Change{put(t, "a", "2")}, Message: "the same again", Author: ann, At: when}
 	d.Fail(powercut.Fault{Kind: powercut.SyncDir, N: n, Err: syscall.EIO})
-	if _, err := r.Commit(context.Background(), in); !errors.Is(err, durable.ErrUnsynced) {
+	if _, err := r.Commit(context.Background(), in); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("the commit whose sync fails: %v", err)
 	}
 	return d, r, in
