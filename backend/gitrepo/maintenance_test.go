@@ -153,6 +153,36 @@ func TestStoredBatchesAreCompressedLater(t *testing.T) {
 	fsck(t, dir)
 }
 
+// While batches come in, what is stored is joined as it is, and nothing waits
+// to be compressed before it is quiet.
+func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
+	r, dir := disked(t)
+	p := r.objects.(*packStore)
+	p.keeper.turn <- struct{}{} // nobody else maintains
+	var tip Hash
+	for batch := range softPacks + 1 {
+		var changes []Change
+		for i := range 10 {
+			changes = append(changes, put(t, fmt.Sprintf("d/%d/%d", batch, i), fmt.Sprintf("%d %s", i, bytes.Repeat([]byte{byte(batch)}, storedBytes/10))))
+		}
+		tip = commit(t, r, changes...)
+	}
+	before := packBytes(t, dir)
+	if did, err := p.maintain(t.Context(), false); !did || err != nil {
+		t.Fatal(did, err)
+	}
+	packs := *p.packs.Load()
+	if now := packBytes(t, dir); len(packs) != 1 || !packs[0].stored || now < before*9/10 {
+		t.Errorf("%d packs, %d bytes of %d", len(packs), now, before)
+	}
+	<-p.keeper.turn
+	if m := settle(t, r); m.Packs != 1 || m.Bytes > before/10 {
+		t.Errorf("%+v", m)
+	}
+	wantFile(t, r, tip, "d/3/3", "3 "+string(bytes.Repeat([]byte{3}, storedBytes/10)))
+	fsck(t, dir)
+}
+
 // While nobody consolidates, a writer stops before the 65th pack. Packs that
 // git marked do not count.
 func TestAWriterWaitsRatherThanMakeTooManyPacks(t *testing.T) {
@@ -428,6 +458,7 @@ func TestADeltaWithoutItsBaseIsCorrupt(t *testing.T) {
 		t.Fatalf("read: %v", err)
 	}
 	commit(t, r, put(t, "doc", "1"))
+	commit(t, r, put(t, "doc", "2"))
 	if err := r.Settle(t.Context()); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), base.String()) {
 		t.Fatalf("settle: %v", err)
 	}
