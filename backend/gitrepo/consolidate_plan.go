@@ -113,11 +113,6 @@ func (m *repacker) scan(p *pack) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b indexEntry) int { return cmp.Compare(a.offset, b.offset) })
-	type pending struct {
-		at     int32
-		offset int64
-		hash   Hash
-	}
 	var deltas []pending
 	window := make([]byte, scanBuffer)
 	start, filled := int64(0), 0
@@ -153,6 +148,18 @@ func (m *repacker) scan(p *pack) error {
 			reused: b.delta,
 		})
 	}
+	return m.bind(p, entries, deltas)
+}
+
+// pending is a delta whose base is to be found.
+type pending struct {
+	at     int32
+	offset int64 // of the base
+	hash   Hash  // or its name
+}
+
+// bind finds the bases of the deltas of a pack.
+func (m *repacker) bind(p *pack, entries []indexEntry, deltas []pending) error {
 	for _, d := range deltas {
 		h := d.hash
 		if h.IsZero() {
