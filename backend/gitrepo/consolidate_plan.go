@@ -56,6 +56,8 @@ type planned struct {
 // repacker makes one pack of several.
 type repacker struct {
 	store   *packStore
+	workers int
+	quick   bool
 	packs   []*pack
 	members []member
 	at      map[Hash]int32
@@ -67,10 +69,14 @@ type repacker struct {
 }
 
 // merge writes all objects of the packs into one new pack, each once, and
-// returns the path of its index.
+// returns the path of its index. It leaves a processor to the callers.
 func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
+	return s.mergeBy(ctx, job{packs: packs}, idleWorkers())
+}
+
+func (s *packStore) mergeBy(ctx context.Context, work job, workers int) (string, error) {
 	m := &repacker{
-		store: s, packs: slices.Clone(packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
+		store: s, workers: workers, quick: work.quick, packs: slices.Clone(work.packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
 		planned: make(map[int32]planned), groups: make(map[string]*group),
 	}
 	// Of an object that is in several, the one in the largest is taken: it is
@@ -86,6 +92,9 @@ func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
 	}
 	if err := m.keepDeltas(); err != nil {
 		return "", err
+	}
+	if m.quick {
+		return m.write(ctx, m.arrange(nil))
 	}
 	order, err := m.walk(ctx)
 	if err != nil {
@@ -104,11 +113,6 @@ func (m *repacker) scan(p *pack) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b indexEntry) int { return cmp.Compare(a.offset, b.offset) })
-	type pending struct {
-		at     int32
-		offset int64
-		hash   Hash
-	}
 	var deltas []pending
 	window := make([]byte, scanBuffer)
 	start, filled := int64(0), 0
@@ -144,6 +148,18 @@ func (m *repacker) scan(p *pack) error {
 			reused: b.delta,
 		})
 	}
+	return m.bind(p, entries, deltas)
+}
+
+// pending is a delta whose base is to be found.
+type pending struct {
+	at     int32
+	offset int64 // of the base
+	hash   Hash  // or its name
+}
+
+// bind finds the bases of the deltas of a pack.
+func (m *repacker) bind(p *pack, entries []indexEntry, deltas []pending) error {
 	for _, d := range deltas {
 		h := d.hash
 		if h.IsZero() {
@@ -208,8 +224,7 @@ func (p *pack) beginning(data []byte, at int64) (b beginning, err error) {
 }
 
 // keepDeltas decides which of the deltas that were found stay: all whose chain
-// ends and is not too long. Packs that overlap may have two objects as deltas
-// of each other.
+// is not too long. Only a damaged pack has chains that do not end.
 func (m *repacker) keepDeltas() error {
 	const unknown, open = -1, -2
 	depths := make([]int, len(m.members))

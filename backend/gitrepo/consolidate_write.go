@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // arrange puts the members in the order of the new pack: commits first, the
@@ -44,7 +46,7 @@ func (m *repacker) write(ctx context.Context, order []int32) (string, error) {
 		return "", err
 	}
 	err = inOrder(
-		ctx, len(order), idleWorkers(),
+		ctx, len(order), m.workers,
 		func(n int) int { return m.members[order[n]].size },
 		func(n int, out *bytes.Buffer) error { return m.encode(order[n], out) },
 		func(n int, stream []byte) error {
@@ -85,7 +87,7 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 	if err != nil {
 		return inPack(o.pack, err)
 	}
-	if !o.fresh {
+	if !o.fresh || m.quick {
 		out.Write(raw[o.head:])
 		return nil
 	}
@@ -95,7 +97,11 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 	if err != nil {
 		return inPack(o.pack, err)
 	}
-	return deflate(out, e.data, levelFinal)
+	level := levelFinal
+	if o.kind == plumbing.TreeObject {
+		level = levelSmall
+	}
+	return deflate(out, e.data, level)
 }
 
 // encodeDelta writes a delta that was planned.

@@ -22,6 +22,9 @@ const (
 	// maxChain bounds the deltas between an object and its base; git makes at
 	// most 4,095.
 	maxChain = 4096
+	// storedPack is the size below which it does not matter whether a pack is
+	// compressed, in bytes (16 KiB).
+	storedPack = 16 << 10
 )
 
 // pack reads one pack file. It is safe for concurrent use.
@@ -38,7 +41,12 @@ type pack struct {
 	foreign atomic.Bool
 	// damage is what the maintenance found, which then leaves the pack alone.
 	damage atomic.Pointer[damage]
-	// stored says that the first entry is not compressed, and so likely none.
+	// retired packs have all their objects in another one and are being
+	// removed.
+	retired atomic.Bool
+	closing sync.Once
+	// stored says that the first entry is not compressed, and so likely none,
+	// and that it is worth doing something about.
 	stored bool
 }
 
@@ -70,7 +78,7 @@ func (p *pack) check() error {
 	if _, err := p.file.ReadAt(header[:], 0); err != nil {
 		return readError(p.path, err)
 	}
-	p.stored = isStored(header[packHeader:])
+	p.stored = p.size >= storedPack && isStored(header[packHeader:])
 	version := binary.BigEndian.Uint32(header[4:])
 	if string(header[:4]) != "PACK" || (version != 2 && version != 3) {
 		return p.corrupt(0, "it is no pack of version 2 or 3")
@@ -88,11 +96,14 @@ func (p *pack) check() error {
 	return nil
 }
 
-func (p *pack) close() error {
-	err := p.index.close()
-	if p.file != nil {
-		err = errors.Join(err, p.file.Close())
-	}
+// close may be called twice: by who removes a pack, and by who misses it.
+func (p *pack) close() (err error) {
+	p.closing.Do(func() {
+		err = p.index.close()
+		if p.file != nil {
+			err = errors.Join(err, p.file.Close())
+		}
+	})
 	return err
 }
 

@@ -23,7 +23,8 @@ const (
 	// levelFinal is what the maintenance writes: for small texts it takes 7 to
 	// make what git's own default makes.
 	levelFinal = 7
-	// levelSmall does as well for a few bytes, in a fifth of the time.
+	// levelSmall does as well for a few bytes and for trees, which are mostly
+	// names of objects, in half of the time or less.
 	levelSmall = 6
 	smallBytes = 128
 )

@@ -277,9 +277,18 @@ func (s *packStore) rescan() error {
 		gone = missed
 	}
 	packs = slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return slices.Contains(gone, p) })
-	gone, err := s.orphan(gone, packs)
+	var retired []*pack
+	lost := gone[:0:0]
+	for _, p := range gone {
+		if p.retired.Load() {
+			retired = append(retired, p)
+		} else {
+			lost = append(lost, p)
+		}
+	}
+	covered, err := s.orphan(lost, packs)
 	s.packs.Store(&packs)
-	return errors.Join(err, closeAll(gone))
+	return errors.Join(err, closeAll(retired), closeAll(covered))
 }
 
 // look reads the folder once. It returns the packs that are new there, and
