@@ -55,7 +55,7 @@ func (r *Repo) SetRef(ctx context.Context, name string, to Hash) error {
 	if old == to {
 		return nil
 	}
-	return r.refs.set(ctx, name, old, to)
+	return r.move(ctx, refUpdate{name: name, old: old, target: to})
 }
 
 // CreateBranch makes a branch at a commit. ErrExists; ErrNotFound if there is
@@ -73,7 +73,7 @@ func (r *Repo) CreateBranch(name string, at Hash) error {
 		return err
 	}
 	defer r.release()
-	err = r.refs.set(ctx, ref, Hash{}, at)
+	err = r.move(ctx, refUpdate{name: ref, target: at})
 	if errors.Is(err, ErrMoved) {
 		return fmt.Errorf("create branch %s: %w", name, ErrExists)
 	}
@@ -96,7 +96,7 @@ func (r *Repo) DeleteBranch(name string) error {
 	if err != nil {
 		return fmt.Errorf("delete branch %s: %w", name, err)
 	}
-	return r.refs.set(ctx, ref, tip, Hash{})
+	return r.move(ctx, refUpdate{name: ref, old: tip})
 }
 
 // Branches returns all branches, by name.
@@ -104,7 +104,7 @@ func (r *Repo) Branches() ([]Branch, error) {
 	if r.closed.Load() {
 		return nil, ErrClosed
 	}
-	refs, err := r.refs.list(headsPrefix)
+	refs, err := listRefs(r.refs, headsPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("list branches: %w", err)
 	}

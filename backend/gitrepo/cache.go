@@ -1,59 +1,253 @@
 package gitrepo
 
 import (
-	"container/list"
+	"encoding/binary"
 	"sync"
+	"sync/atomic"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// entryOverhead is what an entry costs besides its bytes: map, list, headers.
-const entryOverhead = 200
+// tableShards is a power of two: a shard that grows is locked for a moment,
+// and the more shards, the shorter.
+const tableShards = 64
 
-// cache keeps the objects that were used last, within a bound of bytes.
+// table keeps objects by their hash. Those who find one never wait: they
+// follow atomic pointers to entries that do not change. Those who find none
+// look again under a lock, because entries may just have been chained anew.
+//
+// With a limit, entries that nobody used since the hand passed them last are
+// dropped (the clock algorithm); without one, every object stays.
+type table struct {
+	limit  int64 // in bytes of heap; 0 is none
+	single int64 // the most that one entry may take of it
+	size   atomic.Int64
+	shards [tableShards]shard
+
+	sweeping sync.Mutex
+	hand     int
+}
+
+type shard struct {
+	mu      sync.Mutex // held by those who change the chains
+	buckets atomic.Pointer[[]atomic.Pointer[tableEntry]]
+	count   int
+	hand    int
+}
+
+// tableEntry is 64 bytes; a document's tree has little more than that.
+type tableEntry struct {
+	hash  Hash
+	state atomic.Uint32 // the kind, and entryUsed
+	next  atomic.Pointer[tableEntry]
+	data  []byte
+	index *treeIndex
+}
+
+// entryUsed marks an entry that was found since the hand passed it.
+const entryUsed = 1 << 8
+
+// entryHeap is what an entry takes of the heap besides its bytes: itself, and
+// its share of the buckets, which are half full at least once there are some.
+const entryHeap = 64 + 16
+
+func newTable(limit, single int64) *table { return &table{limit: limit, single: single} }
+
+// heapSize is how much of the heap n bytes take. The allocator rounds up, by
+// an eighth at most where they are many.
+func heapSize(n int) int64 {
+	if n <= 256 {
+		return int64(n+15) &^ 15
+	}
+	return int64(n + n/8)
+}
+
+func (e *tableEntry) kind() plumbing.ObjectType {
+	return plumbing.ObjectType(e.state.Load() &^ entryUsed) //nolint:gosec // as it was put
+}
+
+func (e *tableEntry) heap() int64 {
+	return entryHeap + heapSize(cap(e.data)) + e.index.heap()
+}
+
+// place returns the shard and the bucket number of a hash, which is random
+// enough to be its own hash.
+func (t *table) place(h Hash) (*shard, uint32) {
+	at := uint32(h[0]) | uint32(h[1])<<8 | uint32(h[2])<<16 | uint32(h[3])<<24
+	return &t.shards[at%tableShards], at / tableShards
+}
+
+func (s *shard) find(h Hash, at uint32) *tableEntry {
+	buckets := s.buckets.Load()
+	if buckets == nil {
+		return nil
+	}
+	for e := (*buckets)[int(at)&(len(*buckets)-1)].Load(); e != nil; e = e.next.Load() {
+		if sameHash(&e.hash, &h) {
+			return e
+		}
+	}
+	return nil
+}
+
+// sameHash is ==, which calls a function to compare arrays of this size.
+func sameHash(a, b *Hash) bool {
+	const word = 8
+	return binary.NativeEndian.Uint64(a[:]) == binary.NativeEndian.Uint64(b[:]) &&
+		binary.NativeEndian.Uint64(a[word:]) == binary.NativeEndian.Uint64(b[word:]) &&
+		binary.NativeEndian.Uint32(a[2*word:]) == binary.NativeEndian.Uint32(b[2*word:])
+}
+
+// lookup returns an entry, which nobody changes.
+func (t *table) lookup(h Hash) *tableEntry {
+	s, at := t.place(h)
+	e := s.find(h, at)
+	if e == nil {
+		s.mu.Lock()
+		e = s.find(h, at)
+		s.mu.Unlock()
+		if e == nil {
+			return nil
+		}
+	}
+	if state := e.state.Load(); t.limit > 0 && state&entryUsed == 0 {
+		e.state.Store(state | entryUsed)
+	}
+	return e
+}
+
+func (t *table) get(h Hash) (object, bool) {
+	e := t.lookup(h)
+	if e == nil {
+		return object{}, false
+	}
+	return object{e.kind(), e.data}, true
+}
+
+// put keeps an object unless it is there, or is too large for the limit. A
+// tree comes with its index.
+func (t *table) put(h Hash, o object, index *treeIndex) {
+	e := &tableEntry{hash: h, data: o.data, index: index}
+	e.state.Store(uint32(o.kind)) //nolint:gosec // kinds are below 8
+	cost := e.heap()
+	if t.limit > 0 && cost > t.single {
+		return
+	}
+	s, at := t.place(h)
+	s.mu.Lock()
+	fresh := s.find(h, at) == nil
+	if fresh {
+		s.insert(e, at)
+	}
+	s.mu.Unlock()
+	if fresh && t.size.Add(cost) > t.limit && t.limit > 0 {
+		t.sweep()
+	}
+}
+
+// insert adds an entry, with more buckets where there are as many entries as
+// buckets. The caller holds s.mu.
+func (s *shard) insert(e *tableEntry, at uint32) {
+	const first = 4
+	buckets := s.buckets.Load()
+	switch {
+	case buckets == nil:
+		b := make([]atomic.Pointer[tableEntry], first)
+		buckets = &b
+		s.buckets.Store(buckets)
+	case s.count >= len(*buckets):
+		buckets = s.grow(*buckets)
+	}
+	head := &(*buckets)[int(at)&(len(*buckets)-1)]
+	e.next.Store(head.Load())
+	head.Store(e)
+	s.count++
+}
+
+// grow chains the entries anew. Who reads meanwhile may come from one chain
+// into another and find nothing, never the wrong thing.
+func (s *shard) grow(old []atomic.Pointer[tableEntry]) *[]atomic.Pointer[tableEntry] {
+	grown := make([]atomic.Pointer[tableEntry], 2*len(old))
+	for i := range old {
+		for e := old[i].Load(); e != nil; {
+			next := e.next.Load()
+			at := uint32(e.hash[0]) | uint32(e.hash[1])<<8 | uint32(e.hash[2])<<16 | uint32(e.hash[3])<<24
+			head := &grown[int(at/tableShards)&(len(grown)-1)]
+			e.next.Store(head.Load())
+			head.Store(e)
+			e = next
+		}
+	}
+	s.buckets.Store(&grown)
+	return &grown
+}
+
+// sweep moves the hand until the limit holds.
+func (t *table) sweep() {
+	t.sweeping.Lock()
+	defer t.sweeping.Unlock()
+	for t.size.Load() > t.limit {
+		s := &t.shards[t.hand%tableShards]
+		t.hand++
+		t.size.Add(-s.advance())
+	}
+}
+
+// advance drops what was not used of the bucket at the hand, and tells how
+// much it took.
+func (s *shard) advance() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	buckets := s.buckets.Load()
+	if buckets == nil {
+		return 0
+	}
+	freed := int64(0)
+	link := &(*buckets)[s.hand&(len(*buckets)-1)]
+	s.hand++
+	for e := link.Load(); e != nil; e = e.next.Load() {
+		if state := e.state.Load(); state&entryUsed != 0 {
+			e.state.Store(state &^ entryUsed)
+			link = &e.next
+			continue
+		}
+		link.Store(e.next.Load())
+		s.count--
+		freed += e.heap()
+	}
+	return freed
+}
+
+// cache keeps the objects of a repository on disk that were used last. Trees
+// and commits have a budget of their own, so that reading much content does
+// not drop the way to it.
 type cache struct {
-	mu      sync.Mutex
-	limit   int64
-	size    int64
-	entries map[Hash]*list.Element
-	order   *list.List // of cached, the last used first
+	trees, blobs *table
 }
 
-type cached struct {
-	hash Hash
-	object
-}
-
+// Trees and commits get three quarters of the limit. One of them may take half
+// of that: to read a large folder again for each of its files would be slow.
 func newCache(limit int64) *cache {
-	return &cache{limit: limit, entries: make(map[Hash]*list.Element), order: list.New()}
+	blobs := max(limit/4, 1)
+	trees := max(limit-blobs, 1)
+	return &cache{trees: newTable(trees, trees/2), blobs: newTable(blobs, blobs/8)}
 }
 
 func (c *cache) get(h Hash) (object, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.entries[h]
-	if !ok {
-		return object{}, false
+	if o, ok := c.trees.get(h); ok {
+		return o, true
 	}
-	c.order.MoveToFront(e)
-	return e.Value.(cached).object, true //nolint:forcetypeassert // the list holds nothing else
+	return c.blobs.get(h)
 }
 
 // put keeps o unless it would fill too much of the cache by itself.
 func (c *cache) put(h Hash, o object) {
-	cost := int64(len(o.data)) + entryOverhead
-	if cost > c.limit/8 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.entries[h]; ok {
-		return
-	}
-	c.entries[h] = c.order.PushFront(cached{h, o})
-	c.size += cost
-	for c.size > c.limit {
-		last := c.order.Back()
-		gone := c.order.Remove(last).(cached) //nolint:forcetypeassert // the list holds nothing else
-		delete(c.entries, gone.hash)
-		c.size -= int64(len(gone.data)) + entryOverhead
+	switch o.kind {
+	case plumbing.TreeObject:
+		c.trees.put(h, o, indexTree(o.data))
+	case plumbing.CommitObject:
+		c.trees.put(h, o, nil)
+	default:
+		c.blobs.put(h, o, nil)
 	}
 }

@@ -20,20 +20,88 @@ type Change struct {
 
 // node collects what happens to one path and below it.
 type node struct {
-	children map[string]*node
-	data     []byte
-	file     bool // data becomes the content
-	cleared  bool // what was there before goes
-	folder   bool // something was put below: a file that was there goes
+	name    string
+	child   *node // the first; next leads to the others
+	last    *node
+	next    *node
+	byName  map[string]*node // the children, once there are many
+	count   int
+	data    []byte
+	file    bool // data becomes the content
+	cleared bool // what was there before goes
+	folder  bool // something was put below: a file that was there goes
+}
 
-	old   item // what the tree has at this name; filled by rebuild
-	exist bool
+// manyChildren are looked up by a map.
+const manyChildren = 8
+
+// planner makes nodes, many with one allocation.
+type planner struct {
+	free []node
+	made int
+}
+
+func (p *planner) node(name string) *node {
+	const few, most = 12, 512
+	if len(p.free) == 0 {
+		p.free = make([]node, min(max(p.made, few), most))
+		p.made += len(p.free)
+	}
+	n := &p.free[0]
+	p.free = p.free[1:]
+	n.name = name
+	return n
+}
+
+// below returns the child of that name, which it makes if need be.
+func (n *node) below(p *planner, name string) *node {
+	if n.byName != nil {
+		if c, ok := n.byName[name]; ok {
+			return c
+		}
+	} else {
+		// Changes often come in the order of their paths.
+		if n.last != nil && n.last.name == name {
+			return n.last
+		}
+		for c := n.child; c != nil; c = c.next {
+			if c.name == name {
+				return c
+			}
+		}
+	}
+	c := p.node(name)
+	if n.last == nil {
+		n.child = c
+	} else {
+		n.last.next = c
+	}
+	n.last = c
+	n.count++
+	switch {
+	case n.byName != nil:
+		n.byName[name] = c
+	case n.count > manyChildren:
+		n.byName = make(map[string]*node, 4*manyChildren)
+		for c := n.child; c != nil; c = c.next {
+			n.byName[c.name] = c
+		}
+	}
+	return c
+}
+
+// reset makes n what a change says of its path; name and neighbours stay.
+func (n *node) reset(to node) {
+	to.name, to.next = n.name, n.next
+	*n = to
 }
 
 // plan folds changes, in their order, into one tree of nodes.
 func plan(changes []Change) (*node, error) {
-	root := &node{}
-	for _, c := range changes {
+	p := &planner{}
+	root := p.node("")
+	for i := range changes {
+		c := &changes[i]
 		if c.Path.IsZero() {
 			return nil, fmt.Errorf("%w: a change of the root", ErrInvalid)
 		}
@@ -47,21 +115,13 @@ func plan(changes []Change) (*node, error) {
 					n = nil // below a file there is nothing to delete
 					break
 				}
-				*n = node{cleared: true}
+				n.reset(node{cleared: true})
 			}
 			n.folder = n.folder || !c.Delete
-			child, ok := n.children[segment]
-			if !ok {
-				child = &node{}
-				if n.children == nil {
-					n.children = make(map[string]*node)
-				}
-				n.children[segment] = child
-			}
-			n = child
+			n = n.below(p, segment)
 		}
 		if n != nil {
-			*n = node{file: !c.Delete, cleared: true, data: c.Data}
+			n.reset(node{file: !c.Delete, cleared: true, data: c.Data})
 		}
 	}
 	return root, nil
@@ -71,6 +131,11 @@ func plan(changes []Change) (*node, error) {
 type builder struct {
 	repo *Repo
 	out  []staged
+	// virtual holds trees that stand for a merge base that nobody committed, and
+	// that are never stored. While imagine is set, new trees become virtual.
+	virtual map[Hash]tree
+	imagine bool
+	edits   []edit // of the trees that are being rebuilt, the innermost last
 }
 
 func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name string) (Hash, error) {
@@ -79,97 +144,113 @@ func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name s
 		return Hash{}, err
 	}
 	s.base, s.name = base, name
-	b.out = append(b.out, s)
+	b.keep(s)
 	return s.hash, nil
+}
+
+// stageTree is stage for a tree; the zero hash if it is empty.
+func (b *builder) stageTree(t tree, base Hash, name string) (Hash, error) {
+	if len(t.data) == 0 {
+		return Hash{}, nil
+	}
+	s, err := stage(plumbing.TreeObject, t.data)
+	if err != nil {
+		return Hash{}, err
+	}
+	s.base, s.name, s.index = base, name, t.index
+	b.keep(s)
+	return s.hash, nil
+}
+
+func (b *builder) keep(s staged) {
+	if b.imagine {
+		b.virtual[s.hash] = tree{s.data, s.index}
+		return
+	}
+	if b.out == nil {
+		const oneDocument = 12 // two files, eight trees, a commit
+		b.out = make([]staged, 0, oneDocument)
+	}
+	b.out = append(b.out, s)
+}
+
+// tree returns a tree of the repository or a virtual one; the zero hash is one
+// without entries.
+func (b *builder) tree(h Hash) (tree, error) {
+	if h.IsZero() {
+		return tree{}, nil
+	}
+	if t, ok := b.virtual[h]; ok {
+		return t, nil
+	}
+	return b.repo.treeAt(h)
 }
 
 // rebuild applies n to the tree and returns the new tree, which is the old
 // one if nothing changed, and the zero hash if nothing is left. Only trees on
 // the way to a change are read and written, each once.
-func (b *builder) rebuild(ctx context.Context, name string, tree Hash, n *node) (Hash, error) {
+func (b *builder) rebuild(ctx context.Context, name string, at Hash, n *node) (Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return Hash{}, err
 	}
-	var old []byte
-	if !tree.IsZero() {
-		var err error
-		if old, err = b.repo.tree(tree); err != nil {
-			return Hash{}, err
-		}
-	}
-	if err := n.attach(old); err != nil {
-		return Hash{}, fmt.Errorf("tree %s: %w", tree, err)
-	}
-	var added []item
-	changed := false
-	for name, child := range n.children {
-		it, exist, err := b.apply(ctx, name, child)
-		if err != nil {
-			return Hash{}, err
-		}
-		if exist {
-			added = append(added, it)
-		}
-		if exist != child.exist || (exist && (it.hash != child.old.hash || it.mode != child.old.mode)) {
-			changed = true
-		}
-	}
-	if !changed {
-		return tree, nil
-	}
-	replaced := func(name []byte) bool { _, ok := n.children[string(name)]; return ok }
-	data, err := replaceItems(old, replaced, added)
+	old, err := b.tree(at)
 	if err != nil {
-		return Hash{}, fmt.Errorf("tree %s: %w", tree, err)
+		return Hash{}, err
 	}
-	if len(data) == 0 {
-		return Hash{}, nil
-	}
-	return b.stage(plumbing.TreeObject, data, tree, name)
-}
-
-// attach tells every child what the tree has at its name.
-func (n *node) attach(tree []byte) error {
-	for len(tree) > 0 {
-		it, rest, err := nextItem(tree)
+	first := len(b.edits)
+	defer func() { b.edits = b.edits[:first] }()
+	for child := n.child; child != nil; child = child.next {
+		now, exists, err := old.find(child.name)
 		if err != nil {
-			return err
+			return Hash{}, fmt.Errorf("tree %s: %w", at, err)
 		}
-		if child, ok := n.children[string(it.name)]; ok {
-			child.old, child.exist = it, true
+		became, err := b.apply(ctx, child, side{now.mode, now.hash})
+		if err != nil {
+			return Hash{}, err
 		}
-		tree = rest
+		if became == (side{now.mode, now.hash}) {
+			continue
+		}
+		e := edit{name: child.name, put: became.present(), mode: became.mode, hash: became.hash}
+		if exists {
+			e.from, e.to, e.before = now.from, now.to, now.mode
+		}
+		b.edits = append(b.edits, e)
 	}
-	return nil
+	if len(b.edits) == first {
+		return at, nil
+	}
+	t, err := editTree(old, b.edits[first:])
+	if err != nil {
+		return Hash{}, fmt.Errorf("tree %s: %w", at, err)
+	}
+	return b.stageTree(t, at, name)
 }
 
-// apply returns what becomes of one name, and whether anything is left there.
-func (b *builder) apply(ctx context.Context, name string, n *node) (item, bool, error) {
+// apply returns what becomes of one name that is old now.
+func (b *builder) apply(ctx context.Context, n *node, old side) (side, error) {
 	if n.file {
-		it := item{name: []byte(name), mode: modeFile}
-		if n.exist && n.old.mode == modeExecutable {
-			it.mode = modeExecutable
+		now := side{modeFile, hashObject(plumbing.BlobObject, n.data)}
+		if old.mode == modeExecutable {
+			now.mode = modeExecutable
 		}
-		it.hash = hashObject(plumbing.BlobObject, n.data)
-		if !n.exist || it.hash != n.old.hash {
-			b.out = append(b.out, staged{
-				hash: it.hash, object: object{plumbing.BlobObject, n.data}, base: n.old.hash, name: name,
-			})
+		if now.hash != old.hash {
+			b.keep(staged{hash: now.hash, object: object{plumbing.BlobObject, n.data}, base: old.hash, name: n.name})
 		}
-		return it, true, nil
+		return now, nil
 	}
 	var base Hash
-	if n.exist && n.old.mode.isTree() && !n.cleared {
-		base = n.old.hash
+	if old.mode.isTree() && !n.cleared {
+		base = old.hash
 	}
-	tree, err := b.rebuild(ctx, name, base, n)
-	if err != nil {
-		return item{}, false, err
+	tree, err := b.rebuild(ctx, n.name, base, n)
+	switch {
+	case err != nil:
+		return side{}, err
+	case !tree.IsZero():
+		return side{modeTree, tree}, nil
+	case old.present() && !n.cleared && !n.folder && !old.mode.isTree():
+		return old, nil // deleting below a file leaves the file
 	}
-	if tree.IsZero() {
-		// Deleting below a file leaves the file.
-		keep := n.exist && !n.cleared && !n.folder && !n.old.mode.isTree()
-		return n.old, keep, nil
-	}
-	return item{name: []byte(name), mode: modeTree, hash: tree}, true, nil
+	return side{}, nil
 }

@@ -21,6 +21,10 @@ type CommitInput struct {
 	// the tip that they will be made on, zero if the branch does not exist,
 	// and again if another program moves it; it may read, but not write.
 	Plan func(ctx context.Context, tip Hash) ([]Change, error)
+	// Mark, if set, is a reference of our own ("refs/caiatop/last") that is
+	// moved to the new commit with the branch, from wherever it was; see the
+	// package comment. It must not be a branch or a tag.
+	Mark string
 	// Parent is the tip that the changes are made for; another tip is
 	// ErrMoved. Nil takes the tip as it is.
 	Parent *Hash
@@ -38,6 +42,9 @@ const attempts = 8
 func (r *Repo) Commit(ctx context.Context, in CommitInput) (Hash, error) {
 	ref, err := branchRef(in.Branch)
 	if err != nil {
+		return Hash{}, err
+	}
+	if err := checkMark(in.Mark); err != nil {
 		return Hash{}, err
 	}
 	if err := r.acquire(ctx); err != nil {
@@ -101,7 +108,7 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 	if !tip.IsZero() {
 		c.Parents = []Hash{tip}
 	}
-	return r.publish(ctx, ref, tip, c, b)
+	return r.publish(ctx, refUpdate{name: ref, old: tip}, in.Mark, c, b)
 }
 
 // tipOf returns the tip of a reference and its tree, both zero if it does not
@@ -114,13 +121,18 @@ func (r *Repo) tipOf(ref string) (tip, tree Hash, err error) {
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}
-	c, err := r.commit(tip)
+	c, err := r.links(tip)
 	return tip, c.Tree, err
 }
 
-// publish stores the objects of b and the commit, and only then moves the
-// reference to it.
-func (r *Repo) publish(ctx context.Context, ref string, tip Hash, c Commit, b *builder) (Hash, error) {
+// overlapBytes bounds the objects, in bytes, that are written while references
+// are locked: git waits a tenth of a second for a lock, and with more than that
+// to write there is nothing to gain.
+const overlapBytes = 1 << 20
+
+// publish stores the objects of b and the commit, and moves the reference of u
+// and the mark to it.
+func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, b *builder) (Hash, error) {
 	data, err := encodeCommit(c)
 	if err != nil {
 		return Hash{}, err
@@ -129,11 +141,57 @@ func (r *Repo) publish(ctx context.Context, ref string, tip Hash, c Commit, b *b
 	if err != nil {
 		return Hash{}, err
 	}
-	if err := r.objects.store(ctx, b.out); err != nil {
-		return Hash{}, fmt.Errorf("store %d objects: %w", len(b.out), err)
-	}
-	if err := r.refs.set(ctx, ref, tip, h); err != nil {
+	u.target = h
+	if err := r.storeAndMove(ctx, b, marked(u, mark)...); err != nil {
 		return Hash{}, err
 	}
 	return h, nil
+}
+
+// storeAndMove stores the objects of b, and only then moves references. A
+// reference that has moved is found before anything is written, unless that is
+// much.
+func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
+	size := 0
+	for _, s := range b.out {
+		size += len(s.data)
+	}
+	large := size > overlapBytes
+	if large {
+		if err := r.storeAll(ctx, b.out); err != nil {
+			return err
+		}
+	}
+	// Waiting for the maintenance is not for those who hold a lock.
+	if p, ok := r.objects.(*packStore); ok {
+		if err := p.room(ctx); err != nil {
+			return err
+		}
+	}
+	change, err := r.refs.prepare(ctx, updates...)
+	if err != nil {
+		return err
+	}
+	if !large {
+		if err := r.storeAll(ctx, b.out); err != nil {
+			return errors.Join(err, change.abort())
+		}
+	}
+	return change.commit(ctx)
+}
+
+func (r *Repo) storeAll(ctx context.Context, objects []staged) error {
+	if err := r.objects.store(ctx, objects); err != nil {
+		return fmt.Errorf("store %d objects: %w", len(objects), err)
+	}
+	return nil
+}
+
+// marked is an update with the one of its mark before it, so that a process
+// that dies between the two leaves the mark ahead.
+func marked(u refUpdate, mark string) []refUpdate {
+	if mark == "" {
+		return []refUpdate{u}
+	}
+	return []refUpdate{{name: mark, target: u.target, anywhere: true}, u}
 }

@@ -1,7 +1,6 @@
 package gitrepo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +34,7 @@ const (
 type diskRefs struct {
 	volume durable.Volume
 	dir    string
+	head   string // the file that says which branch is meant
 	opened time.Time
 	now    func() time.Time
 }
@@ -77,8 +77,11 @@ func (d *diskRefs) missing(name string) error {
 
 // looseRef reads the file of a reference: a hash, or the name of another one.
 func (d *diskRefs) looseRef(name string) (Hash, string, error) {
-	path := d.path(name)
-	info, err := d.volume.Lstat(path)
+	return readRef(d.volume, d.path(name))
+}
+
+func readRef(v durable.Volume, path string) (Hash, string, error) {
+	info, err := v.Lstat(path)
 	if err == nil && info.IsDir() {
 		err = fs.ErrNotExist
 	}
@@ -87,10 +90,10 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 		if info.Size() > maxRefFile {
 			return Hash{}, "", fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, path, info.Size())
 		}
-		data, err = d.volume.ReadFile(path)
+		data, err = v.ReadFile(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return Hash{}, "", fmt.Errorf("%s: %w", name, ErrNotFound)
+		return Hash{}, "", fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	if err != nil {
 		return Hash{}, "", err
@@ -110,66 +113,10 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 	return h, "", nil
 }
 
-// set implements refStore. It compares and replaces under the lock that every
-// git program respects.
-func (d *diskRefs) set(ctx context.Context, name string, old, target Hash) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if _, err := d.volume.Stat(filepath.Join(d.dir, "HEAD")); err != nil {
-		return fmt.Errorf("%w: %w", ErrGone, err)
-	}
-	path := d.path(name)
-	if err := d.volume.MkdirAll(filepath.Dir(path), folderPerm); err != nil {
-		if errors.Is(err, syscall.ENOTDIR) {
-			return fmt.Errorf("%w: a part of %s is a reference itself: %w", ErrInvalid, name, err)
-		}
-		return err
-	}
-	lock, err := d.lock(ctx, path+".lock")
-	if err != nil {
-		return err
-	}
-	if err := d.compare(name, old); err != nil {
-		return errors.Join(err, lock.Abort())
-	}
-	if target.IsZero() {
-		err := d.remove(ctx, name)
-		return errors.Join(err, lock.Abort())
-	}
-	if old.IsZero() {
-		if err := d.makeRoom(name); err != nil {
-			return errors.Join(err, lock.Abort())
-		}
-	}
-	if _, err := lock.Write([]byte(target.String() + "\n")); err != nil {
-		return errors.Join(err, lock.Abort())
-	}
-	// The caller may have given up while we waited for the lock.
-	if err := ctx.Err(); err != nil {
-		return errors.Join(err, lock.Abort())
-	}
-	return lock.Commit(path)
-}
-
-func (d *diskRefs) compare(name string, old Hash) error {
-	if _, symbolic, err := d.looseRef(name); err == nil && symbolic != "" {
-		return fmt.Errorf("%w: %s is a symbolic reference", ErrInvalid, name)
-	}
-	now, err := d.ref(name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	if now != old {
-		return fmt.Errorf("%w: %s is at %s, not at %s", ErrMoved, name, now, old)
-	}
-	return nil
-}
-
 // makeRoom removes the empty folders that deleted references left where the
 // new one goes, and refuses a name that is below or above another one.
 func (d *diskRefs) makeRoom(name string) error {
-	all, err := d.list("refs/")
+	all, err := listRefs(d, "refs/")
 	if err != nil {
 		return err
 	}
@@ -198,48 +145,4 @@ func (d *diskRefs) removeEmpty(dir string) error {
 		}
 	}
 	return d.volume.Remove(dir)
-}
-
-// lock takes a lock file, waiting a little for another program and removing
-// what a dead one left.
-func (d *diskRefs) lock(ctx context.Context, path string) (*durable.File, error) {
-	deadline := d.now().Add(lockWait)
-	for {
-		f, err := d.volume.Create(path, filePerm)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-		stale, err := d.stale(path)
-		if err != nil {
-			return nil, err
-		}
-		if stale {
-			if err := d.volume.Discard(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-			continue
-		}
-		if d.now().After(deadline) {
-			return nil, fmt.Errorf("%w: %s exists; remove it if no git program runs", ErrBusy, path)
-		}
-		pause := time.NewTimer(lockPause)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return nil, ctx.Err()
-		case <-pause.C:
-		}
-	}
-}
-
-func (d *diskRefs) stale(path string) (bool, error) {
-	info, err := d.volume.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	age := d.now().Sub(info.ModTime())
-	return age > staleAlways || (info.ModTime().Before(d.opened) && age > staleAtOpen), nil
 }

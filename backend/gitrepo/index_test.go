@@ -86,26 +86,6 @@ func TestIndexWithUnevenNames(t *testing.T) {
 	}
 }
 
-func TestCacheIsBounded(t *testing.T) {
-	c := newCache(10_000)
-	for i := range 100 {
-		c.put(Hash{byte(i)}, object{data: make([]byte, 300)})
-		if c.size > c.limit {
-			t.Fatalf("%d bytes in a cache of %d", c.size, c.limit)
-		}
-		if _, ok := c.get(Hash{0}); !ok {
-			t.Fatal("the object used last was dropped")
-		}
-	}
-	if len(c.entries) != 20 || c.order.Len() != 20 {
-		t.Fatalf("%d entries", len(c.entries))
-	}
-	c.put(Hash{1, 1}, object{data: make([]byte, 5000)})
-	if _, ok := c.get(Hash{1, 1}); ok {
-		t.Fatal("one object took most of the cache")
-	}
-}
-
 // An object of exactly the limit is written and read; one byte more is not
 // (see TestCommitRefuses).
 func TestLargestObject(t *testing.T) {

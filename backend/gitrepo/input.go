@@ -14,6 +14,7 @@ const Main = "main"
 
 const (
 	headsPrefix = "refs/heads/"
+	tagsPrefix  = "refs/tags/"
 	// MaxMessage bounds a commit message, in bytes (1 MiB).
 	MaxMessage = 1 << 20
 )
@@ -36,11 +37,25 @@ func checkRef(ref string) error {
 	if _, err := document.ParsePath(ref); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if !strings.HasPrefix(ref, "refs/") {
-		return fmt.Errorf("%w: a reference begins with refs/", ErrInvalid)
+	if !strings.HasPrefix(ref, "refs/") || ref+"/" == headsPrefix || ref+"/" == tagsPrefix {
+		return fmt.Errorf("%w: a reference begins with refs/, and is not the folder of all branches or tags", ErrInvalid)
 	}
 	if err := plumbing.ReferenceName(ref).Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+// checkMark checks the name of a mark, "" being none.
+func checkMark(mark string) error {
+	if mark == "" {
+		return nil
+	}
+	if err := checkRef(mark); err != nil {
+		return fmt.Errorf("mark %q: %w", mark, err)
+	}
+	if strings.HasPrefix(mark, headsPrefix) || strings.HasPrefix(mark, tagsPrefix) {
+		return fmt.Errorf("mark %q: %w: it is a branch or a tag", mark, ErrInvalid)
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
 package gitrepo
 
 import (
-	"cmp"
-	"container/heap"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // MaxLog bounds the commits that one call of Log returns.
@@ -29,23 +29,48 @@ func (r *Repo) Log(ctx context.Context, from Hash, o LogOptions) ([]Commit, erro
 		limit = MaxLog
 	}
 	var out []Commit
+	var failed error
 	skip := o.Skip
-	err := r.EachCommit(ctx, from, o.Path, func(c Commit) bool {
+	err := r.eachLinks(ctx, from, o.Path, func(h Hash) bool {
 		if skip > 0 {
 			skip--
 			return true
 		}
+		var c Commit
+		if c, failed = r.commit(h); failed != nil {
+			return false
+		}
 		out = append(out, c)
 		return len(out) < limit
 	})
-	return out, err
+	return out, errors.Join(err, failed)
 }
 
 // EachCommit is Log without a limit: it calls fn until that returns false.
 func (r *Repo) EachCommit(ctx context.Context, from Hash, path document.Path, fn func(Commit) bool) error {
-	first, err := r.ReadCommit(ctx, from)
+	var failed error
+	err := r.eachLinks(ctx, from, path, func(h Hash) bool {
+		c, err := r.commit(h)
+		failed = err
+		return err == nil && fn(c)
+	})
+	return errors.Join(err, failed)
+}
+
+// eachLinks is EachCommit that reads no more of a commit than leads on.
+func (r *Repo) eachLinks(ctx context.Context, from Hash, path document.Path, fn func(Hash) bool) error {
+	data, err := r.commitData(ctx, from)
 	if err != nil {
 		return err
+	}
+	first, err := decodeLinks(from, data)
+	if err != nil {
+		return err
+	}
+	t := tracer{repo: r}
+	if !path.IsZero() {
+		t.path = strings.Split(path.String(), "/")
+		t.trails = make(map[Hash][]side)
 	}
 	queue := &commitQueue{}
 	queue.add(first)
@@ -56,106 +81,112 @@ func (r *Repo) EachCommit(ctx context.Context, from Hash, path document.Path, fn
 			return err
 		}
 		c := queue.next()
-		follow, changed := c.Parents, true
-		if !path.IsZero() {
-			if follow, changed, err = r.simplify(c, path.String()); err != nil {
-				return err
+		follow, changed, err := t.parents(c)
+		if err != nil {
+			// The commit is there, even if what it was built upon is not.
+			if len(t.path) == 0 && !fn(c.Hash) {
+				return nil
 			}
+			return err
 		}
-		if changed && !fn(c) {
+		if changed && !fn(c.Hash) {
 			return nil
 		}
 		// Before the first merge nothing is met twice, and nothing need be kept.
 		if merged = merged || len(c.Parents) > 1; !merged {
 			clear(seen)
 		}
-		for _, h := range follow {
-			if _, ok := seen[h]; ok {
+		for _, parent := range follow {
+			if _, ok := seen[parent.Hash]; ok {
 				continue
 			}
-			seen[h] = struct{}{}
-			parent, err := r.commit(h)
-			if err != nil {
-				return err
-			}
+			seen[parent.Hash] = struct{}{}
 			queue.add(parent)
 		}
 	}
 	return nil
 }
 
-// simplify tells whether a commit changed a path, and which parents to follow:
-// the first that has the same there, else all.
-func (r *Repo) simplify(c Commit, path string) ([]Hash, bool, error) {
-	if len(c.Parents) == 0 {
-		_, exists, err := r.lookup(c.Tree, path)
-		return nil, exists, err
+// links returns what a commit leads to; its author and message are empty.
+func (r *Repo) links(h Hash) (Commit, error) {
+	data, err := r.get(h, plumbing.CommitObject)
+	if err != nil {
+		return Commit{}, err
 	}
-	for i, h := range c.Parents {
-		parent, err := r.commit(h)
+	return decodeLinks(h, data)
+}
+
+// tracer follows a path through the history.
+type tracer struct {
+	repo *Repo
+	path []string // empty follows every parent
+	// trails are what commits that will be met have along the path: a parent
+	// is read only as far as it differs from its child.
+	trails map[Hash][]side
+}
+
+// parents tells which parents of a commit to follow: the first that has the
+// same at the path, else all; and whether the commit changed it.
+func (t *tracer) parents(c Commit) (follow []Commit, changed bool, err error) {
+	for _, h := range c.Parents {
+		parent, err := t.repo.links(h)
 		if err != nil {
 			return nil, false, err
 		}
-		same, err := r.sameAt(c.Tree, parent.Tree, path)
-		if err != nil {
+		follow = append(follow, parent)
+	}
+	if len(t.path) == 0 {
+		return follow, true, nil
+	}
+	trail, ok := t.trails[c.Hash]
+	delete(t.trails, c.Hash)
+	if !ok {
+		if trail, err = t.trail(Commit{}, nil, c); err != nil {
 			return nil, false, err
 		}
-		if same {
-			return c.Parents[i : i+1], false, nil
+	}
+	last := len(t.path) - 1
+	for i, parent := range follow {
+		its, ok := t.trails[parent.Hash]
+		if !ok {
+			if its, err = t.trail(c, trail, parent); err != nil {
+				return nil, false, err
+			}
+			t.trails[parent.Hash] = its
+		}
+		if its[last] == trail[last] {
+			for _, passed := range follow[:i] {
+				delete(t.trails, passed.Hash)
+			}
+			return follow[i : i+1], false, nil
 		}
 	}
-	return c.Parents, true, nil
+	return follow, len(follow) > 0 || trail[last].present(), nil
 }
 
-// sameAt compares two trees at a path, and reads no further down than they
-// differ.
-func (r *Repo) sameAt(a, b Hash, path string) (bool, error) {
-	for a != b {
-		segment, rest, more := strings.Cut(path, "/")
-		left, inLeft, err := r.child(a, segment)
+// trail returns what a commit has along the path, from what another one has.
+func (t *tracer) trail(known Commit, trail []side, c Commit) ([]side, error) {
+	out := make([]side, len(t.path))
+	at, same := side{modeTree, c.Tree}, side{modeTree, known.Tree}
+	for i, name := range t.path {
+		if at == same && trail != nil {
+			copy(out[i:], trail[i:])
+			return out, nil
+		}
+		if !at.mode.isTree() {
+			return out, nil // below a file, and below nothing, is nothing
+		}
+		it, _, err := t.repo.entry(at.hash, name)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		right, inRight, err := r.child(b, segment)
-		if err != nil {
-			return false, err
+		at = side{it.mode, it.hash}
+		out[i] = at
+		if trail != nil {
+			same = trail[i]
 		}
-		if !more || !inLeft || !inRight || !left.mode.isTree() || !right.mode.isTree() {
-			return r.sameBelow(left, inLeft, right, inRight, rest)
-		}
-		a, b, path = left.hash, right.hash, rest
 	}
-	return true, nil
-}
-
-// sameBelow decides where at least one side ends: what is below a file, or
-// below nothing, does not exist.
-func (r *Repo) sameBelow(left item, inLeft bool, right item, inRight bool, rest string) (bool, error) {
-	if rest == "" {
-		return inLeft == inRight && (!inLeft || (left.hash == right.hash && left.mode == right.mode)), nil
-	}
-	exists := func(it item, present bool) (bool, error) {
-		if !present || !it.mode.isTree() {
-			return false, nil
-		}
-		_, ok, err := r.lookup(it.hash, rest)
-		return ok, err
-	}
-	leftThere, err := exists(left, inLeft)
-	if err != nil {
-		return false, err
-	}
-	rightThere, err := exists(right, inRight)
-	// At most one of them is a tree, so they are only equal if both lack it.
-	return !leftThere && !rightThere, err
-}
-
-func (r *Repo) child(tree Hash, name string) (item, bool, error) {
-	data, err := r.tree(tree)
-	if err != nil {
-		return item{}, false, err
-	}
-	return findItem(data, name)
+	return out, nil
 }
 
 // commitQueue is a heap of commits, the newest on top. Times are seconds and
@@ -171,32 +202,49 @@ type queuedCommit struct {
 	order int
 }
 
-// Len implements heap.Interface.
+// Len returns how many commits are queued.
 func (q *commitQueue) Len() int { return len(q.queued) }
 
-// Less implements heap.Interface.
-func (q *commitQueue) Less(i, j int) bool {
+func (q *commitQueue) before(i, j int) bool {
 	a, b := &q.queued[i], &q.queued[j]
-	return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.order, b.order)) < 0
+	if c := b.At.Compare(a.At); c != 0 {
+		return c < 0
+	}
+	return a.order < b.order
 }
 
-// Swap implements heap.Interface.
-func (q *commitQueue) Swap(i, j int) { q.queued[i], q.queued[j] = q.queued[j], q.queued[i] }
-
-// Push implements heap.Interface; use add.
-func (q *commitQueue) Push(c any) { q.queued = append(q.queued, c.(queuedCommit)) } //nolint:forcetypeassert // add gives nothing else
-
-// Pop implements heap.Interface; use next.
-func (q *commitQueue) Pop() any {
-	last := len(q.queued) - 1
-	c := q.queued[last]
-	q.queued = q.queued[:last]
-	return c
-}
+func (q *commitQueue) swap(i, j int) { q.queued[i], q.queued[j] = q.queued[j], q.queued[i] }
 
 func (q *commitQueue) add(c Commit) {
 	q.met++
-	heap.Push(q, queuedCommit{c, q.met})
+	q.queued = append(q.queued, queuedCommit{c, q.met})
+	for i := len(q.queued) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !q.before(i, parent) {
+			return
+		}
+		q.swap(i, parent)
+		i = parent
+	}
 }
 
-func (q *commitQueue) next() Commit { return heap.Pop(q).(queuedCommit).Commit } //nolint:forcetypeassert // the queue holds nothing else
+func (q *commitQueue) next() Commit {
+	last := len(q.queued) - 1
+	q.swap(0, last)
+	c := q.queued[last].Commit
+	q.queued[last] = queuedCommit{}
+	q.queued = q.queued[:last]
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < last; child++ {
+			if q.before(child, least) {
+				least = child
+			}
+		}
+		if least == i {
+			return c
+		}
+		q.swap(i, least)
+		i = least
+	}
+}

@@ -5,48 +5,49 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// memory keeps objects and references in maps. It grows with the history,
-// whose only copy it is.
+// memory keeps objects and references. It grows with the history, whose only
+// copy it is.
 type memory struct {
-	mu      sync.RWMutex
-	objects map[Hash]object
+	objects *table
+	mu      sync.RWMutex // guards names
 	names   map[string]Hash
 }
 
 func newMemory() *memory {
-	return &memory{objects: make(map[Hash]object), names: make(map[string]Hash)}
+	return &memory{objects: newTable(0, 0), names: make(map[string]Hash)}
 }
 
 func (m *memory) object(h Hash) (object, error) {
-	m.mu.RLock()
-	o, ok := m.objects[h]
-	m.mu.RUnlock()
-	if !ok {
-		return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
+	if o, ok := m.objects.get(h); ok {
+		return o, nil
 	}
-	return o, nil
+	return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
 }
 
 func (m *memory) store(ctx context.Context, objects []staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range objects {
-		if _, ok := m.objects[s.hash]; ok {
+	for i := range objects {
+		s := &objects[i]
+		if m.objects.lookup(s.hash) != nil {
 			continue
 		}
-		if s.kind == plumbing.BlobObject {
-			s.data = bytes.Clone(s.data) // the only bytes that the caller may change
+		o := s.object
+		switch {
+		case o.kind == plumbing.BlobObject:
+			o.data = bytes.Clone(o.data) // the only bytes that the caller may change
+		case o.kind == plumbing.TreeObject && s.index == nil:
+			s.index = indexTree(o.data)
 		}
-		m.objects[s.hash] = s.object
+		m.objects.put(s.hash, o, s.index)
 	}
 	return nil
 }
@@ -63,38 +64,78 @@ func (m *memory) ref(name string) (Hash, error) {
 	return h, nil
 }
 
-func (m *memory) list(prefix string) (map[string]Hash, error) {
+func (m *memory) each(prefix string, fn func(name string, target Hash, err error) error) error {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	out := maps.Clone(m.names)
-	maps.DeleteFunc(out, func(name string, _ Hash) bool { return !strings.HasPrefix(name, prefix) })
-	return out, nil
+	names := maps.Clone(m.names)
+	m.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		if err := fn(name, names[name], nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (m *memory) set(ctx context.Context, name string, old, target Hash) error {
+// memoryChange is made all at once, or not at all.
+type memoryChange struct {
+	memory  *memory
+	updates []refUpdate
+}
+
+// prepare implements refStore. It keeps nothing locked: what it found is looked
+// at again by commit.
+func (m *memory) prepare(ctx context.Context, updates ...refUpdate) (refChange, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.names[name] != old {
-		return fmt.Errorf("%s: %w", name, ErrMoved)
-	}
-	if target.IsZero() {
-		delete(m.names, name)
-		return nil
-	}
-	if old.IsZero() {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return memoryChange{m, updates}, m.possible(updates)
+}
+
+// possible looks whether updates can be made. The caller holds m.mu.
+func (m *memory) possible(updates []refUpdate) error {
+	for _, u := range updates {
+		now, exists := m.names[u.name]
+		if !u.anywhere && now != u.old {
+			return fmt.Errorf("%w: %s is at %s, not at %s", ErrMoved, u.name, now, u.old)
+		}
+		if exists || u.target.IsZero() {
+			continue
+		}
 		// On disk a reference is a file, and its prefixes are folders.
 		for other := range m.names {
-			if nested(name, other) {
-				return fmt.Errorf("%w: %s and %s cannot both exist", ErrInvalid, name, other)
+			if nested(u.name, other) {
+				return fmt.Errorf("%w: %s and %s cannot both exist", ErrInvalid, u.name, other)
 			}
 		}
 	}
-	m.names[name] = target
 	return nil
 }
+
+func (c memoryChange) commit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.memory.mu.Lock()
+	defer c.memory.mu.Unlock()
+	if err := c.memory.possible(c.updates); err != nil {
+		return err
+	}
+	for _, u := range c.updates {
+		if u.target.IsZero() {
+			delete(c.memory.names, u.name)
+		} else {
+			c.memory.names[u.name] = u.target
+		}
+	}
+	return nil
+}
+
+func (memoryChange) abort() error { return nil }
 
 // nested tells two names of which one would have to be a folder.
 func nested(a, b string) bool {

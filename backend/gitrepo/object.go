@@ -37,27 +37,33 @@ type staged struct {
 	// name is the last part of the path, "" for a commit and for the root:
 	// objects of one name are often alike.
 	name string
+	// index is that of a tree, if it has been made already.
+	index *treeIndex
+}
+
+// hasher is a hash with the room for what goes in first and what comes out:
+// passed through an interface, each would be an allocation.
+type hasher struct {
+	githash.Hash
+	header [32]byte
+	sum    [hashSize]byte
 }
 
 // hashers are collision detecting, as git's are; making one costs more than
 // hashing a small object.
-var hashers = sync.Pool{New: func() any { return githash.New(crypto.SHA1) }}
+var hashers = sync.Pool{New: func() any { return &hasher{Hash: githash.New(crypto.SHA1)} }}
 
 func hashObject(kind plumbing.ObjectType, data []byte) Hash {
-	h, ok := hashers.Get().(githash.Hash)
-	if !ok {
-		h = githash.New(crypto.SHA1)
-	}
+	h := hashers.Get().(*hasher) //nolint:forcetypeassert // the pool makes nothing else
 	h.Reset()
-	var header [32]byte
-	b := append(header[:0], kind.Bytes()...)
+	b := append(h.header[:0], kind.String()...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(data)), 10)
 	b = append(b, 0)
 	h.Write(b)
 	h.Write(data)
-	var out Hash
-	h.Sum(out[:0])
+	h.Sum(h.sum[:0])
+	out := Hash(h.sum)
 	hashers.Put(h)
 	return out
 }
@@ -96,14 +102,14 @@ func encodeCommit(c Commit) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, 256+len(message))
+	b := make([]byte, 0, 128+2*(len(name)+len(email))+(2*hashSize+8)*(len(c.Parents)+1)+len(message))
 	b = append(b, "tree "...)
-	b = append(b, c.Tree.String()...)
-	for _, p := range c.Parents {
+	b = hex.AppendEncode(b, c.Tree[:])
+	for i := range c.Parents {
 		b = append(b, "\nparent "...)
-		b = append(b, p.String()...)
+		b = hex.AppendEncode(b, c.Parents[i][:])
 	}
-	for _, role := range []string{"author", "committer"} {
+	for _, role := range [...]string{"author", "committer"} {
 		b = append(b, '\n')
 		b = append(b, role...)
 		b = append(b, ' ')
@@ -171,25 +177,64 @@ func treeOf(h Hash, data []byte) (Hash, error) {
 	return Hash{}, fmt.Errorf("%w: commit %s has no tree", ErrCorrupt, h)
 }
 
-func parseHash(text []byte) (Hash, bool) {
-	if len(text) != 2*hashSize || !plumbing.IsHash(string(text)) {
-		return Hash{}, false
+// decodeLinks reads no more of a commit than its tree, its parents and its
+// time.
+func decodeLinks(h Hash, data []byte) (Commit, error) {
+	tree, err := treeOf(h, data)
+	if err != nil {
+		return decodeCommit(h, data)
 	}
-	return plumbing.NewHash(string(text)), true
+	c := Commit{Hash: h, Tree: tree}
+	for rest := data; len(rest) > 0 && rest[0] != '\n'; {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line, rest = rest[:end], rest[end+1:]
+		} else {
+			rest = nil
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("parent ")); ok {
+			p, ok := parseHash(value)
+			if !ok {
+				return decodeCommit(h, data) // says what is wrong
+			}
+			c.Parents = append(c.Parents, p)
+		} else if value, ok := bytes.CutPrefix(line, []byte("committer ")); ok {
+			end := bytes.LastIndexByte(value, '>')
+			if end < 0 {
+				return decodeCommit(h, data)
+			}
+			c.At = parseTime(value[end+1:])
+			break
+		}
+	}
+	return c, nil
 }
 
-// parseIdentity reads "name <email> seconds zone". A time that cannot be read
-// counts as the start of 1970, as git shows it.
+func parseHash(text []byte) (h Hash, ok bool) {
+	if len(text) != 2*hashSize {
+		return Hash{}, false
+	}
+	_, err := hex.Decode(h[:], text)
+	return h, err == nil
+}
+
+// parseTime reads "seconds zone". A time that cannot be read counts as the
+// start of 1970, as git shows it.
+func parseTime(value []byte) time.Time {
+	seconds, _, _ := bytes.Cut(bytes.TrimSpace(value), []byte(" "))
+	unix, err := strconv.ParseInt(string(seconds), 10, 64)
+	if err != nil {
+		unix = 0
+	}
+	return time.Unix(unix, 0).UTC()
+}
+
+// parseIdentity reads "name <email> seconds zone".
 func parseIdentity(value []byte) (Signature, time.Time, bool) {
 	open, end := bytes.IndexByte(value, '<'), bytes.LastIndexByte(value, '>')
 	if open < 0 || end < open {
 		return Signature{}, time.Time{}, false
 	}
 	s := Signature{string(bytes.TrimSpace(value[:open])), string(value[open+1 : end])}
-	seconds, _, _ := bytes.Cut(bytes.TrimSpace(value[end+1:]), []byte(" "))
-	unix, err := strconv.ParseInt(string(seconds), 10, 64)
-	if err != nil {
-		unix = 0
-	}
-	return s, time.Unix(unix, 0).UTC(), true
+	return s, parseTime(value[end+1:]), true
 }

@@ -72,24 +72,38 @@ func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	at := item{mode: modeTree, hash: tree}
 	for path != "" {
 		var segment string
-		segment, path, _ = strings.Cut(path, "/")
+		if i := strings.IndexByte(path, '/'); i >= 0 {
+			segment, path = path[:i], path[i+1:]
+		} else {
+			segment, path = path, ""
+		}
 		if !at.mode.isTree() {
 			return item{}, false, nil
 		}
-		data, err := r.tree(at.hash)
+		t, err := r.treeAt(at.hash)
 		if err != nil {
 			return item{}, false, err
 		}
-		next, ok, err := findItem(data, segment)
+		next, ok, err := t.find(segment)
 		if err != nil {
 			return item{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
 		}
 		if !ok {
 			return item{}, false, nil
 		}
-		at = next
+		at = next.item
 	}
 	return at, true, nil
+}
+
+// Find returns what a commit has at a path, without reading it. ErrNotFound if
+// the commit does not exist, or has nothing there.
+func (r *Repo) Find(ctx context.Context, at Hash, path document.Path) (Entry, error) {
+	it, err := r.resolve(ctx, at, path)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Path: path.String(), Hash: it.hash, IsDir: it.mode.isTree(), Size: -1}, nil
 }
 
 // ReadFile returns the content of a file as it is in a commit; of a symbolic
@@ -116,6 +130,9 @@ func (r *Repo) ReadBlob(ctx context.Context, h Hash) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	o, err := r.objects.object(h)
+	if errors.Is(err, ErrNotFound) {
+		err = r.absent(h, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +195,11 @@ func (r *Repo) eachItem(ctx context.Context, tree Hash, fn func(item) error) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	data, err := r.tree(tree)
+	t, err := r.treeAt(tree)
 	if err != nil {
 		return err
 	}
-	for len(data) > 0 {
+	for data := t.data; len(data) > 0; {
 		it, rest, err := nextItem(data)
 		if err != nil {
 			return fmt.Errorf("tree %s: %w", tree, err)

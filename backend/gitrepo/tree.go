@@ -59,22 +59,6 @@ func nextItem(tree []byte) (item, []byte, error) {
 	return it, tree[end+1+len(it.hash):], nil
 }
 
-// findItem returns the entry of that name. It reads all entries before it,
-// because a folder sorts as if its name ended in a slash.
-func findItem(tree []byte, name string) (item, bool, error) {
-	for len(tree) > 0 {
-		it, rest, err := nextItem(tree)
-		if err != nil {
-			return item{}, false, err
-		}
-		if string(it.name) == name {
-			return it, true, nil
-		}
-		tree = rest
-	}
-	return item{}, false, nil
-}
-
 // compareItems is git's order: by name, a folder as if it ended in a slash.
 func compareItems(a, b item) int {
 	n := min(len(a.name), len(b.name))
@@ -95,45 +79,111 @@ func (it item) after(n int) byte {
 	return 0
 }
 
-func appendItem(tree []byte, it item) []byte {
+func appendItem(tree []byte, m mode, name string, h Hash) []byte {
 	var digits [8]byte
 	i := len(digits)
-	for m := it.mode; m > 0; m >>= 3 {
+	for ; m > 0; m >>= 3 {
 		i--
 		digits[i] = '0' + byte(m&7)
 	}
 	tree = append(tree, digits[i:]...)
 	tree = append(tree, ' ')
-	tree = append(tree, it.name...)
+	tree = append(tree, name...)
 	tree = append(tree, 0)
-	return append(tree, it.hash[:]...)
+	return append(tree, h[:]...)
 }
 
-// replaceItems returns the tree without the entries for which replaced is
-// true, and with the new ones, which it sorts.
-func replaceItems(tree []byte, replaced func(name []byte) bool, added []item) ([]byte, error) {
-	slices.SortFunc(added, compareItems)
-	size := len(tree)
-	for _, it := range added {
-		size += len(it.name) + 8 + len(it.hash)
-	}
-	out := make([]byte, 0, size)
-	for len(tree) > 0 {
-		it, rest, err := nextItem(tree)
-		if err != nil {
-			return nil, err
+// edit is what becomes of one name of a tree. Without put the entry goes.
+type edit struct {
+	name     string
+	from, to int // where the entry is now; equal where there is none
+	put      bool
+	mode     mode
+	hash     Hash
+	before   mode // of the entry that is there now
+}
+
+// editTree returns a tree with edits made, one a name, which it sorts, and the
+// index of the new tree. It copies what lies between them as it is.
+func editTree(t tree, edits []edit) (tree, error) {
+	size, inPlace := len(t.data), true
+	for i := range edits {
+		e := &edits[i]
+		inPlace = inPlace && e.put && e.to > e.from && e.mode == e.before
+		if e.put {
+			size += len(e.name) + 8 + hashSize
 		}
-		if !replaced(it.name) {
-			for len(added) > 0 && compareItems(added[0], it) < 0 {
-				out = appendItem(out, added[0])
-				added = added[1:]
+		size -= e.to - e.from
+	}
+	if inPlace {
+		data := append(make([]byte, 0, len(t.data)), t.data...)
+		for i := range edits {
+			copy(data[edits[i].to-hashSize:], edits[i].hash[:])
+		}
+		return tree{data, t.index}, nil
+	}
+	return replaceEntries(t, edits, size)
+}
+
+// splice is one step of writing a tree: bytes that go, and an entry that comes.
+type splice struct {
+	from, to int
+	put      *edit
+}
+
+func replaceEntries(t tree, edits []edit, size int) (tree, error) {
+	splices := make([]splice, 0, 2*len(edits))
+	for i := range edits {
+		e := &edits[i]
+		switch exists := e.to > e.from; {
+		case !e.put && exists:
+			splices = append(splices, splice{from: e.from, to: e.to})
+		case e.put && exists && e.before.isTree() == e.mode.isTree():
+			splices = append(splices, splice{e.from, e.to, e})
+		case e.put:
+			if exists {
+				splices = append(splices, splice{from: e.from, to: e.to})
 			}
-			out = append(out, tree[:len(tree)-len(rest)]...)
+			at, err := t.startOf(e.name, e.mode.isTree())
+			if err != nil {
+				return tree{}, err
+			}
+			splices = append(splices, splice{at, at, e})
 		}
-		tree = rest
 	}
-	for _, it := range added {
-		out = appendItem(out, it)
+	slices.SortFunc(splices, compareSplices)
+	data := make([]byte, 0, size)
+	at := 0
+	for _, s := range splices {
+		if s.from > at {
+			data = append(data, t.data[at:s.from]...)
+		}
+		if s.put != nil {
+			data = appendItem(data, s.put.mode, s.put.name, s.put.hash)
+		}
+		at = max(at, s.to)
 	}
-	return out, nil
+	data = append(data, t.data[at:]...)
+	return tree{data, indexTree(data)}, nil
+}
+
+// compareSplices orders by place; at one place what comes new is before what
+// is replaced there, in git's order among itself.
+func compareSplices(a, b splice) int {
+	if c := cmp.Compare(a.from, b.from); c != 0 {
+		return c
+	}
+	if (a.from == a.to) != (b.from == b.to) {
+		if a.from == a.to {
+			return -1
+		}
+		return 1
+	}
+	if a.put == nil || b.put == nil {
+		return 0
+	}
+	if nameBefore([]byte(a.put.name), a.put.mode.isTree(), b.put.name, b.put.mode.isTree()) {
+		return -1
+	}
+	return 1
 }
