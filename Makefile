@@ -89,8 +89,10 @@ screenshots: ## draw the pictures in screenshots/ anew from the real program
 	CAIATOP_SCREENSHOTS='$(CURDIR)/screenshots' go test -count=1 -run '^TestScreenshots$$' ./tui/...
 
 .PHONY: soak
-soak: ## the kill test of the engine with 500 rounds (a few minutes)
+soak: ## the kill test of the engine and the crash tests of the git core with 500 rounds (half an hour)
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
+	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf)' -v ./backend/gitrepo
+	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
 
 .PHONY: clean
 clean: ## remove what was built

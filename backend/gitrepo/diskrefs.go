@@ -107,7 +107,7 @@ func readRef(v durable.Volume, path string) (Hash, string, error) {
 		return Hash{}, target, nil
 	}
 	h, ok := parseHash([]byte(text))
-	if !ok {
+	if !ok || h.IsZero() {
 		return Hash{}, "", fmt.Errorf("%w: %s holds no object name", ErrCorrupt, path)
 	}
 	return h, "", nil

@@ -12,23 +12,23 @@ import (
 	"github.com/caiatech/caiatop/backend/durable/powercut"
 )
 
-// A step is one that can fail and is done again, word by word.
-type step struct {
+// A faultStep is one that can fail and is done again, word by word.
+type faultStep struct {
 	name string
 	do   func(r *Repo) (Hash, error)
 }
 
 // faultySteps are what a process does while its disk fails.
-func faultySteps(t testing.TB) []step {
+func faultySteps(t testing.TB) []faultStep {
 	ctx := context.Background()
-	var steps []step
+	var steps []faultStep
 	change := func(name, branch string, n int, changes ...Change) {
-		steps = append(steps, step{name, func(r *Repo) (Hash, error) {
+		steps = append(steps, faultStep{name, func(r *Repo) (Hash, error) {
 			return r.Commit(ctx, CommitInput{Branch: branch, Changes: changes, Message: name, Author: ann, At: when.Add(secondsOf(n))})
 		}})
 	}
 	change("put", Main, 1, put(t, "d/1", "one"))
-	steps = append(steps, step{"consolidate", func(r *Repo) (Hash, error) {
+	steps = append(steps, faultStep{"consolidate", func(r *Repo) (Hash, error) {
 		_, err := consolidateOnce(r)
 		return Hash{}, err
 	}})

@@ -86,18 +86,18 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 }
 
 // childSteps are those of faultySteps, for a process without a test.
-func childSteps() ([]step, error) {
+func childSteps() ([]faultStep, error) {
 	ctx := context.Background()
-	change := func(name, branch string, n int, paths ...string) step {
+	change := func(name, branch string, n int, paths ...string) faultStep {
 		var changes []Change
 		for _, p := range paths {
 			changes = append(changes, Change{Path: mustPath(p), Data: []byte(name)})
 		}
-		return step{name, func(r *Repo) (Hash, error) {
+		return faultStep{name, func(r *Repo) (Hash, error) {
 			return r.Commit(ctx, CommitInput{Branch: branch, Changes: changes, Message: name, Author: ann, At: when.Add(secondsOf(n))})
 		}}
 	}
-	return []step{
+	return []faultStep{
 		change("put", Main, 1, "d/1"),
 		{"consolidate", func(r *Repo) (Hash, error) { _, err := consolidateOnce(r); return Hash{}, err }},
 		change("batch", Main, 2, "d/2", "e/3"),

@@ -1,16 +1,24 @@
 package gitrepo
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 
-	"github.com/go-git/go-git/v5/plumbing/format/objfile"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/klauspost/compress/zlib"
 )
 
-// loose reads an object that another program wrote as a file of its own.
+// maxLooseHeader bounds "type size" at the begin of a loose object, in bytes.
+const maxLooseHeader = 32
+
+// loose reads an object that another program wrote as a file of its own. It
+// never takes more memory than the object says to have, and MaxObject.
 func (s *packStore) loose(h Hash) (o object, err error) {
 	name := h.String()
 	path := filepath.Join(s.dir, name[:2], name[2:])
@@ -19,27 +27,71 @@ func (s *packStore) loose(h Hash) (o object, err error) {
 		return object{}, fmt.Errorf("object %s: %w", h, ErrNotFound)
 	}
 	if err != nil {
-		return object{}, err
+		return object{}, fmt.Errorf("object %s: %w", h, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	corrupt := func(err error) (object, error) { return object{}, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err) }
-	r, err := objfile.NewReader(file)
-	if err != nil {
-		return corrupt(err)
+	o, err = inflateLoose(file)
+	if errors.Is(err, ErrTooLarge) {
+		return object{}, fmt.Errorf("object %s: %w", h, err)
 	}
-	kind, size, err := r.Header()
+	if err == nil && hashObject(o.kind, o.data) != h {
+		err = errors.New("its content is not what its name says")
+	}
 	if err != nil {
-		return corrupt(errors.Join(err, r.Close()))
+		return object{}, fmt.Errorf("%w: object %s: %s: %w", ErrCorrupt, h, path, err)
+	}
+	return o, nil
+}
+
+// inflateLoose reads "type size", a zero byte, and exactly size bytes.
+func inflateLoose(file io.Reader) (object, error) {
+	z, err := zlib.NewReader(file)
+	if err != nil {
+		return object{}, err
+	}
+	in := bufio.NewReader(z)
+	kind, size, err := looseHeader(in)
+	if err != nil {
+		return object{}, err
 	}
 	if size > MaxObject {
-		return object{}, errors.Join(fmt.Errorf("%w: %s has %d bytes", ErrTooLarge, path, size), r.Close())
+		return object{}, fmt.Errorf("%w: it has %d bytes", ErrTooLarge, size)
 	}
-	data, err := io.ReadAll(io.LimitReader(r, size+1))
-	if err = errors.Join(err, r.Close()); err != nil {
-		return corrupt(err)
-	}
-	if int64(len(data)) != size || hashObject(kind, data) != h {
-		return corrupt(errors.New("its content is not what its name says"))
+	// What it says is not believed before it is read.
+	data, err := io.ReadAll(io.LimitReader(in, size+1))
+	switch {
+	case err != nil:
+		return object{}, err
+	case int64(len(data)) != size:
+		return object{}, fmt.Errorf("it says that it has %d bytes, and has not", size)
 	}
 	return object{kind, data}, nil
+}
+
+func looseHeader(in *bufio.Reader) (plumbing.ObjectType, int64, error) {
+	header := make([]byte, 0, maxLooseHeader)
+	for {
+		b, err := in.ReadByte()
+		if err != nil {
+			return 0, 0, fmt.Errorf("its header: %w", err)
+		}
+		if b == 0 {
+			break
+		}
+		if len(header) == maxLooseHeader {
+			return 0, 0, errors.New("its header does not end")
+		}
+		header = append(header, b)
+	}
+	name, digits, _ := bytes.Cut(header, []byte(" "))
+	size, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || size < 0 {
+		return 0, 0, fmt.Errorf("its header %q names no size", header)
+	}
+	for _, kind := range []plumbing.ObjectType{plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject} {
+		if string(name) == kind.String() {
+			return kind, size, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("its header %q names no type", header)
 }

@@ -128,7 +128,11 @@ func (s *packStore) packedOnce(h Hash) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	return p.object(h, offset)
+	o, err := p.object(h, offset)
+	if err != nil {
+		return object{}, fmt.Errorf("object %s: %w", h, err)
+	}
+	return o, nil
 }
 
 // find returns the pack that has an object.

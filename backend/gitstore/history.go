@@ -120,7 +120,7 @@ func (s *Store) Branch(ctx context.Context, name string) (store.Store, error) {
 		}
 		return nil, wrap(operation, err)
 	}
-	return &Store{s.repo, name}, nil
+	return &Store{repo: s.repo, branch: name}, nil
 }
 
 // Merge implements store.Merger: it brings the branch into this store's own.

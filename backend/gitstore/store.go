@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/durable"
@@ -19,13 +20,14 @@ import (
 type Store struct {
 	repo   *gitrepo.Repo
 	branch string
+	left   atomic.Pointer[Left]
 }
 
 var _ store.Merger = (*Store)(nil)
 
 // New returns the store of the main branch. The repository stays the caller's
 // to close.
-func New(repo *gitrepo.Repo) *Store { return &Store{repo, gitrepo.Main} }
+func New(repo *gitrepo.Repo) *Store { return &Store{repo: repo, branch: gitrepo.Main} }
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, key store.Key) (document.Document, error) {
@@ -213,13 +215,30 @@ func (s *Store) textName(ctx context.Context, tip gitrepo.Hash, folder store.Pat
 
 // List implements store.Store. The version of a document is the hash of its
 // folder's tree. Folders whose names no document may have are not documents
-// and are left out.
+// and are left out; Left counts them.
 func (s *Store) List(ctx context.Context) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		if err := s.list(ctx, yield); err != nil && !errors.Is(err, errStop) {
 			yield(store.Entry{}, wrap("list git", err))
 		}
 	}
+}
+
+// maxLeft bounds the paths that a Left names.
+const maxLeft = 20
+
+// Left is what a listing left out: folders whose names no document may have.
+type Left struct {
+	Folders int      // each with all that is in it
+	First   []string // the first of their paths; not safe to show
+}
+
+// Left returns what the last List that came to its end left out.
+func (s *Store) Left() Left {
+	if left := s.left.Load(); left != nil {
+		return *left
+	}
+	return Left{}
 }
 
 // errStop says that the reader of a listing has enough.
@@ -237,12 +256,16 @@ func (s *Store) list(ctx context.Context, yield func(store.Entry, error) bool) e
 	if err != nil {
 		return err
 	}
+	var left Left
 	err = s.repo.WalkTree(ctx, tip, root, func(e gitrepo.Entry) error {
 		if !e.IsDir {
 			return nil
 		}
 		folder, err := document.ParsePath(e.Path)
 		if err != nil {
+			if left.Folders++; left.Folders <= maxLeft {
+				left.First = append(left.First, e.Path)
+			}
 			return gitrepo.ErrSkipFolder
 		}
 		id, ok := document.IDOfFolder(folder)
@@ -255,7 +278,10 @@ func (s *Store) list(ctx context.Context, yield func(store.Entry, error) bool) e
 		return gitrepo.ErrSkipFolder
 	})
 	if errors.Is(err, gitrepo.ErrNotFound) {
-		return nil // a repository without documents
+		err = nil // a repository without documents
+	}
+	if err == nil {
+		s.left.Store(&left)
 	}
 	return err
 }

@@ -1,0 +1,405 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+func makeFolder(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fakeHash names an object that is nowhere, or a lie.
+func fakeHash(n byte) Hash { return Hash{0xde, 0xad, n} }
+
+// victims is a repository with three documents, a pack each.
+func victims(t *testing.T) (r *Repo, dir string, tip Hash) {
+	t.Helper()
+	r, dir = disked(t)
+	for _, name := range []string{"a", "b", "c"} {
+		tip = commit(t, r, put(t, "docs/"+name+"/text", "text of "+name))
+	}
+	return r, dir, tip
+}
+
+// othersRead fails unless the other documents are what they were.
+func othersRead(t *testing.T, r *Repo, at Hash, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		wantFile(t, r, at, "docs/"+name+"/text", "text of "+name)
+	}
+}
+
+// names fails unless the error is of that kind and names the object.
+func wantError(t *testing.T, err, kind error, object string) {
+	t.Helper()
+	if !errors.Is(err, kind) || !strings.Contains(err.Error(), object) {
+		t.Errorf("got %v, want %v that names %s", err, kind, object)
+	}
+}
+
+// Objects of every broken kind: reading one names it, and the others are read.
+func TestBrokenObjectsAreNamed(t *testing.T) {
+	base := blobOf("the base of a delta")
+	huge := 32 << 20
+	copyAll := []byte{0x90, byte(base.size)} // copy from 0, one byte of length
+	cases := map[string]struct {
+		want  error
+		named string // "" is the object itself
+		add   func(t *testing.T, dir string, h Hash)
+	}{
+		"loose: other content": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 4\x00text")) }},
+		"loose: no stream": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addLoose(t, dir, h, nil)
+			write(t, filepath.Join(dir, "objects", h.String()[:2], h.String()[2:]), "garbage")
+		}},
+		"loose: empty file": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addLoose(t, dir, h, nil)
+			write(t, filepath.Join(dir, "objects", h.String()[:2], h.String()[2:]), "")
+		}},
+		"loose: torn": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addLoose(t, dir, h, []byte("blob 4000\x00"+strings.Repeat("0123456789", 400)))
+			truncate(t, filepath.Join(dir, "objects", h.String()[:2], h.String()[2:]), 30)
+		}},
+		"loose: no type":       {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blub 4\x00text")) }},
+		"loose: negative size": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob -4\x00text")) }},
+		"loose: shorter":       {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 5\x00text")) }},
+		"loose: bomb": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addLoose(t, dir, h, append([]byte("blob 4\x00"), zeros(huge)...))
+		}},
+		"loose: header bomb":     {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, bytes.Repeat([]byte("b"), huge)) }},
+		"loose: says it is huge": {ErrTooLarge, "", func(t *testing.T, dir string, h Hash) { addLoose(t, dir, h, []byte("blob 99999999999999\x00text")) }},
+		"pack: bomb": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addPack(t, dir, crafted{hash: h, kind: plumbing.BlobObject, size: 4, data: zeros(huge)})
+		}},
+		"pack: says it is huge": {ErrTooLarge, "", func(t *testing.T, dir string, h Hash) {
+			addPack(t, dir, crafted{hash: h, kind: plumbing.BlobObject, size: 1 << 40, data: []byte("text")})
+		}},
+		"pack: says it is large": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addPack(t, dir, crafted{hash: h, kind: plumbing.BlobObject, size: MaxObject, data: []byte("text")})
+		}},
+		"pack: unknown type": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			addPack(t, dir, crafted{hash: h, kind: 5, size: 4, data: []byte("text")})
+		}},
+		"delta: no base": {ErrCorrupt, fakeHash(9).String(), func(t *testing.T, dir string, h Hash) {
+			missing := fakeHash(9)
+			delta := craftDelta(4, 4, copyAll...)
+			addPack(t, dir, crafted{hash: h, kind: plumbing.REFDeltaObject, size: len(delta), before: missing[:], data: delta})
+		}},
+		"delta: base of itself": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			delta := craftDelta(4, 4, copyAll...)
+			addPack(t, dir, crafted{hash: h, kind: plumbing.REFDeltaObject, size: len(delta), before: h[:], data: delta})
+		}},
+		"delta: base before the pack": {ErrCorrupt, "", func(t *testing.T, dir string, h Hash) {
+			delta := craftDelta(4, 4, copyAll...)
+			addPack(t, dir, crafted{hash: h, kind: plumbing.OFSDeltaObject, size: len(delta), before: []byte{0x7f}, data: delta})
+		}},
+		"delta: says it makes much": {ErrTooLarge, "", onBase(base, craftDelta(uint64(base.size), 1<<40, copyAll...))},
+		"delta: makes more":         {ErrCorrupt, "", onBase(base, craftDelta(uint64(base.size), 4, bytes.Repeat(copyAll, 1000)...))},
+		"delta: makes less":         {ErrCorrupt, "", onBase(base, craftDelta(uint64(base.size), 4000, copyAll...))},
+		"delta: of another base":    {ErrCorrupt, "", onBase(base, craftDelta(7, uint64(base.size), copyAll...))},
+		"delta: beyond the base":    {ErrCorrupt, "", onBase(base, craftDelta(uint64(base.size), 255, 0x90, 255))},
+		"delta: reserved":           {ErrCorrupt, "", onBase(base, craftDelta(uint64(base.size), 1, 0))},
+		"delta: empty":              {ErrCorrupt, "", onBase(base, nil)},
+		"delta: cut short":          {ErrCorrupt, "", onBase(base, craftDelta(uint64(base.size), 9, 9, 'x'))},
+	}
+	_, dir, tip := victims(t)
+	hashes := make(map[string]Hash)
+	for name, c := range cases {
+		hashes[name] = fakeHash(byte(100 + len(hashes))) //nolint:gosec // few
+		c.add(t, dir, hashes[name])
+	}
+	r := opened(t, dir)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := hashes[name]
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			data, err := r.ReadBlob(context.Background(), h)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Fatalf("read %d bytes", len(data))
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > uint64(huge)/4 && name != "pack: says it is large" { //nolint:gosec // a constant
+				t.Errorf("it took %d bytes to see that", used)
+			}
+			named := c.named
+			if named == "" {
+				named = h.String()
+			}
+			wantError(t, err, c.want, named)
+			othersRead(t, r, tip, "a", "b", "c")
+		})
+	}
+	next := commit(t, r, put(t, "docs/d/text", "text of d"))
+	othersRead(t, r, next, "a", "b", "c", "d")
+}
+
+// onBase is a pack of a base and a delta upon it.
+func onBase(base crafted, delta []byte) func(t *testing.T, dir string, h Hash) {
+	return func(t *testing.T, dir string, h Hash) {
+		addPack(t, dir, base, crafted{hash: h, kind: plumbing.REFDeltaObject, size: len(delta), before: base.hash[:], data: delta})
+	}
+}
+
+// A pack whose objects are damaged in the middle, and objects that are missing,
+// are named by whoever needs them; what lies elsewhere is read.
+func TestMissingAndDamagedObjectsOfADocument(t *testing.T) {
+	for _, lost := range []string{"blob", "tree"} {
+		t.Run("missing "+lost, func(t *testing.T) {
+			needGit(t)
+			_, dir, tip := victims(t)
+			object := git(t, dir, "rev-parse", map[string]string{"blob": "main:docs/b/text", "tree": "main:docs/b"}[lost])
+			unpackAll(t, dir)
+			if err := os.Remove(filepath.Join(dir, "objects", object[:2], object[2:])); err != nil {
+				t.Fatal(err)
+			}
+			r := opened(t, dir)
+			_, err := r.ReadFile(context.Background(), tip, path(t, "docs/b/text"))
+			wantError(t, err, ErrCorrupt, object)
+			othersRead(t, r, tip, "a", "c")
+			var walked []string
+			err = r.Walk(context.Background(), tip, path(t, "docs"), func(e Entry) error {
+				walked = append(walked, e.Path)
+				return nil
+			})
+			if lost == "tree" {
+				wantError(t, err, ErrCorrupt, object) // never a silent skip
+			} else if err != nil || len(walked) != 3 {
+				t.Errorf("walk: %v, %v", walked, err)
+			}
+			next := commit(t, r, put(t, "docs/c/text", "text of d"))
+			othersRead(t, r, next, "a")
+		})
+	}
+}
+
+// unpackAll makes every object of a repository a loose one.
+func unpackAll(t *testing.T, dir string) {
+	t.Helper()
+	aside := t.TempDir()
+	for _, pack := range matches(t, dir, "objects/pack/*.pack") {
+		for _, suffix := range []string{".pack", ".idx"} {
+			from := strings.TrimSuffix(pack, ".pack") + suffix
+			if err := os.Rename(from, filepath.Join(aside, filepath.Base(from))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, pack := range matches(t, aside, "*.pack") {
+		data, err := os.ReadFile(pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gitWith(t, dir, data, "unpack-objects", "-q")
+	}
+}
+
+// gitWith runs real git with an input.
+func gitWith(t testing.TB, dir string, input []byte, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(input)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Gil", "GIT_AUTHOR_EMAIL=gil@example.org", "GIT_COMMITTER_NAME=Gil", "GIT_COMMITTER_EMAIL=gil@example.org")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// A torn pack or index that turns up beside a repository that is open stops
+// writers, by its name; readers go on.
+func TestATornPackBesideAnOpenRepository(t *testing.T) {
+	pack, idx := craftPack(blobOf("x"))
+	for name, files := range map[string][2]string{
+		"torn pack":   {string(pack[:len(pack)-7]), string(idx)},
+		"empty pack":  {"", string(idx)},
+		"torn index":  {string(pack), string(idx[:1000])},
+		"empty index": {string(pack), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, dir, tip := victims(t)
+			base := filepath.Join(dir, "objects", "pack", "pack-"+strings.Repeat("ab", 20))
+			write(t, base+".pack", files[0])
+			write(t, base+".idx", files[1])
+			_, err := r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "docs/d", "d")}, Author: ann, At: when})
+			wantError(t, err, ErrCorrupt, filepath.Base(base))
+			othersRead(t, r, tip, "a", "b", "c")
+			_, err = OpenDisk(dir, Options{})
+			wantError(t, err, ErrCorrupt, filepath.Base(base))
+		})
+	}
+}
+
+// A reference that cannot be read is named; the other branches are read.
+func TestBrokenReferencesAreNamed(t *testing.T) {
+	cases := map[string]struct {
+		content func(r *Repo, tip Hash) string
+		want    error
+	}{
+		"empty":           {func(*Repo, Hash) string { return "" }, ErrCorrupt},
+		"garbage":         {func(*Repo, Hash) string { return "\x00\xffgarbage" }, ErrCorrupt},
+		"half a name":     {func(_ *Repo, tip Hash) string { return tip.String()[:20] }, ErrCorrupt},
+		"zeros":           {func(*Repo, Hash) string { return Hash{}.String() + "\n" }, ErrCorrupt},
+		"too long":        {func(*Repo, Hash) string { return strings.Repeat("a", maxRefFile+1) }, ErrCorrupt},
+		"to itself":       {func(*Repo, Hash) string { return "ref: refs/heads/broken\n" }, ErrCorrupt},
+		"out of the way":  {func(*Repo, Hash) string { return "ref: refs/../../../etc/passwd\n" }, ErrCorrupt},
+		"to what is gone": {func(*Repo, Hash) string { return fakeHash(7).String() + "\n" }, ErrCorrupt},
+		"to no commit":    {func(*Repo, Hash) string { return blobOf("text of a").hash.String() + "\n" }, ErrCorrupt},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r, dir, tip := victims(t)
+			write(t, filepath.Join(dir, "refs", "heads", "broken"), c.content(r, tip))
+			_, err := r.Commit(context.Background(), CommitInput{Branch: "broken", Changes: []Change{put(t, "x", "y")}, Author: ann, At: when})
+			wantError(t, err, c.want, "refs/heads/broken")
+			if at, err := r.Tip("broken"); err == nil && at.IsZero() {
+				t.Error("it is at no commit, and no error says so")
+			}
+			if at, err := r.Tip(""); err != nil || at != tip {
+				t.Errorf("main: %s, %v", at, err)
+			}
+			next := commit(t, r, put(t, "docs/d/text", "text of d"))
+			othersRead(t, r, next, "a", "b", "c", "d")
+		})
+	}
+}
+
+// hostileNames are what a foreign repository may hold, and no path of ours.
+var hostileNames = []string{
+	".git", ".GIT", ".Git", "git~1", "GIT~1", ".git ", ".git.", ".git::$INDEX_ALLOCATION", ".g\u200cit", "\u200e.git", ".gi\ufefft",
+	".gitmodules", "..", ".", "...", "-rf", "a\nb", "a\tb", "a\x1b[2Jb", "a\x7fb", "\u202eexe.txt", "a\u2066b", "a\\b", "C:", "con", "nul.txt",
+	"\xff\xfe", "name ", " name", strings.Repeat("n", 4096), strings.Repeat("\u00e4", 2000),
+}
+
+// Names that no document may have are listed as they are, kept by commits that
+// have nothing to do with them, and never hide the others.
+func TestHostileNamesOfAForeignRepository(t *testing.T) {
+	needGit(t)
+	r, dir, tip := victims(t)
+	blob := blobOf("text of a").hash
+	docs, err := plumbingHash(git(t, dir, "rev-parse", "main:docs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := []item{{name: []byte("docs"), mode: modeTree, hash: docs}, {name: []byte("sub"), mode: modeSubmodule, hash: tip}}
+	for _, name := range hostileNames {
+		items = append(items, item{name: []byte(name), mode: modeFile, hash: blob})
+	}
+	slices.SortFunc(items, compareItems)
+	var tree []byte
+	for _, it := range items {
+		tree = appendItem(tree, it.mode, string(it.name), it.hash)
+	}
+	root := gitWith(t, dir, tree, "hash-object", "-t", "tree", "-w", "--literally", "--stdin")
+	git(t, dir, "update-ref", "refs/heads/main", git(t, dir, "commit-tree", "-m", "hostile", root))
+
+	at := commit(t, r, put(t, "docs/d/text", "text of d"), del(t, "docs/c"))
+	othersRead(t, r, at, "a", "b", "d")
+	entries, err := r.List(context.Background(), at, pathRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, e := range entries {
+		listed[e.Path] = true
+	}
+	walked := map[string]bool{}
+	if err := r.Walk(context.Background(), at, pathRoot, func(e Entry) error { walked[e.Path] = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range hostileNames {
+		if !listed[name] || !walked[name] {
+			t.Errorf("%.40q is skipped without a word: listed %t, walked %t", name, listed[name], walked[name])
+		}
+	}
+	if len(listed) != len(hostileNames)+1 || len(walked) != len(hostileNames)+3 {
+		t.Errorf("listed %d, walked %d", len(listed), len(walked))
+	}
+	if got := git(t, dir, "rev-parse", "main:sub"); got != tip.String() {
+		t.Errorf("the submodule became %s", got)
+	}
+}
+
+func plumbingHash(hex string) (Hash, error) {
+	h, ok := parseHash([]byte(hex))
+	if !ok {
+		return Hash{}, fmt.Errorf("%q is no object name", hex)
+	}
+	return h, nil
+}
+
+// Trees that cannot be read are named by every reader.
+func TestBrokenTreesAreNamed(t *testing.T) {
+	for name, tree := range map[string]string{
+		"no mode":       "file\x00" + strings.Repeat("h", hashSize),
+		"cut short":     "100644 file\x00short",
+		"no name":       "100644 \x00" + strings.Repeat("h", hashSize),
+		"no end":        "100644 " + strings.Repeat("n", 100),
+		"mode of words": "10064x file\x00" + strings.Repeat("h", hashSize),
+		"endless mode":  strings.Repeat("1", 40) + " file\x00" + strings.Repeat("h", hashSize),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, dir, tip := victims(t)
+			h := hashObject(plumbing.TreeObject, []byte(tree))
+			data, err := encodeCommit(Commit{Tree: h, Author: ann, At: when})
+			if err != nil {
+				t.Fatal(err)
+			}
+			broken := hashObject(plumbing.CommitObject, data)
+			addPack(t, dir,
+				crafted{hash: h, kind: plumbing.TreeObject, size: len(tree), data: []byte(tree)},
+				crafted{hash: broken, kind: plumbing.CommitObject, size: len(data), data: data})
+			_, err = r.ReadFile(context.Background(), broken, path(t, "some/file"))
+			wantError(t, err, ErrCorrupt, h.String())
+			err = r.Walk(context.Background(), broken, pathRoot, func(Entry) error { return nil })
+			wantError(t, err, ErrCorrupt, h.String())
+			othersRead(t, r, tip, "a", "b", "c")
+		})
+	}
+}
+
+// What a crash between two names leaves: an index without its pack, or a pack
+// without its index. Real git takes neither for damage, and gc removes both.
+func TestRealGitIgnoresHalfAPack(t *testing.T) {
+	needGit(t)
+	r, dir, tip := victims(t)
+	pack, idx := craftPack(blobOf("never acknowledged"))
+	packs := filepath.Join(dir, "objects", "pack")
+	write(t, filepath.Join(packs, "pack-"+strings.Repeat("1", 40)+".idx"), string(idx))
+	write(t, filepath.Join(packs, "pack-"+strings.Repeat("2", 40)+".pack"), string(pack))
+	if out := git(t, dir, "fsck", "--strict", "--full", "--no-dangling", "--no-progress"); out != "" {
+		t.Errorf("fsck: %s", out)
+	}
+	if got := git(t, dir, "rev-list", "--count", "main"); got != "3" {
+		t.Errorf("rev-list: %s", got)
+	}
+	git(t, dir, "clone", "-q", dir, filepath.Join(t.TempDir(), "clone"))
+	git(t, dir, "gc", "-q", "--prune=now")
+	for _, n := range []string{"1", "2"} {
+		if left := matches(t, dir, "objects/pack/pack-"+strings.Repeat(n, 40)+"*"); len(left) != 0 {
+			t.Errorf("gc leaves %v", left)
+		}
+	}
+	fresh := opened(t, dir)
+	othersRead(t, fresh, tip, "a", "b", "c")
+	next := commit(t, r, put(t, "docs/d/text", "text of d"))
+	othersRead(t, r, next, "a", "b", "c", "d")
+	fsck(t, dir)
+}
