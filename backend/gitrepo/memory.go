@@ -6,7 +6,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-
 )
 
 // memory keeps objects and references. It grows with the history, whose only
