@@ -196,7 +196,7 @@ func TestMergeFavouringOurs(t *testing.T) {
 	})
 }
 
-// Criss-cross: two merge bases that disagree are for a person to decide.
+// Criss-cross: two merge bases that changed different files.
 func TestMergeCrissCross(t *testing.T) {
 	both(t, func(t *testing.T, r *Repo) {
 		ctx := context.Background()

@@ -71,27 +71,28 @@ func (r *Repo) resolve(ctx context.Context, at Hash, path document.Path) (item, 
 func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	at := item{mode: modeTree, hash: tree}
 	for path != "" {
-		var segment string
+		if !at.mode.isTree() {
+			return item{}, false, nil
+		}
+		segment := path
 		if i := strings.IndexByte(path, '/'); i >= 0 {
 			segment, path = path[:i], path[i+1:]
 		} else {
-			segment, path = path, ""
-		}
-		if !at.mode.isTree() {
-			return item{}, false, nil
+			path = ""
 		}
 		t, err := r.treeAt(at.hash)
 		if err != nil {
 			return item{}, false, err
 		}
-		next, ok, err := t.find(segment)
+		from, to, err := t.locate(segment)
 		if err != nil {
 			return item{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
 		}
-		if !ok {
+		if from == to {
 			return item{}, false, nil
 		}
-		at = next.item
+		at.mode = t.modeAt(from)
+		copy(at.hash[:], t.data[to-hashSize:to])
 	}
 	return at, true, nil
 }

@@ -141,26 +141,40 @@ type place struct {
 
 // find returns the entry of that name.
 func (t tree) find(name string) (place, bool, error) {
+	from, to, err := t.locate(name)
+	if err != nil || from == to {
+		return place{}, false, err
+	}
+	it, _, err := nextItem(t.data[from:to])
+	return place{it, from, to}, err == nil, err
+}
+
+// locate returns where the entry of that name lies; an empty range if there is
+// none.
+func (t tree) locate(name string) (from, to int, err error) {
 	if t.index == nil || !t.index.sorted {
 		return t.scan(name)
 	}
 	i := t.search(0, name, false)
-	if i < t.count() {
-		// A folder sorts as if its name ended in a slash: there may be others
-		// between, all of which begin with the name.
-		got, _ := t.key(i)
-		if string(got) == name {
-			return t.at(i), true, nil
+	if i == t.count() {
+		return 0, 0, nil
+	}
+	// A folder sorts as if its name ended in a slash: there may be others
+	// between, all of which begin with the name.
+	got, _ := t.key(i)
+	if string(got) != name {
+		if len(got) <= len(name) || string(got[:len(name)]) != name || got[len(name)] >= '/' {
+			return 0, 0, nil
 		}
-		if len(got) > len(name) && string(got[:len(name)]) == name && got[len(name)] < '/' {
-			if j := t.search(i, name, true); j < t.count() {
-				if got, _ := t.key(j); string(got) == name {
-					return t.at(j), true, nil
-				}
-			}
+		if i = t.search(i, name, true); i == t.count() {
+			return 0, 0, nil
+		}
+		if got, _ = t.key(i); string(got) != name {
+			return 0, 0, nil
 		}
 	}
-	return place{}, false, nil
+	from, to = t.bounds(i)
+	return from, to, nil
 }
 
 // start returns where entry i begins, or the end of the tree.
@@ -170,23 +184,6 @@ func (t tree) start(i int) int {
 		return from
 	}
 	return len(t.data)
-}
-
-// at returns entry i of a sorted tree.
-func (t tree) at(i int) place {
-	p := place{}
-	p.from, p.to = t.bounds(i)
-	var folder bool
-	p.name, folder = t.key(i)
-	if folder {
-		p.mode = modeTree
-	} else {
-		for _, c := range t.data[p.from : p.from+6] {
-			p.mode = p.mode<<3 | mode(c-'0')
-		}
-	}
-	copy(p.hash[:], t.data[p.to-hashSize:])
-	return p
 }
 
 // search returns the first entry, from i on, that does not sort before a name.
@@ -226,20 +223,51 @@ func nameBefore(a []byte, aFolder bool, b string, bFolder bool) bool {
 	return endA < endB
 }
 
-// scan is find that reads the tree from its start.
-func (t tree) scan(name string) (place, bool, error) {
-	for rest := t.data; len(rest) > 0; {
-		from := len(t.data) - len(rest)
+// scan is locate that reads the tree from its start.
+func (t tree) scan(name string) (from, to int, err error) {
+	for from < len(t.data) {
+		rest := t.data[from:]
+		// Nearly every entry is one of these, and then the end of its name need
+		// not be looked for.
+		if skip := usualMode(rest); skip > 0 && len(rest) > skip+len(name)+hashSize &&
+			string(rest[skip:skip+len(name)]) == name && rest[skip+len(name)] == 0 {
+			return from, from + skip + len(name) + 1 + hashSize, nil
+		}
 		it, after, err := nextItem(rest)
 		if err != nil {
-			return place{}, false, err
+			return 0, 0, err
 		}
+		to = len(t.data) - len(after)
 		if string(it.name) == name {
-			return place{it, from, len(t.data) - len(after)}, true, nil
+			return from, to, nil
 		}
-		rest = after
+		from = to
 	}
-	return place{}, false, nil
+	return 0, 0, nil
+}
+
+// usualMode returns how long the mode of a folder or of a file is, and 0 for
+// other modes.
+func usualMode(entry []byte) int {
+	const folder, file = "40000 ", "100644 "
+	switch {
+	case len(entry) > len(folder) && string(entry[:len(folder)]) == folder:
+		return len(folder)
+	case len(entry) > len(file) && string(entry[:len(file)]) == file:
+		return len(file)
+	}
+	return 0
+}
+
+// modeAt reads the mode of an entry that was located.
+func (t tree) modeAt(from int) (m mode) {
+	for _, c := range t.data[from:] {
+		if c < '0' || c > '7' {
+			break
+		}
+		m = m<<3 | mode(c-'0')
+	}
+	return m
 }
 
 // startOf returns where an entry would begin that is not there in this kind.
@@ -263,9 +291,6 @@ func (t tree) startOf(name string, folder bool) (int, error) {
 // treeAt returns a tree object that another one names. What was read or written
 // lately comes from memory, and nobody waits for it.
 func (r *Repo) treeAt(h Hash) (tree, error) {
-	if h == emptyTree {
-		return tree{}, nil
-	}
 	if r.closed.Load() {
 		return tree{}, ErrClosed
 	}
@@ -280,6 +305,9 @@ func (r *Repo) treeAt(h Hash) (tree, error) {
 		if e := trees.lookup(h); e != nil && e.kind() == plumbing.TreeObject {
 			return tree{e.data, e.index}, nil
 		}
+	}
+	if h == emptyTree {
+		return tree{}, nil
 	}
 	data, err := r.get(h, plumbing.TreeObject)
 	if err != nil {

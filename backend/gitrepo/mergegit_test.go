@@ -1,0 +1,277 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// step is one thing that happens to a history of two branches.
+type step struct {
+	onto   int // the branch
+	merge  bool
+	behind int // which of the last tips of the other branch is merged
+	change Change
+}
+
+// fileOrFolder is a path that may be either.
+const fileOrFolder = "d"
+
+func drawHistory(rt *rapid.T) []step {
+	files := rapid.SampledFrom([]string{"a", "b", "d/x", "d/y", "d/e/z", fileOrFolder})
+	var out []step
+	for range rapid.IntRange(1, 14).Draw(rt, "steps") {
+		s := step{onto: rapid.IntRange(0, 1).Draw(rt, "onto"), merge: rapid.IntRange(0, 2).Draw(rt, "kind") == 0}
+		if s.merge {
+			s.behind = rapid.IntRange(0, 2).Draw(rt, "behind")
+		} else {
+			s.change = Change{Path: mustPath(files.Draw(rt, "file")), Delete: rapid.IntRange(0, 4).Draw(rt, "delete") == 0}
+			if !s.change.Delete {
+				// With the path in it, nothing is taken for renamed.
+				s.change.Data = fmt.Appendf(nil, "%s %d\n", s.change.Path, rapid.IntRange(1, 3).Draw(rt, "line"))
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+var sides = [...]string{"left", "right"}
+
+// play makes a history; what conflicts in it is decided for the branch that
+// is merged into.
+func play(r *Repo, steps []step) error {
+	ctx := context.Background()
+	start := []Change{{Path: mustPath("a"), Data: []byte("a\n")}, {Path: mustPath("d/x"), Data: []byte("x\n")}, {Path: mustPath("d/y"), Data: []byte("y\n")}}
+	first, err := r.Commit(ctx, CommitInput{Changes: start, Author: ann, At: when})
+	if err != nil {
+		return err
+	}
+	var tips [len(sides)][]Hash
+	for i, branch := range sides {
+		if err := r.CreateBranch(branch, first); err != nil {
+			return err
+		}
+		tips[i] = []Hash{first}
+	}
+	for i, s := range steps {
+		at := when.Add(time.Duration(i+1) * time.Second)
+		var h Hash
+		if s.merge {
+			others := tips[1-s.onto]
+			h, err = r.Merge(ctx, MergeInput{
+				Into: sides[s.onto], Theirs: others[max(len(others)-1-s.behind, 0)], Favour: FavourOurs, Author: ann, At: at,
+			})
+		} else {
+			h, err = r.Commit(ctx, CommitInput{Branch: sides[s.onto], Changes: []Change{s.change}, AllowEmpty: true, Author: ann, At: at})
+		}
+		if err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+		tips[s.onto] = append(tips[s.onto], h)
+	}
+	return nil
+}
+
+// outcome is the tree of a merge, or the paths of its conflicts.
+type outcome struct {
+	tree      string
+	conflicts []string
+}
+
+// mergeSides merges the branches without moving them.
+func mergeSides(r *Repo, into, from string) (outcome, int, error) {
+	ctx := context.Background()
+	ours, err := r.tipCommit(headsPrefix + into)
+	if err != nil {
+		return outcome{}, 0, err
+	}
+	theirs, err := r.tipCommit(headsPrefix + from)
+	if err != nil {
+		return outcome{}, 0, err
+	}
+	bases, err := r.mergeBases(ctx, ours, theirs)
+	if err != nil {
+		return outcome{}, 0, err
+	}
+	b := &builder{repo: r}
+	base, err := b.origin(ctx, bases, MergeInput{}, new(int))
+	if err != nil {
+		return outcome{}, 0, err
+	}
+	tree, _, err := b.merge(ctx, base, ours.Tree, theirs.Tree, MergeInput{})
+	var conflict *ConflictError
+	switch {
+	case errors.As(err, &conflict):
+		return outcome{conflicts: conflict.Paths}, len(bases), nil
+	case err != nil:
+		return outcome{}, 0, err
+	}
+	for _, s := range b.out {
+		for rest := s.data; len(rest) > 0; {
+			var it item
+			if it, rest, err = nextItem(rest); err != nil || it.mode == modeUnsure {
+				return outcome{}, 0, fmt.Errorf("the tree %s would be stored: %w", s.hash, err)
+			}
+		}
+	}
+	return outcome{tree: tree.String()}, len(bases), nil
+}
+
+// gitMerge lets real git merge.
+func gitMerge(dir, into, from string) (outcome, error) {
+	out, err := tryGit(dir, "-c", "merge.directoryRenames=false", "-c", "core.quotePath=false",
+		"merge-tree", "--write-tree", "--name-only", "--no-messages", into, from)
+	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return outcome{tree: lines[0]}, nil
+	case errors.As(err, &exit) && exit.ExitCode() == 1:
+		return outcome{conflicts: lines[1:]}, nil
+	}
+	return outcome{}, fmt.Errorf("%w: %s", err, out)
+}
+
+// Merges of random histories, many of them criss-cross, against real git:
+//
+//   - what we merge, git merges to the same tree;
+//   - so what conflicts for git conflicts for us, and every path that git names
+//     lies at, above or below one of ours (git renames the file where a file
+//     meets a folder);
+//   - with one merge base the converse holds, too, unless a file meets a folder,
+//     which git merges if nothing is left in the folder. (git merges the lines
+//     of a file, but here each has one.) With several, git may take a version
+//     of a file that the bases disagree about, where we leave it to a person.
+func TestRandomMergesAgreeWithRealGit(t *testing.T) {
+	needGit(t)
+	const judged = 8 // starting git costs more than all the rest
+	base := t.TempDir()
+	run, crossed, clean := 0, 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := drawHistory(rt)
+		mem := NewMemory(Options{})
+		if err := play(mem, steps); err != nil {
+			rt.Fatal(err)
+		}
+		ours, bases, err := mergeSides(mem, sides[0], sides[1])
+		if err != nil {
+			rt.Fatal(err)
+		}
+		turned, _, err := mergeSides(mem, sides[1], sides[0])
+		if err != nil || turned.tree != ours.tree || !slices.Equal(turned.conflicts, ours.conflicts) {
+			rt.Fatalf("%+v, but the other way round %+v, %v", ours, turned, err)
+		}
+		run++
+		if rapid.IntRange(1, judged).Draw(rt, "judged") > 1 && bases < 2 {
+			return
+		}
+		if bases > 1 {
+			crossed++
+		}
+		if ours.conflicts == nil {
+			clean++
+		}
+		dir := filepath.Join(base, strconv.Itoa(run))
+		judge(rt, dir, mem, ours, bases)
+	})
+	if crossed == 0 || clean == 0 {
+		t.Errorf("of %d histories %d were criss-cross, and %d merged", run, crossed, clean)
+	}
+}
+
+// export writes all of a repository in memory to an empty one on disk.
+func export(from *Repo, dir string) (err error) {
+	disk, err := OpenDisk(dir, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, disk.Close()) }()
+	var all []staged
+	kept := from.objects.(*memory).objects
+	for i := range kept.shards {
+		buckets := kept.shards[i].buckets.Load()
+		if buckets == nil {
+			continue
+		}
+		for b := range *buckets {
+			for e := (*buckets)[b].Load(); e != nil; e = e.next.Load() {
+				all = append(all, staged{hash: e.hash, object: object{e.kind(), e.data}})
+			}
+		}
+	}
+	if err := disk.objects.store(context.Background(), all); err != nil {
+		return err
+	}
+	branches, err := from.Branches()
+	for _, b := range branches {
+		err = errors.Join(err, disk.CreateBranch(b.Name, b.Tip))
+	}
+	return err
+}
+
+func judge(rt *rapid.T, dir string, mem *Repo, ours outcome, bases int) {
+	if err := export(mem, dir); err != nil {
+		rt.Fatal(err)
+	}
+	theirs, err := gitMerge(dir, sides[0], sides[1])
+	if err != nil {
+		rt.Fatal(err)
+	}
+	switch {
+	case ours.conflicts == nil && ours.tree != theirs.tree:
+		rt.Fatalf("merged to %s, git says %+v", ours.tree, theirs)
+	case ours.conflicts != nil && theirs.conflicts == nil && bases == 1 && !slices.Contains(ours.conflicts, fileOrFolder):
+		rt.Fatalf("a conflict in %v, but git merges it", ours.conflicts)
+	}
+	for _, p := range theirs.conflicts {
+		p, _, _ := strings.Cut(p, "~")
+		if !slices.ContainsFunc(ours.conflicts, func(q string) bool { return p == q || nested(p, q) }) {
+			rt.Fatalf("git has a conflict in %s, we in %v", p, ours.conflicts)
+		}
+	}
+}
+
+// Bases that conflict make a conflict only where the sides differ.
+func TestMergeOfBasesThatConflict(t *testing.T) {
+	both(t, func(t *testing.T, r *Repo) {
+		ctx := context.Background()
+		forked(t, r, []Change{put(t, "x", "0"), put(t, "y", "0"), put(t, "z", "0")},
+			[]Change{put(t, "x", "main"), put(t, "y", "main")}, []Change{put(t, "x", "side"), put(t, "y", "side")})
+		tip, err := r.Tip("main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Merge(ctx, MergeInput{From: "side", Favour: FavourOurs, Author: ann, At: when.Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Merge(ctx, MergeInput{Into: "side", Theirs: tip, Favour: FavourOurs, Author: ann, At: when.Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		// y is decided on both sides alike, x is not.
+		commitOn(t, r, "main", when.Add(time.Hour), put(t, "y", "decided"), put(t, "m", "1"))
+		commitOn(t, r, "side", when.Add(time.Hour), put(t, "y", "decided"), put(t, "s", "1"))
+		_, err = mergeSide(r)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"x"}) {
+			t.Fatalf("%v, want a conflict in x", err)
+		}
+		commitOn(t, r, "side", when.Add(2*time.Hour), put(t, "x", "main"))
+		h, err := mergeSide(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"x": "main", "y": "decided", "z": "0", "m": "1", "s": "1"} {
+			wantFile(t, r, h, name, want)
+		}
+	})
+}
