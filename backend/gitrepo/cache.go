@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
@@ -140,9 +141,29 @@ func (t *table) put(h Hash, o object, index *treeIndex) {
 		s.insert(e, at)
 	}
 	s.mu.Unlock()
-	if fresh && t.size.Add(cost) > t.limit && t.limit > 0 {
+	if fresh && t.limit > 0 && t.size.Add(cost) > t.limit {
 		t.sweep()
 	}
+}
+
+// putStaged is put for a table without a limit. It copies the bytes of a blob,
+// the only ones that the caller may change, unless it has them.
+func (t *table) putStaged(o *staged) {
+	s, at := t.place(o.hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(o.hash, at) != nil {
+		return
+	}
+	e := &tableEntry{hash: o.hash, data: o.data, index: o.index}
+	switch {
+	case o.kind == plumbing.BlobObject:
+		e.data = bytes.Clone(o.data)
+	case o.kind == plumbing.TreeObject && e.index == nil:
+		e.index = indexTree(o.data)
+	}
+	e.state.Store(uint32(o.kind)) //nolint:gosec // kinds are below 8
+	s.insert(e, at)
 }
 
 // insert adds an entry, with more buckets where there are as many entries as

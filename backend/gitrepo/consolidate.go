@@ -26,6 +26,9 @@ const (
 	// softPacks is how many may exist before some become one while commits go
 	// on; in a quiet moment that happens earlier.
 	softPacks = 40
+	// storedLimit is how much may wait for a quiet moment to be compressed, in
+	// bytes (512 MiB): some 350,000 documents. More makes writers wait for it.
+	storedLimit = 512 << 20
 	// lockName is that of the lock which lets one process at a time do this
 	// work. It lies beside git's own objects/maintenance.lock, where no git
 	// program calls it garbage.
@@ -64,7 +67,7 @@ func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error
 	if err := s.rescan(); err != nil {
 		return false, err
 	}
-	if len(due(s.ours(), all)) == 0 && (!all || !s.looseDue()) {
+	if len(due(s.ours(), all).packs) == 0 && (!all || !s.looseDue()) {
 		return false, nil
 	}
 	release, err := s.lock()
@@ -92,11 +95,11 @@ func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err
 		workers = runtime.GOMAXPROCS(0)
 	}
 	for vanished := 0; ; {
-		packs := due(s.ours(), all)
-		if len(packs) == 0 {
+		work := due(s.ours(), all)
+		if len(work.packs) == 0 {
 			return false, damaged
 		}
-		err := s.consolidate(ctx, packs, workers)
+		err := s.consolidate(ctx, work, workers)
 		var d *damage
 		switch {
 		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:
@@ -104,7 +107,7 @@ func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err
 			if err := s.rescan(); err != nil {
 				return false, errors.Join(damaged, err)
 			}
-		case errors.As(err, &d) && slices.Contains(packs, d.pack):
+		case errors.As(err, &d) && slices.Contains(work.packs, d.pack):
 			d.pack.damage.Store(d)
 			damaged = errors.Join(damaged, err)
 		default:
@@ -115,10 +118,7 @@ func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err
 
 // lock keeps other processes from the same work; the result releases it.
 func (s *packStore) lock() (func() error, error) {
-	if s.volume.FS != nil { // a simulated disk has one process
-		return func() error { return nil }, nil
-	}
-	l, err := durable.AcquireLock(filepath.Join(s.dir, lockName))
+	l, err := s.volume.AcquireLock(filepath.Join(s.dir, lockName))
 	var held *durable.LockedError
 	if errors.As(err, &held) {
 		return nil, fmt.Errorf("%w: %w", errHeld, err)
@@ -129,45 +129,93 @@ func (s *packStore) lock() (func() error, error) {
 	return l.Release, nil
 }
 
+// job is packs that are to become one.
+type job struct {
+	packs []*pack
+	// quick copies what is stored as it is, which leaves the disk and the
+	// processors to those who commit.
+	quick bool
+}
+
 // due picks the packs that are to become one, none if there is nothing to do.
 //
 // The packs are kept in a geometric row: each has at least twice the objects
 // of all smaller ones together. What breaks the row is rolled up with all that
 // is smaller, so that an object, when it is copied, gets into a pack at least
 // half as large again: it is copied O(log n) times.
-func due(packs []*pack, all bool) []*pack {
-	row := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return p.damage.Load() != nil })
+func due(packs []*pack, all bool) job {
 	if !all && len(packs) <= softPacks {
-		return nil
+		return job{}
 	}
+	row := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return p.damage.Load() != nil })
 	slices.SortFunc(row, func(a, b *pack) int {
 		return cmp.Or(cmp.Compare(a.index.count, b.index.count), cmp.Compare(a.name, b.name))
 	})
-	take, sum := 0, 0
+	if all {
+		take := rollUp(row)
+		for i, p := range row {
+			if p.stored {
+				take = max(take, i+1)
+			}
+		}
+		for take < len(row) && row[take].index.count < 2*objectsOf(row[:take]) {
+			take++
+		}
+		return job{packs: row[:take]}
+	}
+	if stored := storedOf(row); len(stored) > softPacks/2 {
+		if take := rollUp(stored); take > 1 {
+			return job{stored[:take], true}
+		}
+	}
+	if take := rollUp(row); take > 0 {
+		return job{packs: row[:take]}
+	}
+	return job{packs: row[:len(row)/2]} // a row this long has packs without objects
+}
+
+// rollUp returns how many of the smallest packs break the row.
+func rollUp(row []*pack) (take int) {
+	sum := 0
 	for i, p := range row {
-		if i > 0 && p.index.count < 2*sum || all && p.stored {
+		if i > 0 && p.index.count < 2*sum {
 			take = i + 1
 		}
 		sum += p.index.count
 	}
-	switch {
-	case take == 1 && !row[0].stored:
-		return nil
-	case take == 0 && len(packs) > softPacks && len(row) > 1:
-		take = len(row) / 2 // a row this long has packs without objects
+	return take
+}
+
+func objectsOf(packs []*pack) (n int) {
+	for _, p := range packs {
+		n += p.index.count
 	}
-	return row[:take]
+	return n
+}
+
+// storedOf returns the packs that wait for their compression, none if they are
+// so many bytes that it must not wait any longer.
+func storedOf(packs []*pack) []*pack {
+	stored := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return !p.stored })
+	bytes := int64(0)
+	for _, p := range stored {
+		bytes += p.size
+	}
+	if bytes > storedLimit {
+		return nil
+	}
+	return stored
 }
 
 // consolidate makes one pack of several. The old ones go only when the new one
 // is durable.
-func (s *packStore) consolidate(ctx context.Context, packs []*pack, workers int) error {
-	indexPath, err := s.mergeBy(ctx, packs, workers)
+func (s *packStore) consolidate(ctx context.Context, work job, workers int) error {
+	indexPath, err := s.mergeBy(ctx, work, workers)
 	if err == nil {
-		err = s.replace(packs, indexPath)
+		err = s.replace(work.packs, indexPath)
 	}
 	if err != nil {
-		return fmt.Errorf("consolidate %d packs: %w", len(packs), err)
+		return fmt.Errorf("consolidate %d packs: %w", len(work.packs), err)
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type planned struct {
 type repacker struct {
 	store   *packStore
 	workers int
+	quick   bool
 	packs   []*pack
 	members []member
 	at      map[Hash]int32
@@ -70,12 +71,12 @@ type repacker struct {
 // merge writes all objects of the packs into one new pack, each once, and
 // returns the path of its index. It leaves a processor to the callers.
 func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
-	return s.mergeBy(ctx, packs, idleWorkers())
+	return s.mergeBy(ctx, job{packs: packs}, idleWorkers())
 }
 
-func (s *packStore) mergeBy(ctx context.Context, packs []*pack, workers int) (string, error) {
+func (s *packStore) mergeBy(ctx context.Context, work job, workers int) (string, error) {
 	m := &repacker{
-		store: s, workers: workers, packs: slices.Clone(packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
+		store: s, workers: workers, quick: work.quick, packs: slices.Clone(work.packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
 		planned: make(map[int32]planned), groups: make(map[string]*group),
 	}
 	// Of an object that is in several, the one in the largest is taken: it is
@@ -91,6 +92,9 @@ func (s *packStore) mergeBy(ctx context.Context, packs []*pack, workers int) (st
 	}
 	if err := m.keepDeltas(); err != nil {
 		return "", err
+	}
+	if m.quick {
+		return m.write(ctx, m.arrange(nil))
 	}
 	order, err := m.walk(ctx)
 	if err != nil {
@@ -109,11 +113,6 @@ func (m *repacker) scan(p *pack) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b indexEntry) int { return cmp.Compare(a.offset, b.offset) })
-	type pending struct {
-		at     int32
-		offset int64
-		hash   Hash
-	}
 	var deltas []pending
 	window := make([]byte, scanBuffer)
 	start, filled := int64(0), 0
@@ -149,6 +148,18 @@ func (m *repacker) scan(p *pack) error {
 			reused: b.delta,
 		})
 	}
+	return m.bind(p, entries, deltas)
+}
+
+// pending is a delta whose base is to be found.
+type pending struct {
+	at     int32
+	offset int64 // of the base
+	hash   Hash  // or its name
+}
+
+// bind finds the bases of the deltas of a pack.
+func (m *repacker) bind(p *pack, entries []indexEntry, deltas []pending) error {
 	for _, d := range deltas {
 		h := d.hash
 		if h.IsZero() {

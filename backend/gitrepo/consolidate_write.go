@@ -87,7 +87,7 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 	if err != nil {
 		return inPack(o.pack, err)
 	}
-	if !o.fresh {
+	if !o.fresh || m.quick {
 		out.Write(raw[o.head:])
 		return nil
 	}

@@ -305,7 +305,7 @@ func TestHostileNamesOfAForeignRepository(t *testing.T) {
 	slices.SortFunc(items, compareItems)
 	var tree []byte
 	for _, it := range items {
-		tree = appendItem(tree, it)
+		tree = appendItem(tree, it.mode, string(it.name), it.hash)
 	}
 	root := gitWith(t, dir, tree, "hash-object", "-t", "tree", "-w", "--literally", "--stdin")
 	git(t, dir, "update-ref", "refs/heads/main", git(t, dir, "commit-tree", "-m", "hostile", root))

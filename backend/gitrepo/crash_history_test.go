@@ -95,6 +95,46 @@ func TestPowerFailsWhileBranching(t *testing.T) {
 	})
 }
 
+// Marks that move with the branch, tags, and a commit that is taken back.
+func TestPowerFailsWhileMarkingAndTagging(t *testing.T) {
+	const mark = "refs/caiatop/last"
+	poweredRuns(t, 4, 5, func(p *powered) {
+		ctx := context.Background()
+		var tip Hash
+		var err error
+		moved := func() {
+			p.t.Helper()
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			p.note(mark, tip)
+			p.note(headsPrefix+Main, tip)
+		}
+		for i := range 4 {
+			tip, err = p.repo.Commit(ctx, CommitInput{
+				Changes: []Change{p.doc(i, "text")}, Message: "marked", Author: ann, At: when.Add(secondsOf(i)), Mark: mark,
+			})
+			moved()
+		}
+		for name, message := range map[string]string{"light": "", "heavy": "a message"} {
+			if err := p.repo.CreateTag(ctx, TagInput{Name: name, Commit: tip, Message: message, Tagger: ann, At: when}); err != nil {
+				p.t.Fatal(err)
+			}
+			at, err := p.repo.Ref("refs/tags/" + name)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			p.note("refs/tags/"+name, at)
+		}
+		tip, err = p.repo.Revert(ctx, RevertInput{Commit: tip, Author: ann, At: when, Mark: mark})
+		moved()
+		if err := p.repo.DeleteTag(ctx, "light"); err != nil {
+			p.t.Fatal(err)
+		}
+		p.note("refs/tags/light", Hash{})
+	})
+}
+
 // Consolidation at every turn: by hand, and by the maintenance beside commits.
 func TestPowerFailsWhileConsolidating(t *testing.T) {
 	poweredRuns(t, 9, 5, func(p *powered) {

@@ -5,7 +5,9 @@ import (
 	"crypto/sha1" //nolint:gosec // the format of git demands it
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,16 +144,27 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// FuzzTree reads trees entry by entry and by name, and builds them again.
+// FuzzTree reads trees entry by entry, by name with and without an index, and
+// edits them.
 func FuzzTree(f *testing.F) {
 	h := fakeHash(1)
 	f.Add([]byte("100644 a\x00"+string(h[:])+"40000 b\x00"+string(h[:])), "b")
 	f.Add([]byte("160000 sub\x00"+string(h[:])), "sub")
 	f.Add([]byte("777777777 a\x00"+string(h[:])), "a")
 	f.Add([]byte("100644 \x00"), "")
-	f.Fuzz(func(t *testing.T, tree []byte, name string) {
-		var items []item
-		rest := tree
+	var even, uneven, unsorted []byte
+	for i := range 12 {
+		even = append(even, fmt.Sprintf("40000 %x\x00%s", i, h[:])...)
+		uneven = append(uneven, fmt.Sprintf("100644 %s\x00%s", strings.Repeat("n", i+1), h[:])...)
+		unsorted = append(unsorted, fmt.Sprintf("100755 %x\x00%s", 15-i, h[:])...)
+	}
+	f.Add(even, "3")
+	f.Add(uneven, "nnnn")
+	f.Add(unsorted, "7")
+	f.Add(append(uneven, "40000 a\x00"+string(h[:])+"100644 a-\x00"+string(h[:])...), "a")
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		var names []string
+		rest := data
 		for len(rest) > 0 {
 			it, after, err := nextItem(rest)
 			if err != nil {
@@ -161,28 +174,46 @@ func FuzzTree(f *testing.F) {
 				break
 			}
 			if len(it.name) == 0 || len(after) >= len(rest) {
-				t.Fatalf("%q has an entry %q", tree, it.name)
+				t.Fatalf("%q has an entry %q", data, it.name)
 			}
-			items = append(items, it)
+			names = append(names, string(it.name))
 			rest = after
 		}
-		found, ok, err := findItem(tree, name)
-		if err != nil && !errors.Is(err, ErrCorrupt) {
-			t.Fatal(err)
+		indexed := tree{data, indexTree(data)}
+		for _, n := range append(names, name) {
+			foundAlike(t, indexed, n)
 		}
-		if ok && string(found.name) != name {
-			t.Fatalf("asked for %q, found %q", name, found.name)
-		}
-		again, err := replaceItems(tree, func([]byte) bool { return false }, nil)
-		if (err == nil) != (len(rest) == 0) || err == nil && !bytes.Equal(again, tree) {
-			t.Fatalf("%q became %q, %v", tree, again, err)
-		}
-		for _, it := range items {
-			if _, ok, err := findItem(tree, string(it.name)); !ok && err == nil {
-				t.Fatalf("%q is not found", it.name)
-			}
+		if len(rest) == 0 && !slices.Contains(names, name) && name != "" && !strings.Contains(name, "\x00") {
+			addedTo(t, indexed, name)
 		}
 	})
+}
+
+// foundAlike looks a name up with the index and without.
+func foundAlike(t *testing.T, indexed tree, name string) {
+	t.Helper()
+	got, ok, err := indexed.find(name)
+	want, wantOK, wantErr := tree{data: indexed.data}.find(name)
+	if ok != wantOK || (err == nil) != (wantErr == nil) || got.hash != want.hash || got.mode != want.mode || got.from != want.from || got.to != want.to {
+		t.Fatalf("%q in %q: %+v, %t, %v; without an index %+v, %t, %v", name, indexed.data, got, ok, err, want, wantOK, wantErr)
+	}
+}
+
+// addedTo puts a name into a tree, where it must be found, with all the others
+// as they were.
+func addedTo(t *testing.T, before tree, name string) {
+	t.Helper()
+	after, err := editTree(before, []edit{{name: name, put: true, mode: modeFile, hash: fakeHash(7)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok, err := after.find(name)
+	if err != nil || !ok || p.hash != fakeHash(7) {
+		t.Fatalf("%q was put into %q: %+v, %t, %v", name, before.data, p, ok, err)
+	}
+	if left := slices.Concat(after.data[:p.from], after.data[p.to:]); !bytes.Equal(left, before.data) {
+		t.Fatalf("%q was put into %q: beside it is %q", name, before.data, left)
+	}
 }
 
 // FuzzLoose reads loose objects: what can be read is what its name says.

@@ -21,8 +21,8 @@ const (
 
 // branchRef checks the name of a branch and returns its reference.
 func branchRef(branch string) (string, error) {
-	if branch == "" {
-		branch = Main
+	if branch == "" || branch == Main {
+		return headsPrefix + Main, nil
 	}
 	ref := headsPrefix + branch
 	if err := checkRef(ref); err != nil {

@@ -123,11 +123,15 @@ type tracer struct {
 	// trails are what commits that will be met have along the path: a parent
 	// is read only as far as it differs from its child.
 	trails map[Hash][]side
+	spare  [][]side // trails that are not needed any more
+	follow []Commit // what parents gave last
 }
 
 // parents tells which parents of a commit to follow: the first that has the
-// same at the path, else all; and whether the commit changed it.
+// same at the path, else all; and whether the commit changed it. The next call
+// changes what it gave.
 func (t *tracer) parents(c Commit) (follow []Commit, changed bool, err error) {
+	follow = t.follow[:0]
 	for _, h := range c.Parents {
 		parent, err := t.repo.links(h)
 		if err != nil {
@@ -135,6 +139,7 @@ func (t *tracer) parents(c Commit) (follow []Commit, changed bool, err error) {
 		}
 		follow = append(follow, parent)
 	}
+	t.follow = follow
 	if len(t.path) == 0 {
 		return follow, true, nil
 	}
@@ -145,6 +150,7 @@ func (t *tracer) parents(c Commit) (follow []Commit, changed bool, err error) {
 			return nil, false, err
 		}
 	}
+	defer func() { t.spare = append(t.spare, trail) }()
 	last := len(t.path) - 1
 	for i, parent := range follow {
 		its, ok := t.trails[parent.Hash]
@@ -166,7 +172,13 @@ func (t *tracer) parents(c Commit) (follow []Commit, changed bool, err error) {
 
 // trail returns what a commit has along the path, from what another one has.
 func (t *tracer) trail(known Commit, trail []side, c Commit) ([]side, error) {
-	out := make([]side, len(t.path))
+	var out []side
+	if n := len(t.spare); n > 0 {
+		out, t.spare = t.spare[n-1], t.spare[:n-1]
+		clear(out)
+	} else {
+		out = make([]side, len(t.path))
+	}
 	at, same := side{modeTree, c.Tree}, side{modeTree, known.Tree}
 	for i, name := range t.path {
 		if at == same && trail != nil {

@@ -1,15 +1,12 @@
 package gitrepo
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // memory keeps objects and references. It grows with the history, whose only
@@ -36,18 +33,7 @@ func (m *memory) store(ctx context.Context, objects []staged) error {
 		return err
 	}
 	for i := range objects {
-		s := &objects[i]
-		if m.objects.lookup(s.hash) != nil {
-			continue
-		}
-		o := s.object
-		switch {
-		case o.kind == plumbing.BlobObject:
-			o.data = bytes.Clone(o.data) // the only bytes that the caller may change
-		case o.kind == plumbing.TreeObject && s.index == nil:
-			s.index = indexTree(o.data)
-		}
-		m.objects.put(s.hash, o, s.index)
+		m.objects.putStaged(&objects[i])
 	}
 	return nil
 }

@@ -60,11 +60,10 @@ func TestMarkMovesWithTheBranch(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRef(t, r, testMark, merged)
-		ahead := commitOn(t, r, "side", when, put(t, "s", "2"))
-		if got, err := r.Merge(ctx, MergeInput{Into: "side", From: "main", Author: ann, At: when}); err != nil {
+		commitOn(t, r, "side", when, put(t, "s", "2"))
+		ahead, err := r.Merge(ctx, MergeInput{Into: "side", From: "main", Author: ann, At: when})
+		if err != nil {
 			t.Fatal(err)
-		} else {
-			ahead = got
 		}
 		if got, err := r.Merge(ctx, MergeInput{From: "side", Mark: testMark, Author: ann, At: when}); err != nil || got != ahead {
 			t.Fatalf("%s, %v", got, err)
@@ -355,5 +354,43 @@ func TestAStolenLockIsNotPutIntoPlace(t *testing.T) {
 	wantRef(t, r, "refs/heads/main", first)
 	if _, err := os.Stat(lock); err != nil {
 		t.Errorf("their lock is gone: %v", err)
+	}
+}
+
+// Git waits a tenth of a second for a lock: it is held while little is written,
+// and not while much is.
+func TestMuchIsWrittenBeforeTheBranchIsLocked(t *testing.T) {
+	for name, size := range map[string]int{"little": 10, "much": overlapBytes + 1} {
+		r, dir, hook := hooked(t)
+		first := commit(t, r, put(t, "a", "1"))
+		locked := false
+		*hook = func(operation, name string) error {
+			if operation == "rename" && strings.HasSuffix(name, ".pack") {
+				_, err := os.Stat(filepath.Join(dir, "refs", "heads", "main.lock"))
+				locked = err == nil
+			}
+			return nil
+		}
+		second := commit(t, r, put(t, "a", strings.Repeat("x", size)))
+		if locked != (name == "little") {
+			t.Errorf("%s: locked is %v while it is written", name, locked)
+		}
+		// A branch that somebody moved meanwhile stays where they moved it.
+		*hook = func(operation, name string) error {
+			if operation == "rename" && strings.HasSuffix(name, ".pack") && size > overlapBytes {
+				write(t, filepath.Join(dir, "refs", "heads", "main"), first.String()+"\n")
+			}
+			return nil
+		}
+		_, err := r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "a", strings.Repeat("y", size))}, Author: ann, At: when, Parent: &second})
+		*hook = nil
+		if size > overlapBytes {
+			if !errors.Is(err, ErrMoved) {
+				t.Errorf("%s: %v", name, err)
+			}
+			wantRef(t, r, "refs/heads/main", first)
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -16,8 +16,8 @@ const DefaultCache = 32 << 20
 
 // Options tune a repository. The zero value is the safe default.
 type Options struct {
-	// CacheBytes bounds the cache of decompressed objects, in bytes; 0 is
-	// DefaultCache. A repository in memory needs none.
+	// CacheBytes bounds the cache of decompressed objects, in bytes of the heap;
+	// 0 is DefaultCache. A repository in memory needs none.
 	CacheBytes int64
 	// Volume is the file system of a repository on disk; the zero value is
 	// that of this machine.

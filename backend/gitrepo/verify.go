@@ -69,8 +69,8 @@ func (r VerifyReport) Whole() bool { return r.Found == 0 }
 // keeps Verify from looking at all.
 //
 // Everything is read from the disk once, commits and trees a second time.
-// Memory is 24 bytes for each object and copy of it, and 40 more for each object
-// of the largest pack. Commits and maintenance go on meanwhile: what is
+// Memory is 24 bytes for each object and each further copy of it, and 56 more
+// for each object of the largest pack. Commits and maintenance go on meanwhile: what is
 // committed after the beginning is not looked at.
 func (r *Repo) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, error) {
 	if r.closed.Load() {

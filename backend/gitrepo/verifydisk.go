@@ -56,6 +56,11 @@ func (v *verifier) readDisk(s *packStore) error {
 	v.report.Shallow = len(v.shallow)
 	packs := *s.packs.Load()
 	v.report.Packs = len(packs)
+	count := 0
+	for _, p := range packs {
+		count += p.index.count
+	}
+	v.objects = make([]known, 0, count)
 	for _, p := range packs {
 		if err := v.list(p.index); err != nil {
 			v.find(Finding{Problem: ProblemFile, File: p.index.path, What: err.Error()})
