@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"unsafe"
@@ -63,11 +65,11 @@ func TestCacheIsBounded(t *testing.T) {
 // of the fan-out, and of one flat folder.
 func TestCacheLimitHoldsAsHeap(t *testing.T) {
 	const limit = 4 << 20
-	shapes := map[string]func(i int) []byte{
-		"documents": func(i int) []byte { return treeOfSize(i, 2, 12) },
-		"fan-out":   func(i int) []byte { return treeOfSize(i, 24, 10) },
-		"uneven":    func(i int) []byte { return append(treeOfSize(i, 30, 8), treeOfSize(i, 1, 20)...) },
-		"flat":      func(i int) []byte { return treeOfSize(i, 4000, 13) },
+	shapes := map[string][]byte{
+		"documents": treeOfSize(2, 12),
+		"fan-out":   treeOfSize(24, 10),
+		"uneven":    slices.Concat(treeOfSize(30, 8), treeOfSize(1, 20)),
+		"flat":      treeOfSize(4000, 13),
 	}
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +77,7 @@ func TestCacheLimitHoldsAsHeap(t *testing.T) {
 			c := newCache(limit)
 			put := 0
 			for i := 0; put < 2*limit; i++ {
-				data := shape(i)
+				data := bytes.Clone(shape)
 				put += len(data) + entryHeap
 				c.put(spread(i), object{plumbing.TreeObject, data})
 			}
@@ -89,12 +91,10 @@ func TestCacheLimitHoldsAsHeap(t *testing.T) {
 	}
 }
 
-func treeOfSize(i, entries, name int) []byte {
+func treeOfSize(entries, name int) []byte {
 	var data []byte
 	for k := range entries {
-		text := bytes.Repeat([]byte{'a'}, name-8)
-		text = append(text, byte('a'+k>>12&15), byte('a'+k>>8&15), byte('a'+k>>4&15), byte('a'+k&15), 'x', 'x', 'x', 'x')
-		data = appendItem(data, modeFile, string(text), spread(i+k%2))
+		data = appendItem(data, modeFile, fmt.Sprintf("%0*d", name, k), Hash{1})
 	}
 	return data
 }
@@ -102,7 +102,7 @@ func treeOfSize(i, entries, name int) []byte {
 // The trees of a document, its share of the folders above counted, take no
 // more than 500 bytes.
 func TestTreesOfADocumentAreSmall(t *testing.T) {
-	const docs, bytesEach = 8192, 500
+	const docs, bytesEach = 4096, 500
 	r := NewMemory(Options{})
 	defer closeRepo(t, r)
 	var changes []Change
