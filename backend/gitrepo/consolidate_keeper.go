@@ -156,9 +156,13 @@ func pause(ctx context.Context) error {
 	}
 }
 
+// settleRuns bounds what Settle does while others go on to commit: two runs
+// are enough where nobody does.
+const settleRuns = 8
+
 // settle maintains until there is nothing to do.
 func (s *packStore) settle(ctx context.Context) error {
-	for {
+	for runs := 0; runs < settleRuns; {
 		did, err := s.once(ctx, true)
 		switch {
 		case errors.Is(err, errHeld):
@@ -169,8 +173,11 @@ func (s *packStore) settle(ctx context.Context) error {
 			return err
 		case !did:
 			return nil
+		default:
+			runs++
 		}
 	}
+	return nil
 }
 
 func (s *packStore) maintenance() Maintenance {
@@ -193,7 +200,8 @@ func (s *packStore) maintenance() Maintenance {
 }
 
 // Settle waits until the maintenance has nothing to do: the packs are few, and
-// compressed as well as they will be. A repository in memory has no
+// compressed as well as they will be. While others commit it ends when that
+// holds for what was there when it was called. A repository in memory has no
 // maintenance.
 func (r *Repo) Settle(ctx context.Context) error {
 	p, ok := r.objects.(*packStore)
