@@ -55,7 +55,7 @@ func wantError(t *testing.T, err, kind error, object string) {
 // Objects of every broken kind: reading one names it, and the others are read.
 func TestBrokenObjectsAreNamed(t *testing.T) {
 	base := blobOf("the base of a delta")
-	huge := 32 << 20
+	huge := 8 << 20
 	copyAll := []byte{0x90, byte(base.size)} // copy from 0, one byte of length
 	cases := map[string]struct {
 		want  error
