@@ -83,7 +83,7 @@ func makeDoc(i, version int) doc {
 	at := when.Add(time.Duration(version) * time.Minute).Format(time.RFC3339)
 	meta := fmt.Appendf(nil, "{\n  \"id\": %q,\n  \"source\": {\n    \"type\": \"text\",\n    \"path\": \"shelf/%s/%s.txt\"\n  },\n"+
 		"  \"created_at\": %q,\n  \"updated_at\": %q,\n  \"metadata\": {\n    \"author\": %q,\n    \"number\": %d,\n    \"title\": %q\n  },\n  \"encoding\": \"utf-8\"\n}\n",
-		id, text[:6], id, when.Format(time.RFC3339), at, vocabulary[i%len(vocabulary)], i, text[100:150])
+		id, text[:6], id, when.Format(time.RFC3339), at, vocabulary[i%len(vocabulary)], i, text[100:128])
 	return doc{folder: document.LayoutFanOut.Folder(docType, when, id).String(), meta: meta, text: text}
 }
 
