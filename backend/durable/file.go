@@ -18,6 +18,7 @@ type File struct {
 	file   Handle
 	path   string
 	failed error
+	synced bool // nothing was written since the last Sync
 	done   bool
 }
 
@@ -56,6 +57,7 @@ func (f *File) Write(data []byte) (int, error) {
 	if f.failed != nil {
 		return 0, f.failed
 	}
+	f.synced = false
 	n, err := f.file.Write(data)
 	if err != nil {
 		return n, f.poison(wrap("write", f.path, err))
@@ -63,15 +65,19 @@ func (f *File) Write(data []byte) (int, error) {
 	return n, nil
 }
 
-// Sync brings what was written to the disk. After an error the file can only
-// be aborted.
+// Sync brings what was written to the disk, if it is not there yet. After an
+// error the file can only be aborted.
 func (f *File) Sync() error {
 	if f.failed != nil {
 		return f.failed
 	}
+	if f.synced {
+		return nil
+	}
 	if err := f.file.Sync(); err != nil {
 		return f.poison(wrap("sync", f.path, err))
 	}
+	f.synced = true
 	return nil
 }
 

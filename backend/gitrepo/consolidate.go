@@ -5,199 +5,166 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/caiatech/caiatop/backend/durable"
 )
 
 const (
-	// maxPacks is how many packs may exist after a commit before the smallest
-	// ones become one.
-	maxPacks = 40
-	// keptPacks is how many are left then. The gap makes each object be copied
-	// a number of times that grows with the logarithm of the history only.
-	keptPacks = 20
-	// maxPackBytes bounds the packs that are still worth copying, in bytes
-	// (1 GiB).
-	maxPackBytes = 1 << 30
+	// maxPacks is how many packs may lie in the folder, not counting those
+	// that git marked, which are not ours to touch.
+	maxPacks = 64
+	// busyPacks is how many make a writer wait for the maintenance. The rest
+	// is for what the maintenance itself writes, and for writers of other
+	// processes, who look at the folder at the same time.
+	busyPacks = maxPacks - 4
+	// softPacks is how many may exist before some become one while commits go
+	// on; in a quiet moment that happens earlier.
+	softPacks = 40
+	// lockName is that of the lock which lets one process at a time do this
+	// work. It lies beside git's own objects/maintenance.lock, where no git
+	// program calls it garbage.
+	lockName = "caiatop-maintenance.lock"
 )
 
-// keeper owns the goroutine that keeps the number of packs bounded.
-type keeper struct {
-	cancel context.CancelFunc
-	wanted chan struct{} // one token: there may be something to do
-	done   chan struct{}
+// errHeld: another process does the maintenance.
+var errHeld = errors.New("another process does the maintenance of the packs")
 
-	mu   sync.Mutex
-	runs int
+// damage is what makes a pack unfit to be copied.
+type damage struct {
+	pack *pack
 	err  error
 }
 
-func (k *keeper) start(s *packStore) {
-	ctx, cancel := context.WithCancel(context.Background())
-	k.cancel, k.wanted, k.done = cancel, make(chan struct{}, 1), make(chan struct{})
-	go func() {
-		defer close(k.done)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-k.wanted:
-				k.note(s.consolidate(ctx))
-			}
-		}
-	}()
-}
+func (d *damage) Error() string { return d.err.Error() }
+func (d *damage) Unwrap() error { return d.err }
 
-// stop ends the goroutine between two objects and waits for it.
-func (k *keeper) stop() {
-	k.cancel()
-	<-k.done
-}
-
-func (k *keeper) wake() {
-	select {
-	case k.wanted <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-func (k *keeper) note(did bool, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case err != nil:
-		k.err = err
-	case did:
-		k.runs, k.err = k.runs+1, nil
-	}
-}
-
-func (s *packStore) maintenance() Maintenance {
-	s.keeper.mu.Lock()
-	defer s.keeper.mu.Unlock()
-	return Maintenance{Packs: len(*s.packs.Load()), Runs: s.keeper.runs, Err: s.keeper.err}
-}
-
-// consolidate copies the smallest packs into one if there are too many, and
-// reports whether it did. The old ones go only when the new one is durable.
-func (s *packStore) consolidate(ctx context.Context) (bool, error) {
-	small := smallest(*s.packs.Load())
-	if len(small) < 2 {
-		return false, nil
-	}
-	indexPath, err := s.merge(ctx, small)
-	if err != nil {
-		return false, fmt.Errorf("consolidate %d packs: %w", len(small), err)
-	}
-	if err := s.replace(small, indexPath); err != nil {
-		return false, fmt.Errorf("consolidate %d packs: %w", len(small), err)
-	}
-	return true, nil
-}
-
-// smallest picks the packs to copy; none while there are few enough.
-func smallest(packs []*pack) []*pack {
-	var ours []*pack
-	for _, p := range packs {
-		if !p.foreign && p.size <= maxPackBytes {
-			ours = append(ours, p)
-		}
-	}
-	if len(ours) <= maxPacks {
-		return nil
-	}
-	slices.SortFunc(ours, func(a, b *pack) int { return cmp.Compare(a.size, b.size) })
-	return ours[:len(ours)-keptPacks+1]
-}
-
-// located is an object to copy.
-type located struct {
-	indexEntry
-	pack *pack
-	next int64 // where the entry ends
-}
-
-// merge writes all objects of the packs into one, each once.
-func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
-	objects, err := inventory(packs)
-	if err != nil {
-		return "", err
-	}
-	w, err := newPackWriter(s.volume, s.packDir(), len(objects))
-	if err != nil {
-		return "", err
-	}
-	for _, o := range objects {
-		err := ctx.Err()
-		if err == nil {
-			err = copyObject(w, o)
-		}
-		if err != nil {
-			return "", errors.Join(err, w.abort())
-		}
-	}
-	return w.finish()
-}
-
-func inventory(packs []*pack) ([]located, error) {
-	var objects []located
-	seen := make(map[Hash]struct{})
-	for _, p := range packs {
-		entries, err := p.index.entries()
-		if err != nil {
-			return nil, err
-		}
-		slices.SortFunc(entries, func(a, b indexEntry) int { return cmp.Compare(a.offset, b.offset) })
-		for i, e := range entries {
-			if _, twice := seen[e.hash]; twice {
-				continue
-			}
-			seen[e.hash] = struct{}{}
-			next := p.size - int64(hashSize)
-			if i+1 < len(entries) {
-				next = entries[i+1].offset
-			}
-			objects = append(objects, located{e, p, next})
-		}
-	}
-	return objects, nil
-}
-
-// copyObject copies an entry as it is, if its checksum holds. A delta is
-// resolved first: its base may go elsewhere.
-func copyObject(w *packWriter, o located) error {
-	size := o.next - o.offset
-	if size <= 0 || o.offset < packHeader {
-		return o.pack.corrupt(o.offset, "its index has entries without a size")
-	}
-	if size > MaxObject+MaxObject/8 {
-		return fmt.Errorf("%w: the object at %d of %s", ErrTooLarge, o.offset, o.pack.path)
-	}
-	raw := make([]byte, size)
-	if _, err := o.pack.file.ReadAt(raw, o.offset); err != nil {
-		return readError(o.pack.path, err)
-	}
-	if crc32.ChecksumIEEE(raw) != o.crc {
-		return o.pack.corrupt(o.offset, "its checksum is wrong")
-	}
-	kind := plumbing.ObjectType(raw[0] >> 4 & 7)
-	if kind != plumbing.OFSDeltaObject && kind != plumbing.REFDeltaObject {
-		return w.addRaw(o.hash, raw)
-	}
-	whole, err := o.pack.object(o.hash, o.offset)
-	if err != nil {
+// inPack says of which pack an error is.
+func inPack(p *pack, err error) error {
+	if err == nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge) {
 		return err
 	}
-	if hashObject(whole.kind, whole.data) != o.hash {
-		return o.pack.corrupt(o.offset, "its content is not what its name says")
+	return &damage{p, err}
+}
+
+// ours returns the packs that may be consolidated.
+func (s *packStore) ours() []*pack {
+	return slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return p.foreign.Load() })
+}
+
+// maintain takes loose objects in and consolidates packs, as far as that is
+// due, and reports whether it did anything. With all, everything that would
+// make the repository smaller is due; else only too many packs are.
+func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error) {
+	if err := s.rescan(); err != nil {
+		return false, err
 	}
-	return w.add(staged{hash: o.hash, object: whole})
+	if len(due(s.ours(), all)) == 0 && (!all || !s.looseDue()) {
+		return false, nil
+	}
+	release, err := s.lock()
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if err := s.rescan(); err != nil { // another process may just be done
+		return false, err
+	}
+	took, err := s.takeLoose(ctx)
+	if err != nil {
+		return took, fmt.Errorf("take loose objects into a pack: %w", err)
+	}
+	did, err = s.consolidateDue(ctx, all)
+	return did || took, err
+}
+
+// consolidateDue consolidates what is due, without the packs that turn out to
+// be damaged, and without those that another program takes away meanwhile.
+func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err error) {
+	var damaged error
+	for vanished := 0; ; {
+		packs := due(s.ours(), all)
+		if len(packs) == 0 {
+			return false, damaged
+		}
+		err := s.consolidate(ctx, packs)
+		var d *damage
+		switch {
+		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:
+			vanished++
+			if err := s.rescan(); err != nil {
+				return false, errors.Join(damaged, err)
+			}
+		case errors.As(err, &d) && slices.Contains(packs, d.pack):
+			d.pack.damage.Store(d)
+			damaged = errors.Join(damaged, err)
+		default:
+			return err == nil, errors.Join(damaged, err)
+		}
+	}
+}
+
+// lock keeps other processes from the same work; the result releases it.
+func (s *packStore) lock() (func() error, error) {
+	if s.volume.FS != nil { // a simulated disk has one process
+		return func() error { return nil }, nil
+	}
+	l, err := durable.AcquireLock(filepath.Join(s.dir, lockName))
+	var held *durable.LockedError
+	if errors.As(err, &held) {
+		return nil, fmt.Errorf("%w: %w", errHeld, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.Release, nil
+}
+
+// due picks the packs that are to become one, none if there is nothing to do.
+//
+// The packs are kept in a geometric row: each has at least twice the objects
+// of all smaller ones together. What breaks the row is rolled up with all that
+// is smaller, so that an object, when it is copied, gets into a pack at least
+// half as large again: it is copied O(log n) times.
+func due(packs []*pack, all bool) []*pack {
+	row := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return p.damage.Load() != nil })
+	if !all && len(packs) <= softPacks {
+		return nil
+	}
+	slices.SortFunc(row, func(a, b *pack) int {
+		return cmp.Or(cmp.Compare(a.index.count, b.index.count), cmp.Compare(a.name, b.name))
+	})
+	take, sum := 0, 0
+	for i, p := range row {
+		if i > 0 && p.index.count < 2*sum || all && p.stored {
+			take = i + 1
+		}
+		sum += p.index.count
+	}
+	switch {
+	case take == 1 && !row[0].stored:
+		return nil
+	case take == 0 && len(packs) > softPacks && len(row) > 1:
+		take = len(row) / 2 // a row this long has packs without objects
+	}
+	return row[:take]
+}
+
+// consolidate makes one pack of several. The old ones go only when the new one
+// is durable.
+func (s *packStore) consolidate(ctx context.Context, packs []*pack) error {
+	indexPath, err := s.merge(ctx, packs)
+	if err == nil {
+		err = s.replace(packs, indexPath)
+	}
+	if err != nil {
+		return fmt.Errorf("consolidate %d packs: %w", len(packs), err)
+	}
+	return nil
 }
 
 // replace lets readers see the new pack instead of the old ones, and removes
@@ -210,28 +177,41 @@ func (s *packStore) replace(old []*pack, indexPath string) error {
 		return err
 	}
 	name := strings.TrimSuffix(filepath.Base(indexPath), ".idx")
-	// Copying a pack that had everything gives that pack again.
-	old = slices.DeleteFunc(slices.Clone(old), func(p *pack) bool { return p.name == name })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	packs := slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return slices.Contains(old, p) })
-	s.packs.Store(&packs)
+	var gone []*pack
 	err := s.removeMultiIndex()
 	for _, p := range old {
-		err = errors.Join(err, s.removePack(p))
+		// Copying a pack that had everything gives that pack again.
+		if p.name == name {
+			continue
+		}
+		removed, failed := s.removePack(p)
+		if removed {
+			gone = append(gone, p)
+		}
+		err = errors.Join(err, failed)
 	}
-	return errors.Join(err, s.volume.SyncDir(s.packDir()), closeAll(old))
+	packs := slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return slices.Contains(gone, p) })
+	s.packs.Store(&packs)
+	return errors.Join(err, s.volume.SyncDir(s.packDir()), closeAll(gone))
 }
 
-// removePack deletes the index first: without it nobody looks for the pack.
-func (s *packStore) removePack(p *pack) error {
+// removePack deletes the index first: without it nobody looks for the pack. A
+// pack that was marked since the folder was read stays.
+func (s *packStore) removePack(p *pack) (bool, error) {
+	for _, mark := range marks {
+		if _, err := s.volume.Lstat(filepath.Join(s.packDir(), p.name+mark)); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
 	for _, suffix := range []string{".idx", ".rev", ".bitmap", ".pack"} {
 		err := s.volume.Discard(filepath.Join(s.packDir(), p.name+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return suffix != ".idx", err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // removeMultiIndex deletes git's index over all packs, which names the packs

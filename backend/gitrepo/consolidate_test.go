@@ -22,7 +22,7 @@ func drained(t testing.TB, r *Repo, runs int) Maintenance {
 	defer tick.Stop()
 	for {
 		m := r.Maintenance()
-		if m.Runs >= runs && m.Packs <= maxPacks || m.Err != nil {
+		if m.Runs >= runs && m.Packs <= softPacks || m.Err != nil {
 			return m
 		}
 		select {
@@ -36,17 +36,17 @@ func drained(t testing.TB, r *Repo, runs int) Maintenance {
 func TestPacksAreConsolidated(t *testing.T) {
 	r, dir := disked(t)
 	var versions []Hash
-	for i := range maxPacks {
+	for i := range softPacks {
 		versions = append(versions, commit(t, r, put(t, "doc", fmt.Sprint(i)), put(t, fmt.Sprintf("d/%d", i), "same content")))
 	}
-	if m := r.Maintenance(); m.Packs != maxPacks || m.Runs != 0 {
+	if m := r.Maintenance(); m.Packs != softPacks || m.Runs != 0 {
 		t.Fatalf("at the limit: %+v", m)
 	}
-	versions = append(versions, commit(t, r, put(t, "doc", fmt.Sprint(maxPacks))))
-	if m := drained(t, r, 1); m.Err != nil || m.Packs != keptPacks {
+	versions = append(versions, commit(t, r, put(t, "doc", fmt.Sprint(softPacks))))
+	if m := drained(t, r, 1); m.Err != nil || m.Packs != 1 {
 		t.Fatalf("past the limit: %+v", m)
 	}
-	if packs, idx := matches(t, dir, "objects/pack/*.pack"), matches(t, dir, "objects/pack/*.idx"); len(packs) != keptPacks || len(idx) != keptPacks {
+	if packs, idx := matches(t, dir, "objects/pack/*.pack"), matches(t, dir, "objects/pack/*.idx"); len(packs) != 1 || len(idx) != 1 {
 		t.Fatalf("%d packs, %d indexes on the disk", len(packs), len(idx))
 	}
 	fresh := opened(t, dir)
@@ -76,7 +76,7 @@ func TestConsolidationOfRealGitsPacks(t *testing.T) {
 	write(t, kept[:len(kept)-len(".pack")]+".keep", "")
 	closeRepo(t, r)
 	r = opened(t, dir)
-	for i := range maxPacks + 1 {
+	for i := range softPacks + 1 {
 		versions = append(versions, commit(t, r, put(t, "doc", fmt.Sprint(body, 15+i))))
 	}
 	if m := drained(t, r, 1); m.Err != nil {
@@ -95,7 +95,7 @@ func TestConsolidationOfRealGitsPacks(t *testing.T) {
 // is reported.
 func TestConsolidationRefusesDamage(t *testing.T) {
 	r, dir := disked(t)
-	for i := range maxPacks {
+	for i := range softPacks {
 		commit(t, r, put(t, "doc", fmt.Sprint(i)))
 	}
 	for _, pack := range matches(t, dir, "objects/pack/*.pack") {
@@ -106,7 +106,7 @@ func TestConsolidationRefusesDamage(t *testing.T) {
 	if !errors.Is(m.Err, ErrCorrupt) {
 		t.Fatalf("%+v", m)
 	}
-	if packs := matches(t, dir, "objects/pack/*.pack"); len(packs) != maxPacks+1 {
+	if packs := matches(t, dir, "objects/pack/*.pack"); len(packs) != softPacks+1 {
 		t.Fatalf("%d packs", len(packs))
 	}
 	if extra := matches(t, dir, "objects/pack/tmp*"); len(extra) != 0 {
@@ -117,7 +117,7 @@ func TestConsolidationRefusesDamage(t *testing.T) {
 // Readers see one commit whole, whatever commits and consolidations go on.
 func TestReadersRaceTheWriter(t *testing.T) {
 	both(t, func(t *testing.T, r *Repo) {
-		const files, commits = 5, 2 * maxPacks
+		const files, commits = 5, 2 * softPacks
 		version := func(i int) []Change {
 			var out []Change
 			for f := range files {

@@ -73,8 +73,9 @@ type index struct {
 	memory []byte
 	fanout [256]uint32
 	count  int
-	long   int  // long offsets
-	pack   Hash // checksum of the pack
+	size   int64 // of the file
+	long   int   // long offsets
+	pack   Hash  // checksum of the pack
 }
 
 func openIndex(v durable.Volume, path string) (*index, error) {
@@ -97,6 +98,7 @@ func (x *index) load() error {
 		return err
 	}
 	size := info.Size()
+	x.size = size
 	if size < int64(indexFixed) {
 		return x.corrupt("it has %d bytes", size)
 	}

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/klauspost/compress/zlib"
 )
 
@@ -31,30 +31,31 @@ type pack struct {
 	file  durable.Handle
 	size  int64 // of the file
 	index *index
-	// foreign packs are marked by git (.keep, .promisor, .mtimes) and are
-	// never consolidated.
-	foreign bool
+	id    uint64 // of this opening
+	bases *bases
+	// foreign packs are marked by git (.keep, .promisor, .mtimes): they are
+	// never consolidated and not counted. Marks come and go.
+	foreign atomic.Bool
+	// damage is what the maintenance found, which then leaves the pack alone.
+	damage atomic.Pointer[damage]
+	// stored says that the first entry is not compressed, and so likely none.
+	stored bool
 }
 
 // openPack opens the pack of that index file and checks that the two belong
 // together.
-func openPack(v durable.Volume, indexPath string) (*pack, error) {
+func openPack(v durable.Volume, indexPath string, kept *bases) (*pack, error) {
 	x, err := openIndex(v, indexPath)
 	if err != nil {
 		return nil, err
 	}
 	base := strings.TrimSuffix(indexPath, ".idx")
-	p := &pack{name: filepath.Base(base), path: base + ".pack", index: x}
+	p := &pack{name: filepath.Base(base), path: base + ".pack", index: x, id: packCount.Add(1), bases: kept}
 	if p.file, err = v.Open(p.path); err == nil {
 		err = p.check()
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
-	}
-	for _, mark := range []string{".keep", ".promisor", ".mtimes"} {
-		if _, err := v.Lstat(base + mark); err == nil {
-			p.foreign = true
-		}
 	}
 	return p, nil
 }
@@ -65,10 +66,11 @@ func (p *pack) check() error {
 		return err
 	}
 	p.size = info.Size()
-	var header [packHeader]byte
+	var header [packHeader + 16]byte // the first entry begins behind it
 	if _, err := p.file.ReadAt(header[:], 0); err != nil {
 		return readError(p.path, err)
 	}
+	p.stored = isStored(header[packHeader:])
 	version := binary.BigEndian.Uint32(header[4:])
 	if string(header[:4]) != "PACK" || (version != 2 && version != 3) {
 		return p.corrupt(0, "it is no pack of version 2 or 3")
@@ -107,14 +109,35 @@ func readError(path string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
 }
 
+// isStored reports whether an entry that begins so is one that appendStored
+// made: nothing but blocks that are as they were.
+func isStored(entry []byte) bool {
+	for i, b := range entry {
+		if b&0x80 == 0 {
+			stream := entry[i+1:]
+			return len(stream) > 2 && stream[0] == 0x78 && unfinishedStream(stream[1]) && stream[2]>>1&3 == 0
+		}
+	}
+	return false
+}
+
+// step is a delta on the way to its base.
+type step struct {
+	offset int64
+	delta  []byte
+}
+
 // object returns the object at an offset, its deltas applied.
 func (p *pack) object(h Hash, offset int64) (object, error) {
 	in := inputs.Get().(*input) //nolint:forcetypeassert // the pool makes nothing else
 	defer inputs.Put(in)
-	var deltas [][]byte
-	held := int64(0)
+	var steps []step
+	held, at := int64(0), offset
 	for {
-		e, err := p.entry(in, offset)
+		if o, ok := p.bases.get(p, at); ok {
+			return p.applySteps(h, offset, o, steps)
+		}
+		e, err := p.entry(in, at)
 		if err != nil {
 			return object{}, err
 		}
@@ -122,43 +145,37 @@ func (p *pack) object(h Hash, offset int64) (object, error) {
 			return object{}, fmt.Errorf("%w: the deltas of %s", ErrTooLarge, h)
 		}
 		if e.kind != plumbing.OFSDeltaObject && e.kind != plumbing.REFDeltaObject {
-			data, err := p.applyDeltas(h, offset, e.data, deltas)
-			return object{e.kind, data}, err
+			o := object{e.kind, e.data}
+			if len(steps) > 0 {
+				p.bases.put(p, at, o)
+			}
+			return p.applySteps(h, offset, o, steps)
 		}
-		if len(deltas) == maxChain {
+		if len(steps) == maxChain {
 			return object{}, p.corrupt(offset, "its deltas do not end")
 		}
-		deltas = append(deltas, e.data)
-		offset = e.base
+		steps = append(steps, step{at, e.data})
+		at = e.base
 	}
 }
 
-func (p *pack) applyDeltas(h Hash, offset int64, data []byte, deltas [][]byte) ([]byte, error) {
-	for i := len(deltas) - 1; i >= 0; i-- {
-		size, ok := deltaTarget(deltas[i])
-		if !ok {
-			return nil, p.corrupt(offset, "a delta cannot be read")
+// applySteps makes the object from the base that was found, and keeps the
+// bases on the way.
+func (p *pack) applySteps(h Hash, offset int64, o object, steps []step) (object, error) {
+	for i := len(steps) - 1; i >= 0; i-- {
+		data, err := applyDelta(o.data, steps[i].delta)
+		switch {
+		case errors.Is(err, ErrTooLarge):
+			return object{}, fmt.Errorf("%s: %w", h, err)
+		case err != nil:
+			return object{}, p.corrupt(offset, fmt.Sprintf("delta of %s: %v", h, err))
 		}
-		if size > MaxObject {
-			return nil, fmt.Errorf("%w: %s has %d bytes", ErrTooLarge, h, size)
+		o.data = data
+		if i > 0 {
+			p.bases.put(p, steps[i].offset, o)
 		}
-		patched, err := packfile.PatchDelta(data, deltas[i])
-		if err != nil {
-			return nil, p.corrupt(offset, fmt.Sprintf("delta of %s: %v", h, err))
-		}
-		data = patched
 	}
-	return data, nil
-}
-
-// deltaTarget returns the size that a delta makes.
-func deltaTarget(delta []byte) (uint64, bool) {
-	_, n := binary.Uvarint(delta)
-	if n <= 0 {
-		return 0, false
-	}
-	size, m := binary.Uvarint(delta[n:])
-	return size, m > 0
+	return o, nil
 }
 
 // packed is one entry of a pack, inflated.

@@ -22,6 +22,7 @@ type packStore struct {
 	volume durable.Volume
 	dir    string // objects
 	cache  *cache
+	bases  bases
 	packs  atomic.Pointer[[]*pack] // never changed in place; the newest first
 	hit    atomic.Pointer[pack]    // had the last object that was asked for
 
@@ -163,6 +164,9 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	if len(missing) == 0 {
 		return ctx.Err()
 	}
+	if err := s.room(ctx); err != nil {
+		return err
+	}
 	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing)
 	if err != nil {
 		return err
@@ -211,7 +215,7 @@ func (s *packStore) attach(indexPath string) error {
 	if slices.ContainsFunc(packs, func(p *pack) bool { return p.name == name }) {
 		return nil
 	}
-	p, err := openPack(s.volume, indexPath)
+	p, err := openPack(s.volume, indexPath, &s.bases)
 	if err != nil {
 		return err
 	}
@@ -220,6 +224,9 @@ func (s *packStore) attach(indexPath string) error {
 	return nil
 }
 
+// looks bounds how often a folder is read that changes meanwhile.
+const looks = 8
+
 // rescan makes the open packs those of the folder.
 func (s *packStore) rescan() error {
 	s.mu.Lock()
@@ -227,57 +234,81 @@ func (s *packStore) rescan() error {
 	if s.closed {
 		return ErrClosed
 	}
+	packs := *s.packs.Load()
+	var opened, gone []*pack
+	// A folder that changes while it is read may show neither the packs that
+	// go nor the one that takes their place. That one was there before they
+	// went: a second look, begun after they were missed, shows it.
+	for range looks {
+		fresh, missed, err := s.look(packs)
+		if err != nil {
+			return errors.Join(err, closeAll(opened))
+		}
+		opened = append(opened, fresh...)
+		packs = append(fresh, packs...)
+		if len(missed) == len(gone) && len(fresh) == 0 || len(missed) == 0 {
+			gone = missed
+			break
+		}
+		gone = missed
+	}
+	packs = slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return slices.Contains(gone, p) })
+	gone, err := s.orphan(gone, packs)
+	s.packs.Store(&packs)
+	return errors.Join(err, closeAll(gone))
+}
+
+// look reads the folder once. It returns the packs that are new there, and
+// those of packs that are not there.
+func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 	entries, err := s.volume.ReadDir(s.packDir())
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrGone, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	open := *s.packs.Load()
-	var packs, gone []*pack
 	present := complete(entries)
-	for _, p := range open {
-		if _, ok := present[p.name]; ok {
-			packs = append(packs, p)
+	for _, p := range packs {
+		if marked, ok := present[p.name]; ok {
+			p.foreign.Store(marked)
 			delete(present, p.name)
 		} else {
 			gone = append(gone, p)
 		}
 	}
-	var fresh []*pack
-	for name := range present {
-		p, err := openPack(s.volume, filepath.Join(s.packDir(), name+".idx"))
+	for name, marked := range present {
+		p, err := openPack(s.volume, filepath.Join(s.packDir(), name+".idx"), &s.bases)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed since we read the folder, or not all there yet
+			continue // removed since we read the folder
 		}
 		if err != nil {
-			for _, p := range fresh {
-				err = errors.Join(err, p.close())
-			}
-			return err
+			return nil, nil, errors.Join(err, closeAll(fresh))
 		}
+		p.foreign.Store(marked)
 		fresh = append(fresh, p)
 	}
-	packs = append(fresh, packs...)
-	gone, err = s.orphan(gone, packs)
-	s.packs.Store(&packs)
-	return errors.Join(err, closeAll(gone))
+	return fresh, gone, nil
 }
 
-// complete names the packs of a folder that are there with their index: one
-// without the other is of no use to anybody who opens the folder later.
-func complete(entries []os.DirEntry) map[string]struct{} {
+// marks are the files by which git says that a pack is not to be touched.
+var marks = []string{".keep", ".promisor", ".mtimes"}
+
+// complete names the packs of a folder that are there with their index, and
+// says whether they are marked: a pack without its index or the other way
+// round is of no use to anybody who opens the folder later.
+func complete(entries []os.DirEntry) map[string]bool {
 	names := make(map[string]struct{}, len(entries))
 	for _, e := range entries {
 		names[e.Name()] = struct{}{}
 	}
-	present := make(map[string]struct{}, len(entries))
+	present := make(map[string]bool, len(entries))
 	for file := range names {
 		name, ok := strings.CutSuffix(file, ".idx")
-		if _, whole := names[name+".pack"]; ok && whole && strings.HasPrefix(name, "pack-") {
-			present[name] = struct{}{}
+		if _, both := names[name+".pack"]; !ok || !both || !strings.HasPrefix(name, "pack-") {
+			continue
 		}
+		present[name] = slices.ContainsFunc(marks, func(mark string) bool { _, ok := names[name+mark]; return ok })
 	}
 	return present
 }

@@ -2,8 +2,6 @@ package gitrepo
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"crypto/sha1" //nolint:gosec // the format of git demands it
 	"encoding/binary"
 	"errors"
@@ -17,7 +15,6 @@ import (
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/klauspost/compress/zlib"
 )
 
 const (
@@ -26,8 +23,7 @@ const (
 	tempPrefix = "tmp_caiatop_" // "tmp_" is what git prunes, too
 )
 
-// packWriter writes one pack and its index. Objects are written whole,
-// without deltas: git makes those when it repacks.
+// packWriter writes one pack and its index.
 type packWriter struct {
 	volume  durable.Volume
 	dir     string
@@ -36,25 +32,9 @@ type packWriter struct {
 	sum     hash.Hash
 	written int64
 	count   int
+	header  []byte // scratch
 	entries []indexEntry
 }
-
-// deflater is a compressor and its output, kept for the next object: making
-// one costs more than compressing a small object.
-type deflater struct {
-	zlib   *zlib.Writer
-	output bytes.Buffer
-}
-
-var deflaters = sync.Pool{New: func() any {
-	d := &deflater{}
-	z, err := zlib.NewWriterLevel(&d.output, zlib.BestSpeed)
-	if err != nil {
-		panic("gitrepo: zlib refuses its own constant: " + err.Error())
-	}
-	d.zlib = z
-	return d
-}}
 
 var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
 
@@ -87,34 +67,31 @@ func (w *packWriter) write(data []byte) error {
 	return err
 }
 
-// add compresses one object.
-func (w *packWriter) add(s staged) error {
-	d := deflaters.Get().(*deflater) //nolint:forcetypeassert // the pool makes nothing else
-	defer deflaters.Put(d)
-	d.output.Reset()
-	d.output.Write(appendEntryHeader(nil, s.kind, len(s.data)))
-	d.zlib.Reset(&d.output)
-	if _, err := d.zlib.Write(s.data); err != nil {
-		return fmt.Errorf("compress %s: %w", s.hash, err)
+// whole is the base of an object that is no delta.
+const whole = int64(-1)
+
+// add appends an object: its size (that of the delta, if it is one), the
+// offset of its base in this pack or whole, and its zlib stream.
+func (w *packWriter) add(h Hash, kind plumbing.ObjectType, size int, base int64, stream []byte) error {
+	at := w.written
+	if base == whole {
+		w.header = appendEntryHeader(w.header[:0], kind, size)
+	} else {
+		w.header = appendEntryHeader(w.header[:0], plumbing.OFSDeltaObject, size)
+		w.header = appendDistance(w.header, at-base)
 	}
-	if err := d.zlib.Close(); err != nil {
-		return fmt.Errorf("compress %s: %w", s.hash, err)
-	}
-	err := w.addRaw(s.hash, d.output.Bytes())
-	if d.output.Cap() > 1<<20 {
-		d.output = bytes.Buffer{} // one large object must not stay in the pool
-	}
-	return err
+	crc := crc32.Update(crc32.ChecksumIEEE(w.header), crc32.IEEETable, stream)
+	w.entries = append(w.entries, indexEntry{h, crc, at})
+	return errors.Join(w.write(w.header), w.write(stream))
 }
 
-// addRaw adds an entry as it is in another pack.
-func (w *packWriter) addRaw(h Hash, entry []byte) error {
-	w.entries = append(w.entries, indexEntry{h, crc32.ChecksumIEEE(entry), w.written})
-	return w.write(entry)
-}
-
-// finish brings the pack to the disk, then its index, then both names, and
-// returns the path of the index.
+// finish brings pack and index to the disk and returns the path of the index.
+//
+// The content of both is on the disk before either gets its name, and the
+// names before finish returns; so a power cut leaves nothing, a pack without
+// an index, an index without its pack (both of which git and complete pass
+// over), or both, whole. The two syncs run beside each other: the disk makes
+// one of them.
 func (w *packWriter) finish() (string, error) {
 	if len(w.entries) != w.count {
 		return "", errors.Join(fmt.Errorf("pack of %d objects got %d", w.count, len(w.entries)), w.abort())
@@ -125,27 +102,54 @@ func (w *packWriter) finish() (string, error) {
 	if err == nil {
 		err = w.out.Flush()
 	}
-	w.out.Reset(nil)
-	buffers.Put(w.out)
 	if err != nil {
 		return "", errors.Join(err, w.abort())
 	}
+	w.release()
+	synced := make(chan error, 1)
+	go func() { synced <- w.file.Sync() }()
+	index, err := w.writeIndex(sum)
+	if err = errors.Join(err, <-synced); err != nil {
+		if index != nil {
+			err = errors.Join(err, index.Abort())
+		}
+		return "", errors.Join(err, w.file.Abort())
+	}
 	base := filepath.Join(w.dir, "pack-"+sum.String())
 	if err := w.file.Place(base + ".pack"); err != nil {
+		return "", errors.Join(err, index.Abort())
+	}
+	if err := index.Place(base + ".idx"); err != nil {
 		return "", err
 	}
-	file, err := w.volume.CreateTemp(w.dir, tempName(), packPerm)
-	if err != nil {
-		return "", err
-	}
-	if _, err := file.Write(encodeIndex(w.entries, sum)); err != nil {
-		return "", errors.Join(err, file.Abort())
-	}
-	// One sync of the folder covers both names; they were given in this order.
-	return base + ".idx", file.Commit(base + ".idx")
+	return base + ".idx", w.volume.SyncDir(w.dir)
 }
 
-func (w *packWriter) abort() error { return w.file.Abort() }
+// writeIndex writes the index under a temporary name and syncs it.
+func (w *packWriter) writeIndex(pack Hash) (*durable.File, error) {
+	file, err := w.volume.CreateTemp(w.dir, tempName(), packPerm)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := file.Write(encodeIndex(w.entries, pack)); err != nil {
+		return file, err
+	}
+	return file, file.Sync()
+}
+
+func (w *packWriter) abort() error {
+	w.release()
+	return w.file.Abort()
+}
+
+// release gives the buffer back. It may be called twice.
+func (w *packWriter) release() {
+	if w.out != nil {
+		w.out.Reset(nil)
+		buffers.Put(w.out)
+		w.out = nil
+	}
+}
 
 func appendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
 	first := byte(kind)<<4 | byte(size&15) //nolint:gosec // types are below 8
@@ -156,23 +160,16 @@ func appendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
 	return append(b, first)
 }
 
-// writePack writes objects as one pack, if there are any.
-func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged) (string, error) {
-	w, err := newPackWriter(v, dir, len(objects))
-	if err != nil {
-		return "", err
+// appendDistance writes how far before an entry its base begins: seven bits a
+// byte, the highest first, one subtracted at each further byte.
+func appendDistance(b []byte, distance int64) []byte {
+	var digits [10]byte
+	i := len(digits) - 1
+	digits[i] = byte(distance & 0x7f)
+	for distance >>= 7; distance > 0; distance >>= 7 {
+		distance--
+		i--
+		digits[i] = 0x80 | byte(distance&0x7f)
 	}
-	for _, s := range objects {
-		err := ctx.Err()
-		if err == nil {
-			err = w.add(s)
-		}
-		if err != nil {
-			return "", errors.Join(err, w.abort())
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return "", errors.Join(err, w.abort())
-	}
-	return w.finish()
+	return append(b, digits[i:]...)
 }

@@ -148,8 +148,9 @@ func (r *Repo) commit(h Hash) (Commit, error) {
 // Maintenance reports the background work of a repository on disk.
 type Maintenance struct {
 	Packs int   // packs on the disk now
+	Bytes int64 // of these packs and their indexes
 	Runs  int   // consolidations done since the repository was opened
-	Err   error // of the last consolidation, nil if it was done
+	Err   error // of the last consolidation, nil if it was done; damaged packs
 }
 
 // Maintenance returns the state of the background work. It is zero for a

@@ -1,0 +1,167 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	// storedBytes is the size from which a batch is written as it is, in bytes
+	// (256 KiB). What is smaller waits for the disk anyway.
+	storedBytes = 256 << 10
+	// futile is how often an object of a name may be unlike the one before it
+	// until only each retryEvery-th is compared.
+	futile     = 8
+	retryEvery = 16
+)
+
+// batch is a commit on its way into a pack.
+type batch struct {
+	objects []staged
+	level   int
+	bases   []int    // of each object, -1 if it is whole
+	deltas  [][]byte // of those that are not
+}
+
+// leader is the object of a name that others are compared with.
+type leader struct {
+	at     int
+	base   *deltaBase
+	misses int
+}
+
+// writePack writes objects as one pack and returns the path of its index.
+func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged) (string, error) {
+	b := newBatch(objects)
+	w, err := newPackWriter(v, dir, len(objects))
+	if err != nil {
+		return "", err
+	}
+	if err := b.write(ctx, w); err != nil {
+		return "", errors.Join(err, w.abort())
+	}
+	return w.finish()
+}
+
+func newBatch(objects []staged) *batch {
+	b := &batch{objects: objects, level: levelFast}
+	total := 0
+	for _, o := range objects {
+		total += len(o.data)
+	}
+	if total >= storedBytes {
+		b.level = levelStored
+	}
+	b.plan()
+	return b
+}
+
+// plan looks for deltas: against what was at the same place before, and else
+// against the first object of the same name. All that have one base are read
+// with one step, which a chain of neighbours would not allow.
+func (b *batch) plan() {
+	b.bases = make([]int, len(b.objects))
+	b.deltas = make([][]byte, len(b.objects))
+	at := make(map[Hash]int)
+	for i, o := range b.objects {
+		b.bases[i] = -1
+		if !o.base.IsZero() {
+			at[o.base] = -1
+		}
+	}
+	for i, o := range b.objects {
+		if _, wanted := at[o.hash]; wanted {
+			at[o.hash] = i
+		}
+	}
+	type group struct {
+		name string
+		kind plumbing.ObjectType
+	}
+	leaders := make(map[group]*leader)
+	for i, o := range b.objects {
+		if len(o.data) < minDeltaBytes || len(o.data) > maxDeltaBytes {
+			continue
+		}
+		// A base that comes later could be a delta of this one.
+		if base, ok := at[o.base]; ok && base >= 0 && base < i && b.depth(base) < maxDeltaDepth && b.similar(base, o) {
+			if b.try(i, base, newDeltaBase(b.objects[base].data)) {
+				continue
+			}
+		}
+		// Trees of one name have nothing in common but names.
+		if o.kind != plumbing.BlobObject || o.name == "" {
+			continue
+		}
+		key := group{o.name, o.kind}
+		l := leaders[key]
+		if l == nil {
+			leaders[key] = &leader{at: i, base: newDeltaBase(o.data)}
+			continue
+		}
+		if l.misses >= futile && i%retryEvery != 0 {
+			continue
+		}
+		if b.try(i, l.at, l.base) {
+			l.misses = 0
+		} else {
+			l.misses++
+		}
+	}
+}
+
+// similar reports whether an object can be the base of another.
+func (b *batch) similar(base int, o staged) bool {
+	p := b.objects[base]
+	return p.kind == o.kind && len(p.data) <= maxDeltaBytes
+}
+
+func (b *batch) depth(i int) int {
+	n := 0
+	for ; b.bases[i] >= 0; i = b.bases[i] {
+		n++
+	}
+	return n
+}
+
+// try makes object i a delta if that halves it.
+func (b *batch) try(i, base int, d *deltaBase) bool {
+	data := b.objects[i].data
+	delta, ok := d.encode(data, len(data)/2)
+	if ok {
+		b.bases[i], b.deltas[i] = base, delta
+	}
+	return ok
+}
+
+func (b *batch) content(i int) []byte {
+	if b.bases[i] >= 0 {
+		return b.deltas[i]
+	}
+	return b.objects[i].data
+}
+
+func (b *batch) write(ctx context.Context, w *packWriter) error {
+	total := 0
+	if b.level != levelStored {
+		for i := range b.objects {
+			total += len(b.content(i))
+		}
+	}
+	return inOrder(
+		ctx, len(b.objects), workers(total),
+		func(i int) int { return len(b.content(i)) },
+		func(i int, out *bytes.Buffer) error { return deflate(out, b.content(i), b.level) },
+		func(i int, stream []byte) error {
+			base := whole
+			if b.bases[i] >= 0 {
+				base = w.entries[b.bases[i]].offset
+			}
+			return w.add(b.objects[i].hash, b.objects[i].kind, len(b.content(i)), base, stream)
+		},
+	)
+}
