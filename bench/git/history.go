@@ -84,7 +84,7 @@ func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 			return err
 		}
 		made = f[0].Count
-		waited, err := clock(func() error { return settle(ctx, r) })
+		waited, err := clock(func() error { return r.Settle(ctx) })
 		if err != nil {
 			return err
 		}

@@ -117,7 +117,7 @@ func importOurs(ctx context.Context, dir string, n int, o gitrepo.Options) (got 
 		if got.fresh, _, err = objectBytes(dir); err != nil {
 			return err
 		}
-		if got.settle, err = clock(func() error { return settle(ctx, r) }); err != nil {
+		if got.settle, err = clock(func() error { return r.Settle(ctx) }); err != nil {
 			return err
 		}
 		got.settled, got.packs, err = objectBytes(dir)

@@ -43,7 +43,7 @@ func (s *site) writes(ctx context.Context) error {
 		if err := s.batches(ctx, r, disk); err != nil {
 			return err
 		}
-		return settle(ctx, r)
+		return r.Settle(ctx)
 	})
 }
 
