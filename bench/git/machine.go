@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // facts say where a run was made: no figure means anything without them.
@@ -126,4 +127,13 @@ func noRoom(dir string, n, commits int) string {
 		return fmt.Sprintf("it needs %d files in %s, which has room for %d", files, dir, fs.Ffree)
 	}
 	return ""
+}
+
+// processorTime is what this process has used of all cores so far.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

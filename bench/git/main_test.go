@@ -52,7 +52,7 @@ func TestEveryRowIsMeasured(t *testing.T) {
 		t.Fatalf("the JSON has %d rows of %d, %v", len(read.Rows), len(rep.Rows), err)
 	}
 	for _, what := range []string{
-		"import, a document", "import and its compression, a document", "import, bytes a document on disk", "memory: read by path", whatMemoryCommit, "memory: merge, one document a side",
+		"import, a document", "import and its compression, a document", "import, processor time a document", "import, bytes a document on disk", "memory: read by path", whatMemoryCommit, "memory: merge, one document a side",
 		whatColdRead, "disk: read by path, warm", "disk: read by path, cached", "disk: heap of all cached trees, a document", whatDiskCommit, whatDiskBatch,
 		"history: size on disk", "history: most packs seen", "history: open and read the newest commit", "history: log of one document",
 	} {
