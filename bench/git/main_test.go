@@ -34,7 +34,7 @@ func temporary(t *testing.T) {
 // the judge, and finds each row in the table and in the JSON.
 func TestEveryRowIsMeasured(t *testing.T) {
 	temporary(t)
-	o := options{sizes: []int{120}, commits: 45, limit: time.Minute, samples: 2}
+	o := options{sizes: []int{120}, commits: 12, limit: time.Minute, samples: 2}
 	var progress, table bytes.Buffer
 	rep, err := measure(t.Context(), o, &progress)
 	if err != nil {
@@ -75,7 +75,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out bytes.Buffer
-	code := run(ctx, []string{"--sizes", "1000"}, &out, watcher{"reads", cancel})
+	code := run(ctx, []string{"--sizes", "100"}, &out, watcher{"memory", cancel})
 	if code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}

@@ -34,7 +34,7 @@ func (s *site) memory(ctx context.Context) (err error) {
 }
 
 func (s *site) memoryReads(ctx context.Context, r *gitrepo.Repo, keep *hashFloor) error {
-	const many = 4096
+	many := s.many(4096)
 	tip, err := r.Tip("")
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (s *site) memoryReads(ctx context.Context, r *gitrepo.Repo, keep *hashFloor
 }
 
 func (s *site) memoryCommits(ctx context.Context, r *gitrepo.Repo, keep *hashFloor) error {
-	const many = 4000
+	many := s.many(4000)
 	docs := make([]doc, many)
 	prepared := make([][]gitrepo.Change, many)
 	for i := range docs {

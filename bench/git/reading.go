@@ -39,7 +39,7 @@ func (s *site) wanted(many int) []wanted {
 
 // reads compares reading by path with one git that stays.
 func (s *site) reads(ctx context.Context) error {
-	files := s.wanted(3000)
+	files := s.wanted(s.many(3000))
 	var rows [3]figure
 	var peer figure
 	if err := s.withRepo(gitrepo.Options{CacheBytes: 1}, func(r *gitrepo.Repo) (err error) {

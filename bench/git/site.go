@@ -64,6 +64,14 @@ func (s *site) race(ctx context.Context, racers ...*racer) ([]figure, error) {
 	return race(ctx, racers...)
 }
 
+// many is how many inputs a section makes before it measures.
+func (s *site) many(n int) int {
+	if s.samples > 0 {
+		return min(n, group*s.samples)
+	}
+	return n
+}
+
 // withRepo opens our repository for a section.
 func (s *site) withRepo(o gitrepo.Options, do func(*gitrepo.Repo) error) error {
 	return withRepo(s.ours, o, do)
