@@ -78,13 +78,18 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	}
 	limited, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	rep, err := measure(limited, o, progress)
-	if rep != nil {
+	err = inTemporary(func(dir string) error {
+		rep, err := measure(limited, o, dir, progress)
+		if rep == nil {
+			return err
+		}
+		// Before the folder goes: half a million files take their time.
 		err = errors.Join(err, rep.print(out))
 		if o.json != "" {
 			err = errors.Join(err, rep.save(o.json))
 		}
-	}
+		return err
+	})
 	switch {
 	case ctx.Err() != nil:
 		say(progress, "bench-git: interrupted, everything was removed\n")
@@ -123,42 +128,57 @@ func parse(args []string, messages io.Writer) (options, error) {
 		}
 		o.sizes = append(o.sizes, n)
 	}
+	if o.json != "" {
+		if _, err := os.Stat(filepath.Dir(o.json)); err != nil {
+			return o, fmt.Errorf("--json %s: %w; name a file in a folder that is there", o.json, err)
+		}
+	}
 	if o.commits < 1 || o.commits > maxCommits || o.limit <= 0 {
 		return o, fmt.Errorf("--commits is 1 to %d, --limit more than nothing", maxCommits)
 	}
 	return o, nil
 }
 
-// measure runs all sections in a temporary folder and removes it. The report is
-// nil only if nothing could be begun.
-func measure(ctx context.Context, o options, progress io.Writer) (rep *report, err error) {
+// inTemporary calls do with a folder that is removed afterwards.
+func inTemporary(do func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "caiatop-bench-git-")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return errors.Join(do(dir), os.RemoveAll(dir))
+}
+
+// measure runs all sections below dir. The report is nil only if nothing could
+// be begun; with an error it has what was measured until then.
+func measure(ctx context.Context, o options, dir string, progress io.Writer) (rep *report, err error) {
 	rep = &report{progress: progress, started: time.Now()}
 	if rep.Machine, err = machineFacts(ctx, dir); err != nil {
 		return nil, err
 	}
-	largest := 0
+	var fit []int
 	for _, n := range o.sizes {
 		if why := noRoom(dir, n, o.commits); why != "" {
 			rep.skip(n, "everything: "+why)
-			continue
+		} else {
+			fit = append(fit, n)
 		}
-		largest = n
 	}
-	for _, n := range o.sizes {
-		if n > largest || noRoom(dir, n, o.commits) != "" {
-			continue
-		}
+	for i, n := range fit {
+		last := i == len(fit)-1
 		s := &site{n: n, dir: filepath.Join(dir, strconv.Itoa(n)), rep: rep, samples: o.samples}
-		if n == largest {
+		if last {
 			s.commits = o.commits
 		}
 		if err := s.all(ctx); err != nil {
+			rep.finish()
+			rep.Unfinished = fmt.Sprintf("%s documents: %v", count(n), err)
 			return rep, fmt.Errorf("%d documents: %w", n, err)
+		}
+		if !last {
+			// The next one wants the room; that of the last goes after the table.
+			if err := os.RemoveAll(s.dir); err != nil {
+				return rep, err
+			}
 		}
 	}
 	rep.growth(o.sizes)

@@ -36,7 +36,7 @@ func TestEveryRowIsMeasured(t *testing.T) {
 	temporary(t)
 	o := options{sizes: []int{120}, commits: 12, limit: time.Minute, samples: 2}
 	var progress, table bytes.Buffer
-	rep, err := measure(t.Context(), o, &progress)
+	rep, err := measure(t.Context(), o, t.TempDir(), &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
@@ -96,7 +96,7 @@ func (w watcher) Write(b []byte) (int, error) {
 
 func TestWrongUse(t *testing.T) {
 	temporary(t)
-	for _, args := range []string{"--sizes 10", "--sizes 1000001", "--sizes 1000,1000", "--sizes 2000,1000", "--sizes x", "--sizes ", "--commits 0", "--limit 0s", "--nothing", "1000"} {
+	for _, args := range []string{"--sizes 10", "--sizes 1000001", "--sizes 1000,1000", "--sizes 2000,1000", "--sizes x", "--sizes ", "--commits 0", "--limit 0s", "--nothing", "1000", "--json /none/x.json"} {
 		var out, errs bytes.Buffer
 		if code := run(t.Context(), strings.Split(args, " "), &out, &errs); code != exitUsage || errs.Len() == 0 || out.Len() > 0 {
 			t.Errorf("%s: exit code %d, said %q", args, code, &errs)

@@ -75,6 +75,8 @@ type report struct {
 	Took    float64  `json:"seconds"`
 	Rows    []row    `json:"rows"`
 	Skipped []string `json:"skipped,omitempty"`
+	// Unfinished says why rows are missing, "" if none is.
+	Unfinished string `json:"unfinished,omitempty"`
 
 	progress io.Writer
 	started  time.Time
@@ -157,6 +159,9 @@ func (r *report) print(out io.Writer) error {
 			samples(x.Peer), times(x.PerFloor), times(x.Advantage), dash(x.Target), dash(x.Reached))
 	}
 	err = errors.Join(err, w.Flush())
+	if r.Unfinished != "" {
+		say(out, "\nunfinished: %s", r.Unfinished)
+	}
 	for _, s := range r.Skipped {
 		say(out, "\nskipped: %s", s)
 	}

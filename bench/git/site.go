@@ -26,12 +26,11 @@ type site struct {
 	worktree       bool
 }
 
-// all measures everything at one size and removes the repositories.
-func (s *site) all(ctx context.Context) (err error) {
+// all measures everything at one size. What it made is left to the caller.
+func (s *site) all(ctx context.Context) error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
 	s.ours = filepath.Join(s.dir, "ours.git")
 	for _, section := range []struct {
 		what string
