@@ -52,7 +52,7 @@ func (s *site) history(ctx context.Context) error {
 	repacked := once(float64(theirs))
 	s.rep.add(row{
 		What: "history: size on disk", Docs: s.n, Unit: inBytes, Ours: once(float64(ours)), Peer: &repacked, PeerIs: "a copy after git repack -ad",
-		Note: fmt.Sprintf("ours is %.2f times the peer, in %d packs; %d commits; git repack took %s", float64(ours)/float64(theirs), packs, made, took.Round(time.Millisecond)),
+		At: fmt.Sprintf("ours is %.2f times the peer, in %d packs; %d commits; git repack took %s", float64(ours)/float64(theirs), packs, made, took.Round(time.Millisecond)),
 	}, target{within: 1.3, all: true})
 	if err := s.opens(ctx, made); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 		}
 		s.rep.add(row{
 			What: "history: commit of one document, fsynced", Docs: s.n, Unit: inMicros, Ours: f[0],
-			Note: fmt.Sprintf("the maintenance runs beside it, %d times; it is done %s after the last commit", r.Maintenance().Runs, waited.Round(time.Millisecond)),
+			At: fmt.Sprintf("the maintenance runs beside it, %d times; it is done %s after the last commit", r.Maintenance().Runs, waited.Round(time.Millisecond)),
 		}, target{})
 		s.rep.add(row{What: "history: most packs seen", Docs: s.n, Unit: inPacks, Ours: once(float64(most))}, target{most: maxPacks, all: true})
 		if made < s.commits {
@@ -131,7 +131,7 @@ func (s *site) opens(ctx context.Context, made int) error {
 	}
 	s.rep.add(row{
 		What: "history: open and read the newest commit", Docs: s.n, Unit: inMicros, Ours: f[0], Peer: &f[1], PeerIs: "git cat-file commit main, a process",
-		Note: fmt.Sprintf("%d commits", made),
+		At: fmt.Sprintf("%d commits", made),
 	}, target{most: 50_000})
 	return nil
 }
@@ -171,7 +171,7 @@ func (s *site) logs(ctx context.Context, peer realGit, made int) error {
 		}
 		s.rep.add(row{
 			What: "history: log of one document", Docs: s.n, Unit: inMicros, Ours: f[0], Peer: &f[1], PeerIs: "git log -- path, in the repacked copy",
-			Note: fmt.Sprintf("all %d commits are looked through, %d are found", made, len(ours)),
+			At: fmt.Sprintf("all %d commits are looked through, %d are found", made, len(ours)),
 		}, target{})
 		return nil
 	})

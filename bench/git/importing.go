@@ -65,16 +65,17 @@ func (s *site) importRows(got imported, peer time.Duration, peerBytes int64) {
 	ours.Median = micros(got.total) / n
 	s.rep.add(row{
 		What: "import, a document", Docs: s.n, Unit: inMicros, Ours: ours, Floor: &got.floor, Peer: &perDoc, FloorIs: floorIs, PeerIs: peerIs,
-		Note: fmt.Sprintf("every commit of %d is fsynced, large ones are stored and compressed in the background; %.0f docs/s, peer %.0f docs/s (mean of the whole import; p99 and n are of commits)",
-			batchDocs, n/got.total.Seconds(), n/peer.Seconds()),
+		Note: fmt.Sprintf("mean of the whole import, p99 and n are of commits; every commit of %d is fsynced, large ones are stored and compressed in the background", batchDocs),
+		At:   fmt.Sprintf("%.0f docs/s, peer %.0f docs/s", n/got.total.Seconds(), n/peer.Seconds()),
 	}, target{advantage: 4})
 	s.rep.add(row{
 		What: "import and its compression, a document", Docs: s.n, Unit: inMicros, Ours: once(micros(settled) / n), Floor: &got.floor, Peer: &perDoc, FloorIs: floorIs, PeerIs: peerIs,
-		Note: fmt.Sprintf("until the maintenance has nothing to do, %s after the last commit; %.0f docs/s", got.settle.Round(time.Millisecond), n/settled.Seconds()),
+		Note: "until the maintenance has nothing to do",
+		At:   fmt.Sprintf("%s after the last commit; %.0f docs/s", got.settle.Round(time.Millisecond), n/settled.Seconds()),
 	}, target{advantage: 1.5})
 	s.rep.add(row{
 		What: "import, bytes a document on disk", Docs: s.n, Unit: inBytes, Ours: once(float64(got.settled) / n), Peer: &onDisk,
-		PeerIs: "what fast-import left", Note: fmt.Sprintf("ours after maintenance, in %d packs; %.0f B right after the import", got.packs, float64(got.fresh)/n),
+		PeerIs: "what fast-import left", Note: "ours after maintenance", At: fmt.Sprintf("in %d packs; %.0f B right after the import", got.packs, float64(got.fresh)/n),
 	}, target{within: 1})
 }
 

@@ -148,7 +148,7 @@ func (s *site) treeCache(ctx context.Context) error {
 	}
 	s.rep.add(row{
 		What: "disk: heap of all cached trees, a document", Docs: s.n, Unit: inBytes, Ours: once(float64(all) / float64(s.n)),
-		Note: show(float64(all), inBytes) + " in all",
+		At: show(float64(all), inBytes) + " in all",
 	}, target{most: 500})
 	if err := s.residentMemory(ctx); err != nil {
 		return err
@@ -177,7 +177,8 @@ func (s *site) residentMemory(ctx context.Context) error {
 		now, peak := resident()
 		s.rep.add(row{
 			What: "disk: resident memory of the process", Docs: s.n, Unit: inBytes, Ours: once(float64(now)),
-			Note: fmt.Sprintf("after a walk through all trees with the default cache; the peak of this run is %s, which repositories in memory made", show(float64(peak), inBytes)),
+			Note: "after a walk through all trees with the default cache",
+			At:   fmt.Sprintf("the peak of this run until then is %s, which prepared documents and repositories in memory made", show(float64(peak), inBytes)),
 		}, target{})
 		return nil
 	})

@@ -38,7 +38,8 @@ type row struct {
 	Advantage float64 `json:"peer_per_ours,omitempty"`
 	Target    string  `json:"target,omitempty"`
 	Reached   string  `json:"reached,omitempty"` // "yes", "no", "" if there is none
-	Note      string  `json:"note,omitempty"`
+	Note      string  `json:"note,omitempty"`    // true at every size
+	At        string  `json:"at,omitempty"`      // true at this one
 }
 
 // target is what a row should reach; 0 asks for nothing.
@@ -150,11 +151,7 @@ func (r *report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
 	line("docs", "what", "ours", "p99", "n", "floor", "peer", "n", "ours/floor", "peer/ours", "target", "reached")
-	var notes []string
 	for _, x := range r.Rows {
-		if explained := x.explained(); explained != "" {
-			notes = append(notes, fmt.Sprintf("%s, %s: %s", x.What, count(x.Docs), explained))
-		}
 		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), show(x.Ours.P99, x.Unit), samples(&x.Ours), median(x.Floor, x.Unit), median(x.Peer, x.Unit),
 			samples(x.Peer), times(x.PerFloor), times(x.Advantage), dash(x.Target), dash(x.Reached))
 	}
@@ -165,23 +162,32 @@ func (r *report) print(out io.Writer) error {
 	for _, s := range r.Skipped {
 		say(out, "\nskipped: %s", s)
 	}
-	_, e := fmt.Fprintf(out, "\n%s\n", strings.Join(notes, "\n"))
+	_, e := fmt.Fprintf(out, "\n%s\n", strings.Join(r.notes(), "\n"))
 	return errors.Join(err, e)
 }
 
-// explained says what floor and peer of a row are.
-func (x row) explained() string {
-	var parts []string
-	if x.FloorIs != "" {
-		parts = append(parts, "floor is "+x.FloorIs)
+// notes explains the rows: what is true at every size once, then what is not.
+func (r *report) notes() (notes []string) {
+	said := make(map[string]bool)
+	tell := func(what, note string) {
+		if note != "" && !said[what+note] {
+			said[what+note] = true
+			notes = append(notes, what+": "+note)
+		}
 	}
-	if x.PeerIs != "" {
-		parts = append(parts, "peer is "+x.PeerIs)
+	for _, x := range r.Rows {
+		if x.FloorIs != "" {
+			tell(x.What, "floor is "+x.FloorIs)
+		}
+		if x.PeerIs != "" {
+			tell(x.What, "peer is "+x.PeerIs)
+		}
+		tell(x.What, x.Note)
+		if x.At != "" {
+			tell(x.What+" at "+count(x.Docs), x.At)
+		}
 	}
-	if x.Note != "" {
-		parts = append(parts, x.Note)
-	}
-	return strings.Join(parts, "; ")
+	return notes
 }
 
 func median(f *figure, unit string) string {

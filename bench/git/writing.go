@@ -63,7 +63,7 @@ func (s *site) single(ctx context.Context, r *gitrepo.Repo, disk *floor) error {
 	line := row{
 		What: whatDiskCommit, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1],
 		FloorIs: "one file durable: temporary file, fsync, rename, fsync of the folder",
-		Note:    fmt.Sprintf("append and fsync of the same bytes: %s", show(f[2].Median, inMicros)),
+		At:      fmt.Sprintf("append and fsync of the same bytes: %s", show(f[2].Median, inMicros)),
 	}
 	if s.worktree {
 		line.Peer, line.PeerIs = &f[3], "git add and git commit in a worktree of as many documents, core.fsync=all"
