@@ -80,6 +80,11 @@ bench: ## the product's speed beside floors measured in the same run (three minu
 	@go test -run '^$$' -bench '^BenchmarkKeyToScreen$$' -benchtime 50x ./tui | grep -E '^(Benchmark|FAIL|---)'
 	@go test -run '^$$' -bench '^BenchmarkRest$$' -benchtime 1x ./tui | grep -E '^(Benchmark|FAIL|---)'
 
+SIZES ?=
+.PHONY: bench-git
+bench-git: ## the git core beside real git (SIZES=1000,10000; ARGS="--json FILE")
+	@go run ./bench/git $(if $(SIZES),--sizes $(SIZES)) $(ARGS)
+
 .PHONY: bench-all
 bench-all: ## the Go benchmarks of every package
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...

@@ -51,6 +51,11 @@ const (
 	MaxRepo = 64
 	// DefaultServeAddr is where "caiatop serve" answers if nothing else is set.
 	DefaultServeAddr = "127.0.0.1:8088"
+	// DefaultGitCache bounds what the git repository keeps in memory, in bytes:
+	// the trees of about 100,000 documents.
+	DefaultGitCache = 64 << 20
+	MinGitCache     = 1 << 20
+	MaxGitCache     = 64 << 30
 	// MaxHosts bounds the further host names of the HTTP server.
 	MaxHosts = 64
 )
@@ -62,6 +67,7 @@ type Config struct {
 	Layout   Layout
 	State    State
 	Embedded Embedded
+	Gitrepo  Gitrepo
 	HTTP     HTTP
 	Log      Log
 	// File is the configuration file that was read, "" if there was none.
@@ -92,6 +98,12 @@ type State struct {
 // Embedded sets up the embedded govc service.
 type Embedded struct {
 	Port int // 0 is any free one
+}
+
+// Gitrepo sets up the git repository in the state folder.
+type Gitrepo struct {
+	// Cache bounds its cache of objects, in bytes, MinGitCache to MaxGitCache.
+	Cache int64
 }
 
 // HTTP says whether and how the engine answers on TCP.

@@ -89,11 +89,12 @@ func load(in Input) (Config, []*Error) {
 	file, found := readFile(in)
 	mistakes = append(mistakes, found...)
 	c := Config{
-		Govc:   Govc{Repo: DefaultRepo, Timeout: DefaultTimeout},
-		Phase:  PhaseDual,
-		Layout: LayoutFanOut,
-		State:  State{Dir: in.Env.folder("XDG_STATE_HOME", ".local/state")},
-		File:   file.path,
+		Govc:    Govc{Repo: DefaultRepo, Timeout: DefaultTimeout},
+		Phase:   PhaseDual,
+		Layout:  LayoutFanOut,
+		State:   State{Dir: in.Env.folder("XDG_STATE_HOME", ".local/state")},
+		Gitrepo: Gitrepo{Cache: DefaultGitCache},
+		File:    file.path,
 	}
 	for _, s := range settings {
 		from, err := s.load(&c, in, file)

@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 	c := load(t, config.Input{Env: env(nil)})
 	if !c.IsEmbedded() || c.Govc.Token.IsSet() || c.Govc.APIKey.IsSet() || c.Govc.Repo != "caia-documents" ||
 		c.Govc.Timeout != 30*time.Second || c.Govc.TimeoutSet || c.Phase != config.PhaseDual || c.Layout != config.LayoutFanOut ||
-		c.State.Dir != "/home/ann/.local/state/caiatop" || c.Embedded.Port != 0 || c.File != "" {
+		c.State.Dir != "/home/ann/.local/state/caiatop" || c.Embedded.Port != 0 || c.Gitrepo.Cache != 64<<20 || c.File != "" {
 		t.Errorf("defaults: %+v", c)
 	}
 	var keys []string
@@ -91,6 +91,7 @@ layout: library
 state: {dir: /file}
 embedded:
   port: 1001
+gitrepo: {cache: 3 MiB}
 http:
   addr: 127.0.0.1:1
   token: file-token
@@ -114,11 +115,12 @@ log: {level: warn}
 		{key: "layout", flag: "layout", flagValue: "fanout", wantFlag: "fanout", wantFile: "library", line: 9, wantDefault: "fanout"},
 		{key: "state.dir", flag: "state-dir", flagValue: "/flag", wantFlag: "/flag", env: "CAIATOP_STATE_DIR", envValue: "~/env", wantEnv: "/home/ann/env", wantFile: "/file", line: 10, wantDefault: "/home/ann/.local/state/caiatop"},
 		{key: "embedded.port", flag: "embedded-port", flagValue: "0", wantFlag: "0", wantFile: "1001", line: 12, wantDefault: "0"},
-		{key: "http.addr", flag: "http-addr", flagValue: "localhost:0", wantFlag: "localhost:0", env: "CAIATOP_HTTP_ADDR", envValue: "[::1]:2", wantEnv: "[::1]:2", wantFile: "127.0.0.1:1", line: 14},
-		{key: "http.token", env: "CAIATOP_HTTP_TOKEN", envValue: "t", wantEnv: "[redacted]", wantFile: "[redacted]", line: 15},
-		{key: "http.read_token", env: "CAIATOP_HTTP_READ_TOKEN", envValue: "r", wantEnv: "[redacted]", wantFile: "[redacted]", line: 16},
-		{key: "http.hosts", env: "CAIATOP_HTTP_HOSTS", envValue: "A.example, b", wantEnv: "a.example,b", wantFile: "file.example,other", line: 17},
-		{key: "log.level", flag: "log-level", flagValue: "DEBUG", wantFlag: "debug", env: "CAIATOP_LOG_LEVEL", envValue: "error", wantEnv: "error", wantFile: "warn", line: 18, wantDefault: "info"},
+		{key: "gitrepo.cache", flag: "gitrepo-cache", flagValue: "2048kib", wantFlag: "2MiB", env: "CAIATOP_GITREPO_CACHE", envValue: "1GiB", wantEnv: "1GiB", wantFile: "3MiB", line: 13, wantDefault: "64MiB"},
+		{key: "http.addr", flag: "http-addr", flagValue: "localhost:0", wantFlag: "localhost:0", env: "CAIATOP_HTTP_ADDR", envValue: "[::1]:2", wantEnv: "[::1]:2", wantFile: "127.0.0.1:1", line: 15},
+		{key: "http.token", env: "CAIATOP_HTTP_TOKEN", envValue: "t", wantEnv: "[redacted]", wantFile: "[redacted]", line: 16},
+		{key: "http.read_token", env: "CAIATOP_HTTP_READ_TOKEN", envValue: "r", wantEnv: "[redacted]", wantFile: "[redacted]", line: 17},
+		{key: "http.hosts", env: "CAIATOP_HTTP_HOSTS", envValue: "A.example, b", wantEnv: "a.example,b", wantFile: "file.example,other", line: 18},
+		{key: "log.level", flag: "log-level", flagValue: "DEBUG", wantFlag: "debug", env: "CAIATOP_LOG_LEVEL", envValue: "error", wantEnv: "error", wantFile: "warn", line: 19, wantDefault: "info"},
 	} {
 		t.Run(c.key, func(t *testing.T) {
 			vars := map[string]string{}
@@ -207,6 +209,16 @@ func TestBadValues(t *testing.T) {
 		{"embedded-port", "65536", "is no port"},
 		{"embedded-port", "-1", "is no port"},
 		{"embedded-port", "http", "is no port"},
+		{"gitrepo-cache", "1MiB", ""},
+		{"gitrepo-cache", "1048576", ""},
+		{"gitrepo-cache", "64GiB", ""},
+		{"gitrepo-cache", "1048575", "out of range"},
+		{"gitrepo-cache", "0", "out of range"},
+		{"gitrepo-cache", "68719476737B", "out of range"},
+		{"gitrepo-cache", "", "is no size"},
+		{"gitrepo-cache", "-64MiB", "is no size"},
+		{"gitrepo-cache", "64M", "unit is not known"},
+		{"gitrepo-cache", "99999999TiB", "more than any size"},
 		{"state-dir", "", "is empty"},
 		{"state-dir", "/a\x00b", `"/a\x00b"`},
 		{"http-addr", "", ""},
@@ -343,7 +355,7 @@ func TestHome(t *testing.T) {
 // TestErrorsAreOneLine: whatever the value, the error is one printable line and
 // repeats no secret.
 func TestErrorsAreOneLine(t *testing.T) {
-	names := []string{"GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_API_KEY", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIA_USE_GOVC", "CAIATOP_STATE_DIR", "CAIATOP_HTTP_ADDR", "CAIATOP_HTTP_TOKEN", "CAIATOP_HTTP_HOSTS", "CAIATOP_LOG_LEVEL"}
+	names := []string{"GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_API_KEY", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIA_USE_GOVC", "CAIATOP_STATE_DIR", "CAIATOP_GITREPO_CACHE", "CAIATOP_HTTP_ADDR", "CAIATOP_HTTP_TOKEN", "CAIATOP_HTTP_HOSTS", "CAIATOP_LOG_LEVEL"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(names).Draw(t, "variable")
 		value := string(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "value"))

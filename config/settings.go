@@ -73,6 +73,11 @@ var settings = []setting{
 		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
 	},
 	{
+		"gitrepo.cache", "gitrepo-cache", "CAIATOP_GITREPO_CACHE", "memory for objects of the git repository, 1MiB to 64GiB",
+		func(c *Config, v string, _ Env) (err error) { c.Gitrepo.Cache, err = parseCache(v); return },
+		func(c Config) string { return FormatBytes(c.Gitrepo.Cache) },
+	},
+	{
 		addrKey, "http-addr", "CAIATOP_HTTP_ADDR", "where the HTTP server answers, host:port; empty is nowhere; port 0 is any free one",
 		func(c *Config, v string, _ Env) (err error) {
 			c.HTTP.Addr, err = parseAddr(v)

@@ -61,6 +61,9 @@ type Setup struct {
 	Journal *journal.Journal
 	// LogLevel is the lowest level that the log file keeps; the zero value is Info.
 	LogLevel slog.Level
+	// GitCache bounds the object cache of the git repository, in bytes; 0 is
+	// that of gitrepo.
+	GitCache int64
 	Now      func() time.Time
 	Strict   bool
 }
@@ -108,7 +111,7 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		o.Journal = journal.New()
 	}
 	noLog := h.openLog(s, o.Journal)
-	if err := h.openStores(ctx, &o); err != nil {
+	if err := h.openStores(ctx, s, &o); err != nil {
 		return nil, err
 	}
 	if s.Phase != PhaseGitOnly && (s.URL != "" || !s.Detached) {
@@ -147,7 +150,7 @@ func (h *Host) openLog(s Setup, j *journal.Journal) error {
 }
 
 // openStores opens what lies in the state folder.
-func (h *Host) openStores(ctx context.Context, o *Options) (err error) {
+func (h *Host) openStores(ctx context.Context, s Setup, o *Options) (err error) {
 	if o.State, err = state.Open(ctx, o.StateDir, state.Options{Now: o.Now}); err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (h *Host) openStores(ctx context.Context, o *Options) (err error) {
 	if err := h.openDerived(ctx, o); err != nil {
 		return err
 	}
-	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{})
+	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{CacheBytes: s.GitCache})
 	if err != nil {
 		return fmt.Errorf("git repository %s: %w", o.GitDir, err)
 	}

@@ -29,7 +29,7 @@ func startWith(t *testing.T, s Setup, change func(*Options)) *Host {
 		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Now: time.Now, Strict: s.Strict, Recorder: probe.New(time.Now),
 		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir), Memory: memstore.New(cacheBytes),
 	}
-	if err := h.openStores(t.Context(), &o); err != nil {
+	if err := h.openStores(t.Context(), Setup{}, &o); err != nil {
 		t.Fatal(err)
 	}
 	change(&o)

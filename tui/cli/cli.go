@@ -100,6 +100,7 @@ var settings = []setting{
 	{"layout", "where new documents are placed: fanout or library"},
 	{"state-dir", "the `folder` for the state"},
 	{"embedded-port", "the loopback `port` of the embedded service; 0 takes a free one"},
+	{"gitrepo-cache", "the `size` of the git repository's cache in memory, like 64MiB"},
 	{"http-addr", "where the console and serve answer over HTTP, `host:port`; port 0 takes a free one"},
 	{"log-level", "the least that is logged, a `level`: debug, info, warn or error"},
 }

@@ -112,6 +112,7 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
 		Port: cfg.Embedded.Port, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
+		GitCache: cfg.Gitrepo.Cache,
 	}
 	if cfg.Govc.TimeoutSet {
 		s.Budget = cfg.Govc.Timeout

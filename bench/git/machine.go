@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// facts say where a run was made: no figure means anything without them.
+type facts struct {
+	CPU        string `json:"cpu"`
+	Cores      int    `json:"cores"`
+	Memory     string `json:"memory"`
+	Kernel     string `json:"kernel"`
+	Go         string `json:"go"`
+	Git        string `json:"git"`
+	FileSystem string `json:"file_system"`
+	FreeBytes  int64  `json:"free_bytes"`
+	LoadBefore string `json:"load_before"`
+	LoadAfter  string `json:"load_after"`
+}
+
+func machineFacts(ctx context.Context, dir string) (facts, error) {
+	git, err := realGit{dir}.run(ctx, nil, "version")
+	if err != nil {
+		return facts{}, fmt.Errorf("git is the peer and the judge, install it: %w", err)
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return facts{}, fmt.Errorf("file system of %s: %w", dir, err)
+	}
+	return facts{
+		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Memory: field("/proc/meminfo", "MemTotal"),
+		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(), Git: git,
+		FileSystem: fileSystem(int64(fs.Type)), FreeBytes: free(fs), LoadBefore: load(), //nolint:unconvert // its type differs between machines
+	}, nil
+}
+
+func free(fs syscall.Statfs_t) int64 {
+	return int64(fs.Bavail) * int64(fs.Bsize) //nolint:gosec,unconvert // no disk has 8 EiB; types differ between machines
+}
+
+// fileSystem names what statfs gives as a number.
+func fileSystem(magic int64) string {
+	names := map[int64]string{0xef53: "ext4", 0x01021994: "tmpfs", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x794c7630: "overlay", 0x2fc12fc1: "zfs", 0x6969: "nfs"}
+	if name, ok := names[magic]; ok {
+		return name
+	}
+	return fmt.Sprintf("file system %#x", magic)
+}
+
+// load is the load of the last minute, "unknown" where /proc is missing.
+func load() string {
+	one, _, _ := strings.Cut(firstLine("/proc/loadavg"), " ")
+	return one
+}
+
+func firstLine(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return line
+}
+
+// field returns the value of the first "key: value" line.
+func field(file, key string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "unknown " + key
+	}
+	for line := range bytes.Lines(data) {
+		if k, v, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(k)) == key {
+			return string(bytes.TrimSpace(v))
+		}
+	}
+	return "unknown " + key
+}
+
+// resident returns the memory of this process that is in RAM, in bytes, now and
+// at its peak; 0 where /proc is missing.
+func resident() (now, peak int64) {
+	kib := func(key string) int64 {
+		var n int64
+		if _, err := fmt.Sscanf(field("/proc/self/status", key), "%d kB", &n); err != nil {
+			return 0
+		}
+		return n << 10
+	}
+	return kib("VmRSS"), kib("VmHWM")
+}
+
+// What a document needs on the disk while it is measured: three repositories
+// and a copy, the stream, and two files in three folders of a worktree.
+const (
+	bytesPerDoc  = 7 * 1500
+	worktreeDoc  = 5 * 4096
+	inodesPerDoc = 4
+	bytesPerLog  = 2 * 8 << 10 // a commit of the history, before and in the copy
+)
+
+// worktreeDocs is the largest size at which real git gets a worktree: its
+// checkout takes minutes beyond.
+const worktreeDocs = 200_000
+
+// noRoom says why a size cannot be measured, "" if it can.
+func noRoom(dir string, n, commits int) string {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return fmt.Sprintf("the disk cannot be asked how much is free: %v", err)
+	}
+	need, files := int64(n)*bytesPerDoc+int64(commits)*bytesPerLog, int64(0)
+	if n <= worktreeDocs {
+		need, files = need+int64(n)*worktreeDoc, int64(n)*inodesPerDoc
+	}
+	need += 256 << 20
+	if has := free(fs); has < need {
+		return fmt.Sprintf("it needs %s in %s, which has %s", show(float64(need), inBytes), dir, show(float64(has), inBytes))
+	}
+	if fs.Files > 0 && int64(fs.Ffree) < files { //nolint:gosec // no disk has that many
+		return fmt.Sprintf("it needs %d files in %s, which has room for %d", files, dir, fs.Ffree)
+	}
+	return ""
+}
+
+// processorTime is what this process has used of all cores so far.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
