@@ -36,7 +36,7 @@ func newHTTP(s Settings, u *url.URL) (*Target, error) {
 	case user != "" && password == "":
 		secret = user // some servers take a token as the user
 	}
-	return &Target{shown: clean(u), redact: newRedactor(d.user, secret), place: &server{d}, temp: s.Temp}, nil
+	return &Target{shown: clean(u), redact: newRedactor(d.user, secret), place: &server{dialer: d}, temp: s.Temp}, nil
 }
 
 // httpDialer speaks git over HTTP.

@@ -50,8 +50,13 @@ func eachServer(t *testing.T, test func(t *testing.T, dir string, target *Target
 // TestAnInterruptedPushGoesOn: what lies at the target after each part is
 // a whole history, and the next push begins there.
 func TestAnInterruptedPushGoesOn(t *testing.T) {
-	repo := grown(t, 26, 1<<20)
+	repo := grown(t, 26, 4<<10)
 	eachServer(t, func(t *testing.T, dir string, target *Target) {
+		s, isServer := target.place.(*server)
+		if !isServer {
+			return // package gitrepo tests that
+		}
+		s.part = 32 << 10
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		first, err := target.Push(ctx, repo, tipOf(t, repo), zero, func(gitrepo.Copied) { cancel() })
@@ -307,9 +312,10 @@ func TestHTTPRefuses(t *testing.T) {
 // TestAHugeCommitIsPushed: a part larger than memory is to be goes by a file.
 func TestAHugeCommitIsPushed(t *testing.T) {
 	dir := bare(t)
-	repo := grown(t, 1, 3*spoolMemory/2)
+	repo := grown(t, 1, 1<<20)
 	s := serveWeb(t, dir)
 	target := parse(t, Settings{Token: config.NewSecret(secret)}, s.with(""))
+	target.place.(*server).part = 64 << 10
 	if _, err := target.Push(context.Background(), repo, tipOf(t, repo), zero, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,10 @@ type conversation interface {
 }
 
 // server is a target that speaks the git protocol.
-type server struct{ dialer dialer }
+type server struct {
+	dialer dialer
+	part   int64 // bytes of a part; 0 is partBytes, tests take less
+}
 
 // look is an open conversation and what the server has.
 type look struct {
@@ -137,7 +141,8 @@ func (s *server) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 	if err != nil {
 		return gitrepo.Copied{}, err
 	}
-	p := &pusher{server: s, at: l, progress: progress, done: gitrepo.Copied{Tip: l.tip}}
+	p := &pusher{server: s, at: l, part: cmp.Or(s.part, partBytes), progress: progress, done: gitrepo.Copied{Tip: l.tip}}
+	p.pack.limit = 2 * p.part
 	defer p.end()
 	if l.tip.IsZero() {
 		if other := l.other(); other != "" {
@@ -163,6 +168,7 @@ func (s *server) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 type pusher struct {
 	server   *server
 	at       *look // nil while there is no conversation
+	part     int64
 	pack     spool
 	from     gitrepo.Hash // of the pack
 	reached  gitrepo.Hash // to which it leads
@@ -194,7 +200,7 @@ func (p *pusher) Reached(ctx context.Context, from, commit gitrepo.Hash) (bool, 
 	}
 	p.reached = commit
 	p.commits++
-	if p.pack.size() < partBytes && p.objects < partObjects && p.commits < partCommits {
+	if p.pack.size() < p.part && p.objects < partObjects && p.commits < partCommits {
 		return false, nil
 	}
 	return true, p.flush(ctx)

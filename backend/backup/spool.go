@@ -16,14 +16,13 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// spoolMemory is how much of a pack is kept in memory; the rest of a larger one
-// goes to a temporary file. A part ends with a commit, and a commit has no limit.
-const spoolMemory = 2 * partBytes
-
 // spool is a pack in the making: its entries, without header and sum, because
 // how many there are is known only at the end. Objects are whole, without
 // deltas: what is new is small, and servers make deltas when they repack.
 type spool struct {
+	// limit is how much is kept in memory, in bytes; the rest goes to a temporary
+	// file: a part ends with a commit, and a commit has no limit.
+	limit  int64
 	memory bytes.Buffer
 	file   *os.File // nil while memory is enough; removed by name already
 	filed  int64
@@ -56,7 +55,7 @@ func (s *spool) add(kind plumbing.ObjectType, data []byte) error {
 		return fmt.Errorf("compress: %w", err)
 	}
 	s.count++
-	if s.memory.Len() >= spoolMemory {
+	if int64(s.memory.Len()) >= s.limit {
 		return s.spill()
 	}
 	return nil
@@ -107,7 +106,7 @@ func (s *spool) entries() io.Reader {
 // reset forgets the pack. The file has no name any more: closing it is all.
 func (s *spool) reset() {
 	s.memory.Reset()
-	if s.memory.Cap() > 2*spoolMemory {
+	if int64(s.memory.Cap()) > 2*s.limit {
 		s.memory = bytes.Buffer{}
 	}
 	if s.file != nil {

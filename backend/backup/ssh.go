@@ -37,7 +37,7 @@ func newSSH(s Settings, user, password, addr, path, shown string) (*Target, erro
 	if !d.named {
 		d.known = []string{filepath.Join(s.Home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
 	}
-	return &Target{shown: shown, redact: newRedactor(user, password), place: &server{d}, temp: s.Temp}, nil
+	return &Target{shown: shown, redact: newRedactor(user, password), place: &server{dialer: d}, temp: s.Temp}, nil
 }
 
 // sshDialer runs git's services over ssh.

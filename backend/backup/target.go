@@ -113,7 +113,7 @@ func parseURL(s Settings, remote string) (*Target, error) {
 		if u.User != nil {
 			return nil, fmt.Errorf("%w: git:// knows no users", ErrInvalid)
 		}
-		return &Target{shown: u.String(), place: &server{&gitDialer{addr: hostPort(u, "9418"), path: u.Path}}, temp: s.Temp}, nil
+		return &Target{shown: u.String(), place: &server{dialer: &gitDialer{addr: hostPort(u, "9418"), path: u.Path}}, temp: s.Temp}, nil
 	}
 	return nil, fmt.Errorf("%w: the scheme %q; known are file, git, ssh, http and https", ErrInvalid, scheme)
 }
