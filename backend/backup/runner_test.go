@@ -22,8 +22,8 @@ type shelf struct {
 }
 
 func (s *shelf) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrepo.Hash, progress func(gitrepo.Copied)) (gitrepo.Copied, error) {
-	s.times, s.known = append(s.times, time.Now()), known
 	s.mu.Lock()
+	s.times, s.known = append(s.times, time.Now()), known
 	err := s.err
 	s.mu.Unlock()
 	if err != nil {
