@@ -92,6 +92,7 @@ func load(in Input) (Config, []*Error) {
 		Govc:   Govc{Repo: DefaultRepo, Timeout: DefaultTimeout},
 		Phase:  PhaseDual,
 		Layout: LayoutFanOut,
+		Backup: Backup{Interval: DefaultInterval},
 		State:  State{Dir: in.Env.folder("XDG_STATE_HOME", ".local/state")},
 		File:   file.path,
 	}
