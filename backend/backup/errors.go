@@ -47,6 +47,7 @@ var advices = []struct {
 	{ErrMissing, "Make an empty repository there, or mend backup.remote; some servers say this, too, when credentials are missing"},
 	{ErrRejected, "Look at the protections of the branch main and at the hooks of the target"},
 	{ErrInvalid, "Mend backup.remote; see: caiatop config show"},
+	{gitrepo.ErrInvalid, "Something else lies in that folder: name an empty one in backup.remote, or one that is not there yet"},
 	{durable.ErrDiskFull, "Free space on the disk of the backup, it goes on by itself"},
 	{durable.ErrReadOnly, "Make the folder of the backup writable, it goes on by itself"},
 	{gitrepo.ErrCorrupt, "Look at the repository with: git fsck --full"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -248,6 +249,63 @@ func TestAnUnreachableTarget(t *testing.T) {
 		_, err := parse(t, Settings{}, address).Push(context.Background(), repo, tipOf(t, repo), zero, nil)
 		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "hunter2") || Advice(err) == "" {
 			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+	}
+}
+
+// TestASilentServerHoldsNobody: who gives up is let go at once, whatever the
+// server is waiting for.
+func TestASilentServerHoldsNobody(t *testing.T) {
+	repo := grown(t, 1, 10)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	met := make(chan net.Conn)
+	var accepts sync.WaitGroup
+	accepts.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			met <- conn
+		}
+	})
+	defer accepts.Wait()
+	defer func() { _ = ln.Close() }()
+	key := serveSSH(t)
+	settings := Settings{SSHKey: key.keyFile, KnownHosts: key.known(t, key.host)}
+	for _, scheme := range []string{"git", "http", "ssh"} {
+		target := parse(t, settings, scheme+"://"+ln.Addr().String()+"/x")
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() {
+			_, err := target.Push(ctx, repo, tipOf(t, repo), zero, nil)
+			ended <- err
+		}()
+		conn := <-met
+		cancel()
+		if err := <-ended; err == nil || errors.Is(err, ErrUnavailable) && scheme == "http" {
+			t.Errorf("%s: %v", scheme, err)
+		}
+		_ = conn.Close()
+	}
+}
+
+// TestAServerThatTakesNoMore says why, though it does not read to the end.
+func TestAServerThatTakesNoMore(t *testing.T) {
+	dir := bare(t)
+	git(t, dir, "config", "receive.maxInputSize", "100000")
+	repo := grown(t, 1, 4<<20)
+	s := serveSSH(t)
+	for name, target := range map[string]*Target{
+		"git": parse(t, Settings{}, daemon(t, dir)),
+		"ssh": parse(t, Settings{SSHKey: s.keyFile, KnownHosts: s.known(t, s.host)}, "ssh://"+s.addr+dir),
+	} {
+		_, err := target.Push(context.Background(), repo, tipOf(t, repo), zero, nil)
+		if !errors.Is(err, ErrRejected) {
+			t.Errorf("%s: %v, want ErrRejected", name, err)
 		}
 	}
 }

@@ -82,8 +82,7 @@ func (s *server) begin(ctx context.Context, service string) (*look, error) {
 	limit := time.AfterFunc(connectTime+lookTime, cancel)
 	c, err := s.dialer.dial(ctx, service)
 	if err != nil {
-		limit.Stop()
-		late := ctx.Err() != nil
+		late := !limit.Stop()
 		cancel()
 		return nil, lateness(late, err)
 	}

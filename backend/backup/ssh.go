@@ -35,7 +35,10 @@ func newSSH(s Settings, user, password, addr, path, shown string) (*Target, erro
 		key: s.SSHKey, agent: s.Agent, known: []string{s.KnownHosts}, named: s.KnownHosts != "",
 	}
 	if !d.named {
-		d.known = []string{filepath.Join(s.Home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
+		d.known = []string{"/etc/ssh/ssh_known_hosts"}
+		if s.Home != "" {
+			d.known = append([]string{filepath.Join(s.Home, ".ssh", "known_hosts")}, d.known...)
+		}
 	}
 	return &Target{shown: shown, redact: newRedactor(user, password), place: &server{dialer: d}, temp: s.Temp}, nil
 }
@@ -72,7 +75,6 @@ func (d *sshDialer) dial(ctx context.Context, service string) (c conversation, e
 		return nil, errors.Join(d.why(err), s.hangUp())
 	}
 	client := ssh.NewClient(conn, channels, requests)
-	s.closers = []func() error{client.Close}
 	if err := d.run(client, s, service); err != nil {
 		s.stop()
 		return nil, errors.Join(err, s.hangUp())

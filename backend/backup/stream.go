@@ -27,9 +27,10 @@ func (s *stream) said() string    { return s.words.String() }
 func (s *stream) exchange(ctx context.Context, _ int64, request io.Reader) (io.Reader, error) {
 	s.asked = true
 	defer context.AfterFunc(ctx, func() { _ = s.hangUp() })()
-	if _, err := io.Copy(s.in, request); err != nil {
+	if _, err := io.Copy(s.in, request); ctx.Err() != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}
+	// A server that does not read on has said why, or the answer is cut short.
 	return &watched{ctx, s}, nil
 }
 

@@ -13,12 +13,12 @@ import (
 func TestTheBackupHasALine(t *testing.T) {
 	p := newPage()
 	for want, b := range map[string]backup.Status{
-		"":                        {State: backup.Off},
-		"backup ● in step":        {Target: "/x", State: backup.Idle},
-		"backup - unknown now":    {Target: "/x", State: backup.Idle, Lag: -1},
-		"behind by 12 for 3m":     {Target: "/x", State: backup.Pushing, Lag: 12, Oldest: noon.Add(-3 * time.Minute)},
+		"":                         {State: backup.Off},
+		"backup ● in step":         {Target: "/x", State: backup.Idle},
+		"backup - unknown now":     {Target: "/x", State: backup.Idle, Lag: -1},
+		"behind by 12 for 3m":      {Target: "/x", State: backup.Pushing, Lag: 12, Oldest: noon.Add(-3 * time.Minute)},
 		"failing, made 2h 00m ago": {Target: "/x", State: backup.Failing, Lag: 12, LastSuccess: noon.Add(-2 * time.Hour)},
-		"failing, made -":         {Target: "/x", State: backup.Failing, Lag: -1},
+		"failing, made -":          {Target: "/x", State: backup.Failing, Lag: -1},
 	} {
 		for _, state := range []engine.State{engine.StatePrimary, engine.StateFallback} {
 			for _, size := range [][2]int{{80, 21}, {120, 37}, {200, 57}} {
