@@ -51,23 +51,23 @@ func eachServer(t *testing.T, test func(t *testing.T, dir string, target *Target
 // TestAnInterruptedPushGoesOn: what lies at the target after each part is
 // a whole history, and the next push begins there.
 func TestAnInterruptedPushGoesOn(t *testing.T) {
-	repo := grown(t, 26, 4<<10)
+	repo := grown(t, 10, 4<<10)
 	eachServer(t, func(t *testing.T, dir string, target *Target) {
 		s, isServer := target.place.(*server)
 		if !isServer {
 			return // package gitrepo tests that
 		}
-		s.part = 32 << 10
+		s.part = 12 << 10
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		first, err := target.Push(ctx, repo, tipOf(t, repo), zero, func(gitrepo.Copied) { cancel() })
-		if !isCanceled(err) || first.Commits == 0 || first.Commits >= 26 {
+		if !isCanceled(err) || first.Commits == 0 || first.Commits >= 10 {
 			t.Fatalf("%+v, %v", first, err)
 		}
 		check(t, dir, first.Tip)
 		parts := 0
 		second, err := target.Push(context.Background(), repo, tipOf(t, repo), first.Tip, func(gitrepo.Copied) { parts++ })
-		if err != nil || first.Commits+second.Commits != 26 || parts < 2 {
+		if err != nil || first.Commits+second.Commits != 10 || parts < 2 {
 			t.Fatalf("%+v in %d parts, %v", second, parts, err)
 		}
 		check(t, dir, tipOf(t, repo))

@@ -24,12 +24,17 @@ type Copied struct {
 // It never takes anything away: ErrNotForward if the branch is not at an
 // earlier commit of tip, ErrUnrelated if nothing here is from src.
 func (r *Repo) ReceiveFrom(ctx context.Context, src *Repo, tip Hash, progress func(Copied)) (Copied, error) {
+	return r.receive(ctx, src, tip, copyBytes, progress)
+}
+
+// receive is ReceiveFrom in parts of that many bytes.
+func (r *Repo) receive(ctx context.Context, src *Repo, tip Hash, part int, progress func(Copied)) (Copied, error) {
 	ref := headsPrefix + Main
 	have, err := r.startFor(ctx, src, ref, tip)
 	if err != nil {
 		return Copied{Tip: have}, err
 	}
-	c := &copier{to: r, ref: ref, at: have, progress: progress, done: Copied{Tip: have}}
+	c := &copier{to: r, ref: ref, part: part, at: have, progress: progress, done: Copied{Tip: have}}
 	if err := src.Send(ctx, have, tip, c); err != nil {
 		if ctx.Err() == nil {
 			err = errors.Join(err, c.move(ctx)) // what came before is whole
@@ -84,6 +89,7 @@ func (r *Repo) strange(ctx context.Context, src *Repo, have, tip Hash) error {
 type copier struct {
 	to       *Repo
 	ref      string
+	part     int  // bytes
 	at       Hash // of the branch
 	reached  Hash // it may move there
 	held     []staged
@@ -101,7 +107,7 @@ func (c *copier) Object(ctx context.Context, h Hash, kind plumbing.ObjectType, d
 	c.objects++
 	c.done.Objects++
 	c.done.Bytes += int64(len(data))
-	if c.bytes < copyBytes && len(c.held) < copyObjects {
+	if c.bytes < c.part && len(c.held) < copyObjects {
 		return nil
 	}
 	return c.store(ctx)
@@ -129,7 +135,7 @@ func (c *copier) Reached(ctx context.Context, _, commit Hash) (bool, error) {
 	c.reached = commit
 	c.commits++
 	// What was stored inside a large commit counts, too.
-	if c.bytes < copyBytes/2 && c.objects < copyObjects && c.commits < copyCommits {
+	if c.bytes < c.part/2 && c.objects < copyObjects && c.commits < copyCommits {
 		return false, nil
 	}
 	return true, c.move(ctx)

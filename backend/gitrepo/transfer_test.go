@@ -79,12 +79,12 @@ func TestACopyHasEverything(t *testing.T) {
 // TestAnInterruptedCopyGoesOn: the branch stays where it was after each part,
 // and the next copy begins there.
 func TestAnInterruptedCopyGoesOn(t *testing.T) {
-	src := grown(t, 40, 1<<20)
+	src := grown(t, 40, 8<<10)
 	dst, dir := disked(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	parts := 0
-	first, err := dst.ReceiveFrom(ctx, src, tipOf(t, src), func(Copied) {
+	first, err := dst.receive(ctx, src, tipOf(t, src), 64<<10, func(Copied) {
 		if parts++; parts == 2 {
 			cancel()
 		}
@@ -205,11 +205,11 @@ func TestAHugeCommitIsCopiedInParts(t *testing.T) {
 	defer closeRepo(t, src)
 	changes := make([]Change, 0, 24)
 	for i := range 24 {
-		changes = append(changes, put(t, fmt.Sprintf("f%d", i), strings.Repeat(fmt.Sprint(i%10), 1<<20)))
+		changes = append(changes, put(t, fmt.Sprintf("f%d", i), strings.Repeat(fmt.Sprint(i%10), 8<<10)))
 	}
 	commit(t, src, changes...)
 	dst, dir := disked(t)
-	if _, err := dst.ReceiveFrom(context.Background(), src, tipOf(t, src), nil); err != nil {
+	if _, err := dst.receive(context.Background(), src, tipOf(t, src), 64<<10, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := dst.Maintenance().Packs; n < 2 {
