@@ -39,7 +39,7 @@ var advices = []struct {
 	err  error
 	next string
 }{
-	{gitrepo.ErrUnrelated, "Another history lies at the target: name an empty place in backup.remote, or restore this store from the backup if it is the right one"},
+	{gitrepo.ErrForeign, "Another history lies at the target: name an empty place in backup.remote, or restore this store from the backup if it is the right one"},
 	{gitrepo.ErrNotForward, "The target has commits that this store lacks: look there with git log, then restore from it or name an empty place in backup.remote; nothing is overwritten"},
 	{ErrEmptied, "Is the disk mounted, the address right? To begin a new backup there run: caiatop backup now --anew"},
 	{ErrHostKey, "Compare the key with the server's administrator and add it: ssh-keyscan -p PORT HOST >> ~/.ssh/known_hosts, or name a file in backup.known_hosts"},

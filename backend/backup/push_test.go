@@ -117,7 +117,7 @@ func TestATargetWithOtherCommitsIsLeftAlone(t *testing.T) {
 		git(t, dir, "update-ref", "refs/heads/main", alone)
 		refuse("another history", tipOf(t, repo), gitrepo.ErrNotForward)
 		git(t, dir, "branch", "-m", "main", "master")
-		refuse("another branch", tipOf(t, repo), gitrepo.ErrUnrelated)
+		refuse("another branch", tipOf(t, repo), gitrepo.ErrForeign)
 		git(t, dir, "update-ref", "-d", "refs/heads/master")
 		if _, err := target.Push(ctx, repo, tipOf(t, repo), log[0].Hash, nil); !errors.Is(err, ErrEmptied) {
 			t.Errorf("emptied: %v, want ErrEmptied", err)

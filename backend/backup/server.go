@@ -145,7 +145,7 @@ func (s *server) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 	defer p.end()
 	if l.tip.IsZero() {
 		if other := l.other(); other != "" {
-			return p.done, fmt.Errorf("%w: there is no branch %s, but %s", gitrepo.ErrUnrelated, gitrepo.Main, other)
+			return p.done, fmt.Errorf("%w: there is no branch %s, but %s", gitrepo.ErrForeign, gitrepo.Main, other)
 		}
 		if !known.IsZero() {
 			return p.done, fmt.Errorf("%w: it was at %s, and the repository is empty", ErrEmptied, known)

@@ -22,7 +22,7 @@ type Copied struct {
 // where it was; one that met damage in src has all before it. progress, if not nil, is called after each move.
 //
 // It never takes anything away: ErrNotForward if the branch is not at an
-// earlier commit of tip, ErrUnrelated if nothing here is from src.
+// earlier commit of tip, ErrForeign if nothing here is from src.
 func (r *Repo) ReceiveFrom(ctx context.Context, src *Repo, tip Hash, progress func(Copied)) (Copied, error) {
 	return r.receive(ctx, src, tip, copyBytes, progress)
 }
@@ -50,7 +50,7 @@ func (r *Repo) startFor(ctx context.Context, src *Repo, ref string, tip Hash) (H
 	if errors.Is(err, ErrNotFound) {
 		others, err := r.Branches()
 		if err == nil && len(others) > 0 {
-			err = fmt.Errorf("%w: there is no branch %s, but %s", ErrUnrelated, Main, others[0].Name)
+			err = fmt.Errorf("%w: there is no branch %s, but %s", ErrForeign, Main, others[0].Name)
 		}
 		return Hash{}, err
 	}
@@ -66,7 +66,7 @@ func (r *Repo) startFor(ctx context.Context, src *Repo, ref string, tip Hash) (H
 
 // strange says how a commit that src lacks is related to it.
 func (r *Repo) strange(ctx context.Context, src *Repo, have, tip Hash) error {
-	why := fmt.Errorf("%w: its %s is at %s", ErrUnrelated, Main, have)
+	why := fmt.Errorf("%w: its %s is at %s", ErrForeign, Main, have)
 	var failed error
 	err := r.EachCommit(ctx, have, document.Path{}, func(c Commit) bool {
 		_, err := src.ReadCommit(ctx, c.Hash)

@@ -22,9 +22,9 @@ var (
 	// ErrNotForward: the branch at the other side is not at an earlier commit
 	// of this history, so that moving it would lose commits.
 	ErrNotForward = errors.New("this would be no fast-forward")
-	// ErrUnrelated: the other side holds a history that has no commit of ours.
+	// ErrForeign: the other side holds a history that has no commit of ours.
 	// It is also an ErrNotForward.
-	ErrUnrelated = fmt.Errorf("%w: another history lies there", ErrNotForward)
+	ErrForeign = fmt.Errorf("%w: another history lies there", ErrNotForward)
 )
 
 // Object returns an object as it is in the repository, for transports. The
@@ -77,7 +77,7 @@ type Sink interface {
 // holds 20 bytes a commit beside the names of what was given since sink passed
 // something on.
 //
-// ErrNotFound if have is not here; ErrNotForward, ErrUnrelated if it is no
+// ErrNotFound if have is not here; ErrNotForward, ErrForeign if it is no
 // earlier commit of tip.
 func (r *Repo) Send(ctx context.Context, have, tip Hash, sink Sink) error {
 	chain, err := r.chain(ctx, have, tip)
@@ -187,7 +187,7 @@ func (r *Repo) forward(ctx context.Context, from, to Hash) error {
 	case len(bases) > 0:
 		return fmt.Errorf("%w: %s and %s parted at %s", ErrNotForward, from, to, bases[0].Hash)
 	}
-	return fmt.Errorf("%w: %s and %s have no commit in common", ErrUnrelated, from, to)
+	return fmt.Errorf("%w: %s and %s have no commit in common", ErrForeign, from, to)
 }
 
 // sender gives a sink what it lacks.

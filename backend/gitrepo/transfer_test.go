@@ -168,7 +168,7 @@ func TestACopyTakesNothingAway(t *testing.T) {
 			}
 			was, _ := c.dst.Branches()
 			_, err := c.dst.ReceiveFrom(ctx, c.src, tip, nil)
-			if !errors.Is(err, ErrNotForward) || errors.Is(err, ErrUnrelated) != c.foreign || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, ErrNotForward) || errors.Is(err, ErrForeign) != c.foreign || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v; want one that says %q", err, c.says)
 			}
 			if now, _ := c.dst.Branches(); fmt.Sprint(now) != fmt.Sprint(was) {
@@ -178,16 +178,29 @@ func TestACopyTakesNothingAway(t *testing.T) {
 	}
 }
 
+// spoiler keeps a history with one blob that is not what its name says.
+type spoiler struct{ to *Repo }
+
+func (s spoiler) Object(ctx context.Context, h Hash, kind plumbing.ObjectType, data []byte) error {
+	if kind == plumbing.BlobObject && strings.HasPrefix(string(data), "2") {
+		data = []byte(strings.Replace(string(data), "2", "3", 1))
+	}
+	return s.to.objects.store(ctx, []staged{{hash: h, object: object{kind, data}}})
+}
+
+func (spoiler) Reached(context.Context, Hash, Hash) (bool, error) { return true, nil }
+
 // TestDamageIsNotCopied: bytes that changed on the disk stop a copy, at
 // the last commit that is whole.
 func TestDamageIsNotCopied(t *testing.T) {
-	src := grown(t, 3, 1000)
-	m := src.objects.(*memory)
-	for h, o := range m.objects {
-		if o.kind == plumbing.BlobObject && strings.HasPrefix(string(o.data), "2") {
-			bad := strings.Replace(string(o.data), "2", "3", 1)
-			m.objects[h] = object{o.kind, []byte(bad)}
-		}
+	good := grown(t, 3, 1000)
+	src := NewMemory(Options{})
+	defer closeRepo(t, src)
+	if err := good.Send(context.Background(), Hash{}, tipOf(t, good), spoiler{src}); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.SetRef(context.Background(), headsPrefix+Main, tipOf(t, good)); err != nil {
+		t.Fatal(err)
 	}
 	dst, dir := disked(t)
 	if _, err := dst.ReceiveFrom(context.Background(), src, tipOf(t, src), nil); !errors.Is(err, ErrCorrupt) {
