@@ -43,6 +43,10 @@ const (
 	DefaultTimeout = 30 * time.Second
 	MinTimeout     = 100 * time.Millisecond
 	MaxTimeout     = 10 * time.Minute
+	// DefaultInterval lies between two pushes of the backup.
+	DefaultInterval = 10 * time.Second
+	MinInterval     = time.Second
+	MaxInterval     = 24 * time.Hour
 	// MaxFile bounds the configuration file, in bytes.
 	MaxFile = 1 << 20
 	// MaxSecret bounds a token or key, in bytes.
@@ -69,6 +73,7 @@ type Config struct {
 	Embedded Embedded
 	Gitrepo  Gitrepo
 	HTTP     HTTP
+	Backup   Backup
 	Log      Log
 	// File is the configuration file that was read, "" if there was none.
 	File string
@@ -118,6 +123,18 @@ type HTTP struct {
 	// Hosts are names, lower case, by which a request may call us beside those
 	// of Addr.
 	Hosts []string
+}
+
+// Backup says where git is pushed to.
+type Backup struct {
+	// Remote is a secret because it may hold a password. Whether it can be used is
+	// for package backup to say.
+	Remote Secret
+	// Interval lies between two pushes, MinInterval to MaxInterval; 0 pushes only
+	// by command.
+	Interval           time.Duration
+	Token              Secret
+	SSHKey, KnownHosts string // absolute, or ""
 }
 
 // Log says what goes into the log file.

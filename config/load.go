@@ -93,6 +93,7 @@ func load(in Input) (Config, []*Error) {
 		Phase:   PhaseDual,
 		Layout:  LayoutFanOut,
 		State:   State{Dir: in.Env.folder("XDG_STATE_HOME", ".local/state")},
+		Backup:  Backup{Interval: DefaultInterval},
 		Gitrepo: Gitrepo{Cache: DefaultGitCache},
 		File:    file.path,
 	}

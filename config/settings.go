@@ -102,6 +102,34 @@ var settings = []setting{
 		func(c Config) string { return strings.Join(c.HTTP.Hosts, hostSeparator) },
 	},
 	{
+		"backup.remote", "", "CAIATOP_BACKUP_REMOTE", "where git is pushed to: a folder, or a URL (file, git, ssh, http, https); empty is nowhere",
+		func(c *Config, v string, _ Env) (err error) { c.Backup.Remote, err = parseRemote(v); return },
+		func(c Config) string { return showRemote(c.Backup.Remote) },
+	},
+	{
+		"backup.interval", "", "CAIATOP_BACKUP_INTERVAL", "least time between two pushes, 1s to 24h; 0 pushes only by command",
+		func(c *Config, v string, _ Env) (err error) { c.Backup.Interval, err = parseInterval(v); return },
+		func(c Config) string { return c.Backup.Interval.String() },
+	},
+	{
+		"backup.token", "", "CAIATOP_BACKUP_TOKEN", "token for a backup over http or https, sent as the password of the user in backup.remote, else of git",
+		func(c *Config, v string, _ Env) (err error) { c.Backup.Token, err = parseSecret(v); return },
+		func(c Config) string { return showSecret(c.Backup.Token) },
+	},
+	{
+		"backup.ssh_key", "", "CAIATOP_BACKUP_SSH_KEY", "file with the private key for a backup over ssh; empty asks the ssh agent",
+		func(c *Config, v string, env Env) (err error) { c.Backup.SSHKey, err = parseFileName(v, env); return },
+		func(c Config) string { return c.Backup.SSHKey },
+	},
+	{
+		"backup.known_hosts", "", "CAIATOP_BACKUP_KNOWN_HOSTS", "file with the keys of ssh servers; empty takes those of the user and the system",
+		func(c *Config, v string, env Env) (err error) {
+			c.Backup.KnownHosts, err = parseFileName(v, env)
+			return
+		},
+		func(c Config) string { return c.Backup.KnownHosts },
+	},
+	{
 		"log.level", "log-level", "CAIATOP_LOG_LEVEL", "the least that is logged: debug, info, warn or error",
 		func(c *Config, v string, _ Env) (err error) { c.Log.Level, err = parseLevel(v); return },
 		func(c Config) string { return strings.ToLower(c.Log.Level.String()) },

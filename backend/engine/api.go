@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/probe/journal"
@@ -163,6 +164,9 @@ type Stats struct {
 	// those that hold it but are not durable.
 	Safe []string
 	Also []string
+
+	// Backup says how far the copy of git at another place is.
+	Backup backup.Status
 
 	// StateErr says why the last write could not be taken here, unsanitised; ""
 	// if it could.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/store"
@@ -32,6 +33,7 @@ type Engine struct {
 	adopted                            chan struct{}     // closed once the index knows what git holds
 	healthC                            chan probe.Health // newest result of the prober
 	prober                             *probe.Prober
+	backup                             *backup.Runner // nil without a target
 
 	published atomic.Pointer[Stats]
 	reads     atomic.Uint64
@@ -159,6 +161,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.detachPrimary(ctx); err != nil {
 		return nil, err
 	}
+	if e.backup, err = e.newBackup(ctx); err != nil {
+		return nil, err
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop, e.ended = stop, run.Done()
 	e.published.Store(e.snapshot())
@@ -166,6 +171,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e.start(func() { e.runText(run) })
 	e.start(func() { e.runMemory(run) })
 	e.start(func() { e.runPublisher(run) })
+	e.startBackup(run)
 	if o.Primary != nil {
 		e.prober = probe.NewProber(checker{e}, probe.ProberOptions{OnResult: e.onHealth, Now: o.Now, Rand: o.Rand})
 		e.start(func() { e.prober.Run(run) })

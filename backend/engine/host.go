@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -64,8 +65,13 @@ type Setup struct {
 	// GitCache bounds the object cache of the git repository, in bytes; 0 is
 	// that of gitrepo.
 	GitCache int64
-	Now      func() time.Time
-	Strict   bool
+	// Backup is where git is pushed to, nil for nowhere; BackupInterval lies
+	// between two pushes, 0 waits for the command. Detached engines push only when
+	// they are told to.
+	Backup         *backup.Target
+	BackupInterval time.Duration
+	Now            func() time.Time
+	Strict         bool
 }
 
 // Host is an engine with all its parts, in one state folder that no other
@@ -102,6 +108,7 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Budget: s.Budget, Now: s.Now, Strict: s.Strict,
 		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir),
 		Memory: memstore.New(cacheBytes), Journal: s.Journal,
+		Backup: BackupOptions{Target: s.Backup, Interval: s.BackupInterval, Detached: s.Detached},
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -164,6 +171,7 @@ func (h *Host) openStores(ctx context.Context, s Setup, o *Options) (err error) 
 	}
 	h.onClose(func(context.Context) error { return repo.Close() })
 	o.Git = gitstore.New(repo)
+	o.Backup.Repo = repo
 	return nil
 }
 

@@ -100,6 +100,7 @@ type Options struct {
 	Journal *journal.Journal
 	Phase   Phase
 	Layout  document.Layout
+	Backup  BackupOptions
 	Author  store.Author
 
 	URL        string // of the primary, to be shown

@@ -34,12 +34,13 @@ func value(t *testing.T, page, sample string) float64 {
 
 // inTrouble has something to say everywhere.
 func inTrouble() (httpapi.Status, httpapi.Stats, httpapi.Metrics) {
-	oldest := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	oldest, lag := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), int64(9)
 	status := httpapi.Status{
 		State: "FALLBACK", Since: oldest, Reason: "5 probes failed", Next: "wait", Unready: "disk full",
 		Service: httpapi.Service{URL: "http://s", ProbeMS: 1.5}, Outbox: httpapi.Outbox{Pending: 7, Oldest: &oldest, Bytes: 70},
 		Stores: []httpapi.Store{{Name: "govc", Lag: 7, Error: "refused"}, {Name: "git", InStep: true}, {Name: "text", Unknown: true, Lag: 99}},
 		Bytes:  1000, Parked: 2,
+		Backup: httpapi.Backup{Target: "/x", State: "failing", LastSuccess: &oldest, Lag: &lag, Oldest: &oldest},
 	}
 	stats := httpapi.Stats{
 		Govc:   httpapi.GovcStats{Integrated: true, ServiceURL: "http://s", FallbackMode: true, DocumentsInMemory: 42},
@@ -73,6 +74,7 @@ func TestWhatMonitoringReads(t *testing.T) {
 		`caiatop_operation_duration_seconds{op="write",store="govc",quantile="0.99"}`: 0.02,
 		`caiatop_operation_duration_seconds_sum{op="write",store="govc"}`:             1.5, `caiatop_operation_duration_seconds_count{op="write",store="govc"}`: 9,
 		`caiatop_http_requests_total{code="404"}`: 1,
+		"caiatop_backup_failing":                  1, "caiatop_backup_lag_commits": 9, "caiatop_backup_last_success_timestamp_seconds": 1767323045, "caiatop_backup_oldest_timestamp_seconds": 1767323045,
 	} {
 		if got := value(t, r.body, sample); got != want {
 			t.Errorf("%s is %v, want %v", sample, got, want)

@@ -236,6 +236,9 @@ func TestStatusCodesOnTheWire(t *testing.T) {
 		{"GET", "/api/v1/storage/status", "", 200, `"healthy":true`},
 		{"POST", "/api/v1/storage/fallback", "", 200, `{}`},
 		{"POST", "/api/v1/storage/recover?adopt=yes", "", 400, `neither true nor false`},
+		{"POST", "/api/v1/storage/backup", "", 200, `"commits":0`},
+		{"POST", "/api/v1/storage/backup?anew=yes", "", 400, `neither true nor false`},
+		{"POST", "/api/v1/storage/backup/verify", "", 200, `"damages":[]`},
 		{"GET", "/nowhere", "", 404, `"code":"not_found"`},
 	}
 	for _, c := range cases {

@@ -157,6 +157,7 @@ func (f facts) Collect(out chan<- prometheus.Metric) {
 	if s.Service.ProbeMS > 0 {
 		gauge(probeDesc, s.Service.ProbeMS/1000)
 	}
+	s.Backup.collect(gauge)
 	counter(readsDesc, float64(e.Reads))
 	counter(writesDesc, float64(e.Writes))
 	counter(switchesDesc, float64(e.Switches))

@@ -61,6 +61,7 @@ type Engine interface {
 	Versions
 	Conditional
 	Facts
+	Backups
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -278,6 +279,7 @@ type Status struct {
 	Repository string    `json:"repository"`
 	StateDir   string    `json:"state_dir"`
 	GitDir     string    `json:"git_dir,omitempty"`
+	Backup     Backup    `json:"backup"`
 	PID        int       `json:"pid"`
 	// Holder is the process that runs the engine, Job what it is busy with.
 	Holder Holder    `json:"holder"`

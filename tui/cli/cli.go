@@ -31,6 +31,7 @@ type Session interface {
 	httpapi.Versions
 	httpapi.Conditional
 	httpapi.Facts
+	httpapi.Backups
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -181,7 +182,7 @@ func newRoot(a *app) *cobra.Command {
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -78,8 +78,11 @@ func (w wiring) settings(flags Flags) (config.Config, []*config.Error) {
 		return config.Config{}, mistakes
 	}
 	cfg, err := config.Load(in)
+	if err == nil {
+		_, err = w.backupTarget(cfg)
+	}
 	if e, ok := errors.AsType[*config.Error](err); ok {
-		return config.Config{}, []*config.Error{e} // the file was changed just now
+		return config.Config{}, []*config.Error{e}
 	}
 	return cfg, nil
 }
@@ -107,7 +110,12 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 	if err != nil {
 		return engine.Setup{}, err
 	}
+	to, err := w.backupTarget(cfg)
+	if err != nil {
+		return engine.Setup{}, configFault(err)
+	}
 	s := engine.Setup{
+		Backup: to, BackupInterval: cfg.Backup.Interval,
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
 		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,

@@ -246,6 +246,17 @@ func (f *following) Note(ctx context.Context, note httpapi.Note) error {
 	return f.act(ctx, func(s Session) error { return s.Note(ctx, note) })
 }
 
+// Backup implements httpapi.Backups. A push that was done already does nothing
+// the second time.
+func (f *following) Backup(ctx context.Context, anew bool) (httpapi.BackupRun, error) {
+	return follow(ctx, f, func(s Session) (httpapi.BackupRun, error) { return s.Backup(ctx, anew) })
+}
+
+// VerifyBackup implements httpapi.Backups.
+func (f *following) VerifyBackup(ctx context.Context) (httpapi.BackupReport, error) {
+	return follow(ctx, f, func(s Session) (httpapi.BackupReport, error) { return s.VerifyBackup(ctx) })
+}
+
 // Control implements Session.
 func (f *following) Control() httpapi.Control { return f }
 

@@ -96,6 +96,7 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	if p := status.Progress; p != nil {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
 	}
+	add("backup", backupLine(status.Backup, now))
 	add("safe in", strings.Join(status.Safe, ", "))
 	add("also in", strings.Join(status.Also, ", "))
 	add("state folder", status.StateDir)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/tui/termsafe"
@@ -127,6 +128,9 @@ func (p *Page) mode(w, h int) []string {
 	if s.State == engine.StatePrimary || len(lines) < h-1 {
 		lines = append(lines, p.gitCursor())
 	}
+	if s.Backup.Target != "" && len(lines) < h {
+		lines = append(lines, "backup "+p.backup())
+	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("switches %d   parked %s", s.Switches, p.parked()))
 	}
@@ -157,6 +161,28 @@ func (p *Page) gitCursor() string {
 		}
 	}
 	return "git   " + ui.Unknown
+}
+
+// backup says how far the copy of git at another place is.
+func (p *Page) backup() string {
+	b, g := p.stats.Backup, p.theme.Glyphs
+	switch {
+	case b.State == backup.Failing:
+		return p.theme.Paint(ui.Bad, g.Bad+" failing") + ", made " + p.since(b.LastSuccess) + p.ago(b.LastSuccess)
+	case b.Lag < 0:
+		return p.theme.Paint(ui.Dim, ui.Unknown+" unknown now")
+	case b.Lag == 0:
+		return p.theme.Paint(ui.Good, g.Good+" in step")
+	}
+	return p.theme.Paint(ui.Accent, fmt.Sprintf("%s behind by %s for %s", g.Busy, ui.Count(b.Lag), p.since(b.Oldest)))
+}
+
+// ago is the word after an age that is known.
+func (p *Page) ago(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " ago"
 }
 
 // cursor says in words how far one replica is.

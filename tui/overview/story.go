@@ -67,11 +67,15 @@ func (p *Page) labelled(label, text string, w, limit int) []string {
 
 // figures are what is queued, and the counts beside it.
 func (p *Page) figures() []string {
-	return []string{
+	out := []string{
 		p.outbox(), "git " + strings.TrimPrefix(p.gitCursor(), "git   "),
 		fmt.Sprintf("switches %d", p.stats.Switches), "parked " + p.parked(),
 		fmt.Sprintf("documents %s", ui.Count(p.stats.Documents)),
 	}
+	if p.stats.Backup.Target != "" {
+		out = append(out, "backup "+p.backup())
+	}
+	return out
 }
 
 // outbox says how many operations the primary lacks, and since when.

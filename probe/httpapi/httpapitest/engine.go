@@ -27,6 +27,8 @@ type Engine struct {
 	metrics httpapi.Metrics
 	events  []httpapi.Event
 	ops     int
+	run     httpapi.BackupRun
+	report  httpapi.BackupReport
 }
 
 var _ httpapi.Engine = (*Engine)(nil)

@@ -81,6 +81,8 @@ var Endpoints = []Endpoint{
 	{"POST", "/api/v1/storage/recover"},
 	{"POST", "/api/v1/storage/fallback"},
 	{"POST", "/api/v1/storage/sync"},
+	{"POST", "/api/v1/storage/backup"},
+	{"POST", "/api/v1/storage/backup/verify"},
 	{"GET", "/metrics"},
 	{"GET", "/livez"},
 	{"GET", "/readyz"},
