@@ -15,6 +15,8 @@ var (
 	ErrMoved = errors.New("the branch has moved")
 	// ErrExists: a branch of that name exists.
 	ErrExists = errors.New("exists already")
+	// ErrUnrelated: two histories that are to be merged have no commit in common.
+	ErrUnrelated = errors.New("the histories have nothing in common")
 	// ErrInvalid: the input cannot be written to a git repository.
 	ErrInvalid = errors.New("invalid input")
 	// ErrTooLarge: an object is over MaxObject. It is also an ErrInvalid.

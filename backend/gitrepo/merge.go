@@ -14,13 +14,47 @@ import (
 // MaxConflicts bounds the paths that a ConflictError lists.
 const MaxConflicts = 1000
 
+// Favour says whose version wins where both sides changed a path differently.
+type Favour int
+
+const (
+	// FavourNone makes it a conflict. It is the default.
+	FavourNone Favour = iota
+	// FavourOurs keeps what Into has, also where that is nothing.
+	FavourOurs
+	// FavourTheirs takes what the other side has, also where that is nothing.
+	FavourTheirs
+)
+
 // MergeInput says what to merge.
 type MergeInput struct {
 	Into, From string // branches; "" is Main
-	Author     Signature
-	At         time.Time
-	Message    string // "" names the branches
-	Mark       string // as in CommitInput; moved where Into is
+	// Theirs, if it is not zero, is the commit to merge; From is not read then.
+	Theirs  Hash
+	Author  Signature
+	At      time.Time
+	Message string // "" names the branches
+	Mark    string // as in CommitInput; moved where Into is
+	// Favour decides what would be conflicts.
+	Favour Favour
+	// Whole, if set, names folders that are one thing to whoever wrote them: if
+	// both sides changed such a folder, and not to the same, all of it is one
+	// conflict under the folder's path, even if they changed different files.
+	Whole func(folder string) bool
+	// AllowUnrelated merges histories without a common commit, as if both had
+	// begun with no files. Without it they are ErrUnrelated.
+	AllowUnrelated bool
+	// Parent is where Into must be; anything else is ErrMoved. Nil takes it as
+	// it is.
+	Parent *Hash
+}
+
+// MergeResult is what a merge did.
+type MergeResult struct {
+	Commit Hash // the new tip of Into
+	// Overridden are the paths at which Favour decided, all of them, in the
+	// order of the tree.
+	Overridden []string
 }
 
 // Merge brings the commits of From into Into and returns the new tip of Into:
@@ -28,71 +62,95 @@ type MergeInput struct {
 // own (a fast-forward), else a merge commit. Trees are merged by path: what
 // only one side changed is taken from it. Paths that both sides changed
 // differently, and a file changed here and deleted there, make a
-// *ConflictError, and nothing is changed. ErrNotFound if a branch is missing.
-// Other errors are those of Commit.
+// *ConflictError, and nothing is changed. ErrNotFound if a branch or Theirs is
+// missing; ErrUnrelated. Other errors are those of Commit.
 func (r *Repo) Merge(ctx context.Context, in MergeInput) (Hash, error) {
+	result, err := r.MergeFavouring(ctx, in)
+	return result.Commit, err
+}
+
+// MergeFavouring is Merge that tells where Favour decided.
+func (r *Repo) MergeFavouring(ctx context.Context, in MergeInput) (MergeResult, error) {
 	into, err := branchRef(in.Into)
 	if err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
-	from, err := branchRef(in.From)
-	if err != nil {
-		return Hash{}, err
+	from, source := "", "commit "+in.Theirs.String()
+	if in.Theirs.IsZero() {
+		if from, err = branchRef(in.From); err != nil {
+			return MergeResult{}, err
+		}
+		source = from[len(headsPrefix):]
 	}
 	if err := checkMark(in.Mark); err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
 	if in.Message == "" {
-		in.Message = fmt.Sprintf("Merge %s into %s", from[len(headsPrefix):], into[len(headsPrefix):])
+		in.Message = fmt.Sprintf("Merge %s into %s", source, into[len(headsPrefix):])
 	}
 	if err := r.acquire(ctx); err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
 	defer r.release()
 	for range attempts {
-		h, err := r.mergeOnce(ctx, into, from, in)
-		if !errors.Is(err, ErrMoved) {
-			return h, wrapMerge(from, into, err)
+		result, err := r.mergeOnce(ctx, into, from, in)
+		if !errors.Is(err, ErrMoved) || in.Parent != nil {
+			return result, wrapMerge(source, into, err)
 		}
 	}
-	return Hash{}, wrapMerge(from, into, fmt.Errorf("%w %d times in a row", ErrMoved, attempts))
+	return MergeResult{}, wrapMerge(source, into, fmt.Errorf("%w %d times in a row", ErrMoved, attempts))
 }
 
-func wrapMerge(from, into string, err error) error {
+func wrapMerge(source, into string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("merge %s into %s: %w", from, into, err)
+	return fmt.Errorf("merge %s into %s: %w", source, into, err)
 }
 
-func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) (Hash, error) {
+func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) (MergeResult, error) {
 	ours, err := r.tipCommit(into)
 	if err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
-	theirs, err := r.tipCommit(from)
+	if in.Parent != nil && *in.Parent != ours.Hash {
+		return MergeResult{}, fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, ours.Hash, *in.Parent)
+	}
+	var theirs Commit
+	if in.Theirs.IsZero() {
+		theirs, err = r.tipCommit(from)
+	} else {
+		theirs, err = r.ReadCommit(ctx, in.Theirs)
+	}
 	if err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
 	bases, err := r.mergeBases(ctx, ours, theirs)
 	if err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
+	}
+	if len(bases) == 0 && !in.AllowUnrelated {
+		return MergeResult{}, ErrUnrelated
 	}
 	for _, base := range bases {
 		switch base.Hash {
 		case theirs.Hash:
-			return ours.Hash, nil
+			return MergeResult{Commit: ours.Hash}, nil
 		case ours.Hash:
-			return theirs.Hash, r.move(ctx, marked(refUpdate{name: into, old: ours.Hash, target: theirs.Hash}, in.Mark)...)
+			return MergeResult{Commit: theirs.Hash}, r.move(ctx, marked(refUpdate{name: into, old: ours.Hash, target: theirs.Hash}, in.Mark)...)
 		}
 	}
 	b := &builder{repo: r}
-	tree, err := b.mergeAll(ctx, bases, ours.Tree, theirs.Tree)
+	tree, overridden, err := b.mergeAll(ctx, bases, ours.Tree, theirs.Tree, in)
 	if err != nil {
-		return Hash{}, err
+		return MergeResult{}, err
 	}
 	c := Commit{Tree: tree, Parents: []Hash{ours.Hash, theirs.Hash}, Author: in.Author, At: in.At, Message: in.Message}
-	return r.publish(ctx, refUpdate{name: into, old: ours.Hash}, in.Mark, c, b)
+	h, err := r.publish(ctx, refUpdate{name: into, old: ours.Hash}, in.Mark, c, b)
+	if err != nil {
+		return MergeResult{}, err
+	}
+	return MergeResult{Commit: h, Overridden: overridden}, nil
 }
 
 func (r *Repo) tipCommit(ref string) (Commit, error) {
@@ -106,49 +164,62 @@ func (r *Repo) tipCommit(ref string) (Commit, error) {
 // mergeAll merges over every base. Several bases that lead to different
 // results mean that the histories disagree about who changed what; that is
 // for a person to decide.
-func (b *builder) mergeAll(ctx context.Context, bases []Commit, ours, theirs Hash) (Hash, error) {
+func (b *builder) mergeAll(ctx context.Context, bases []Commit, ours, theirs Hash, in MergeInput) (Hash, []string, error) {
 	if len(bases) == 0 {
 		bases = []Commit{{Tree: emptyTree}}
 	}
 	var results []Hash
+	var overridden []string
 	for _, base := range bases {
-		m := &merger{builder: b, ctx: ctx}
+		m := &merger{builder: b, ctx: ctx, in: in}
 		tree, err := m.trees("", base.Tree, ours, theirs, 0)
 		if err != nil {
-			return Hash{}, err
+			return Hash{}, nil, err
 		}
 		if len(m.conflicts) > 0 {
-			return Hash{}, &ConflictError{m.conflicts}
+			return Hash{}, nil, &ConflictError{m.conflicts}
 		}
 		if tree.IsZero() {
 			if tree, err = b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
-				return Hash{}, err
+				return Hash{}, nil, err
 			}
 		}
-		results = append(results, tree)
+		results, overridden = append(results, tree), append(overridden, m.overridden...)
 	}
 	if slices.ContainsFunc(results, func(h Hash) bool { return h != results[0] }) {
 		// Against an empty base every path that differs is a conflict.
-		m := &merger{builder: b, ctx: ctx}
-		if _, err := m.trees("", emptyTree, ours, theirs, 0); err != nil {
-			return Hash{}, err
+		m := &merger{builder: b, ctx: ctx, in: in}
+		union, err := m.trees("", emptyTree, ours, theirs, 0)
+		switch {
+		case err != nil:
+			return Hash{}, nil, err
+		case in.Favour == FavourOurs:
+			return ours, m.overridden, nil
+		case in.Favour == FavourTheirs:
+			return union, m.overridden, nil // nothing of either side is dropped unseen
 		}
 		if len(m.conflicts) == 0 {
 			m.conflict(".") // one side lacks all that the other has
 		}
-		return Hash{}, &ConflictError{m.conflicts}
+		return Hash{}, nil, &ConflictError{m.conflicts}
 	}
-	return results[0], nil
+	return results[0], overridden, nil
 }
 
 // merger is one three-way merge.
 type merger struct {
 	*builder
-	ctx       context.Context //nolint:containedctx // lives for one call of mergeAll
-	conflicts []string
+	ctx        context.Context //nolint:containedctx // lives for one call of mergeAll
+	in         MergeInput
+	conflicts  []string
+	overridden []string
 }
 
 func (m *merger) conflict(path string) {
+	if m.in.Favour != FavourNone {
+		m.overridden = append(m.overridden, path)
+		return
+	}
 	if len(m.conflicts) < MaxConflicts {
 		m.conflicts = append(m.conflicts, path)
 	}
@@ -282,8 +353,12 @@ func (m *merger) entry(folder string, t *triple, depth int) (side, error) {
 	// Folders are merged name by name, a missing one as an empty one. A file
 	// on any side leaves nothing to go into.
 	file := func(s side) bool { return s.present() && !s.mode.isTree() }
-	if file(t.ours) || file(t.theirs) || (!t.ours.mode.isTree() && !t.theirs.mode.isTree()) {
+	if file(t.ours) || file(t.theirs) || (!t.ours.mode.isTree() && !t.theirs.mode.isTree()) ||
+		(m.in.Whole != nil && m.in.Whole(path)) {
 		m.conflict(path)
+		if m.in.Favour == FavourTheirs {
+			return t.theirs, nil
+		}
 		return t.ours, nil
 	}
 	tree, err := m.trees(path, t.base.folder(), t.ours.folder(), t.theirs.folder(), depth+1)

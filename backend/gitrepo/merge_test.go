@@ -143,12 +143,56 @@ func TestMergeOfUnrelatedHistories(t *testing.T) {
 	both(t, func(t *testing.T, r *Repo) {
 		commit(t, r, put(t, "a", "1"))
 		commitOn(t, r, "side", when, put(t, "b", "2"))
-		h, err := mergeSide(r)
+		if _, err := mergeSide(r); !errors.Is(err, ErrUnrelated) {
+			t.Fatalf("merged without leave: %v", err)
+		}
+		h, err := r.Merge(context.Background(), MergeInput{From: "side", Author: ann, At: when, AllowUnrelated: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantFile(t, r, h, "a", "1")
 		wantFile(t, r, h, "b", "2")
+	})
+}
+
+// Ours wins where both changed a path, and nowhere else; the paths are told.
+func TestMergeFavouringOurs(t *testing.T) {
+	both(t, func(t *testing.T, r *Repo) {
+		forked(t, r,
+			[]Change{put(t, "d/a/x", "0"), put(t, "d/a/y", "0"), put(t, "d/b/x", "0"), put(t, "d/c/x", "0"), put(t, "d/e/x", "0")},
+			[]Change{put(t, "d/a/x", "main"), del(t, "d/c"), put(t, "f", "main")},
+			[]Change{put(t, "d/a/y", "side"), put(t, "d/b/x", "side"), put(t, "d/c/x", "side"), put(t, "d/e/x", "side"), put(t, "f/x", "side")})
+		side, err := r.Tip("side")
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := func(folder string) bool { return strings.Count(folder, "/") == 1 }
+		in := MergeInput{Theirs: side, Author: ann, At: when, Whole: whole}
+		var conflict *ConflictError
+		if _, err := r.Merge(context.Background(), in); !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"d/a", "d/c", "f"}) {
+			t.Fatalf("favouring nobody: %v", err)
+		}
+		in.Favour = FavourOurs
+		result, err := r.MergeFavouring(context.Background(), in)
+		if err != nil || !slices.Equal(result.Overridden, []string{"d/a", "d/c", "f"}) {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		for name, want := range map[string]string{"d/a/x": "main", "d/a/y": "0", "d/b/x": "side", "d/e/x": "side", "f": "main"} {
+			wantFile(t, r, result.Commit, name, want)
+		}
+		wantNone(t, r, result.Commit, "d/c/x")
+		c, err := r.ReadCommit(context.Background(), result.Commit)
+		if err != nil || !slices.Contains(c.Parents, side) || c.Message != "Merge commit "+side.String()+" into main\n" {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		again, err := r.MergeFavouring(context.Background(), in)
+		if err != nil || again.Commit != result.Commit || again.Overridden != nil {
+			t.Fatalf("merged again: %+v, %v", again, err)
+		}
+		in.Theirs = Hash{1}
+		if _, err := r.Merge(context.Background(), in); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("no such commit: %v", err)
+		}
 	})
 }
 
