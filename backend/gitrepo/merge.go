@@ -47,6 +47,9 @@ type MergeInput struct {
 	// Parent is where Into must be; anything else is ErrMoved. Nil takes it as
 	// it is.
 	Parent *Hash
+	// Before, if set, is called with what will be MergeResult.Overridden before
+	// anything is written; its error ends the merge. It may read, but not write.
+	Before func(overridden []string) error
 }
 
 // MergeResult is what a merge did.
@@ -144,6 +147,11 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 	tree, overridden, err := b.mergeAll(ctx, bases, ours.Tree, theirs.Tree, in)
 	if err != nil {
 		return MergeResult{}, err
+	}
+	if in.Before != nil {
+		if err := in.Before(overridden); err != nil {
+			return MergeResult{}, err
+		}
 	}
 	c := Commit{Tree: tree, Parents: []Hash{ours.Hash, theirs.Hash}, Author: in.Author, At: in.At, Message: in.Message}
 	h, err := r.publish(ctx, refUpdate{name: into, old: ours.Hash}, in.Mark, c, b)

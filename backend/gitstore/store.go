@@ -129,6 +129,9 @@ func (s *Store) ApplyOnto(ctx context.Context, batch store.Batch, check func(tip
 		Author:  gitrepo.Signature(batch.Author),
 		At:      batch.At,
 	}
+	if s.branch == gitrepo.Main {
+		in.Mark = LastRef
+	}
 	h, err := s.repo.Commit(ctx, in)
 	switch {
 	case err == nil:
@@ -233,6 +236,23 @@ func (s *Store) list(ctx context.Context, yield func(store.Entry, error) bool) e
 	if err != nil {
 		return err
 	}
+	return s.listAt(ctx, tip, yield)
+}
+
+// ListAt is List in a commit.
+func (s *Store) ListAt(ctx context.Context, commit string) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		at, err := parseCommit(commit)
+		if err == nil {
+			err = s.listAt(ctx, at, yield)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(store.Entry{}, wrap("list git", err))
+		}
+	}
+}
+
+func (s *Store) listAt(ctx context.Context, tip gitrepo.Hash, yield func(store.Entry, error) bool) error {
 	root, err := document.ParsePath(document.Root)
 	if err != nil {
 		return err
