@@ -141,6 +141,9 @@ func (e *Engine) meetOnce(ctx context.Context) (met bool, err error) {
 	}
 	if tip == last {
 		e.sawGit(tip)
+		if !e.isKnown(gitReplica) {
+			e.setKnown(gitReplica, true)
+		}
 		return true, nil
 	}
 	if taken, _, done := e.takenOver(); !done && taken != last && taken != tip && last != "" {

@@ -66,7 +66,10 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 		return 0, fmt.Errorf("state file: %w", err)
 	}
 	e.gitMark = newWatermark(seq)
-	e.view.known[gitReplica] = true
+	// Anywhere else the branch may lack what the last commit holds: the first look
+	// finds out.
+	tip, err := e.o.Git.Look(ctx)
+	e.view.known[gitReplica] = err == nil && tip == commit
 	return gitFollow, nil
 }
 
