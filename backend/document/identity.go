@@ -88,7 +88,7 @@ func checkName(what, s string, limit int) error {
 		return fmt.Errorf("%w: the %s is not UTF-8", ErrInvalid, what)
 	case s == "." || s == "..":
 		return fmt.Errorf("%w: the %s may not be %q", ErrInvalid, what, s)
-	case disguisesGit(s):
+	case DisguisesGit(s):
 		return fmt.Errorf("%w: the %s %q means .git on some file systems", ErrInvalid, what, s)
 	}
 	for _, r := range s {
@@ -112,11 +112,11 @@ func isInvisible(r rune) bool {
 	return unicode.Is(unicode.Cf, r) || (r >= 0xe0000 && r <= 0xe0fff)
 }
 
-// disguisesGit reports whether s is taken for ".git" by a file system that
+// DisguisesGit reports whether s is taken for ".git" by a file system that
 // folds case, ignores characters (HFS+) or has short names, trailing dots and
 // streams (NTFS). The rules are those of git's core.protectHFS and
 // core.protectNTFS.
-func disguisesGit(s string) bool {
+func DisguisesGit(s string) bool {
 	folded := strings.ToLower(norm.NFKC.String(strings.Map(func(r rune) rune {
 		if isInvisible(r) {
 			return -1

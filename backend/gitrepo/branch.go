@@ -104,7 +104,7 @@ func (r *Repo) Branches() ([]Branch, error) {
 	if r.closed.Load() {
 		return nil, ErrClosed
 	}
-	refs, err := r.refs.list(headsPrefix)
+	refs, err := listRefs(r.refs, headsPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("list branches: %w", err)
 	}

@@ -130,9 +130,8 @@ func (r *Repo) tipOf(ref string) (tip, tree Hash, err error) {
 // to write there is nothing to gain.
 const overlapBytes = 1 << 20
 
-// publish stores the objects of b and the commit, and only then moves the
-// reference of u and the mark to it. A reference that has moved is found before
-// anything is written, unless that is much.
+// publish stores the objects of b and the commit, and moves the reference of u
+// and the mark to it.
 func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, b *builder) (Hash, error) {
 	data, err := encodeCommit(c)
 	if err != nil {
@@ -143,29 +142,36 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 		return Hash{}, err
 	}
 	u.target = h
+	if err := r.storeAndMove(ctx, b, marked(u, mark)...); err != nil {
+		return Hash{}, err
+	}
+	return h, nil
+}
+
+// storeAndMove stores the objects of b, and only then moves references. A
+// reference that has moved is found before anything is written, unless that is
+// much.
+func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
 	size := 0
 	for _, s := range b.out {
 		size += len(s.data)
 	}
-	if size > overlapBytes {
+	large := size > overlapBytes
+	if large {
 		if err := r.storeAll(ctx, b.out); err != nil {
-			return Hash{}, err
+			return err
 		}
-		b.out = nil
 	}
-	change, err := r.refs.prepare(ctx, marked(u, mark)...)
+	change, err := r.refs.prepare(ctx, updates...)
 	if err != nil {
-		return Hash{}, err
+		return err
 	}
-	if len(b.out) > 0 {
+	if !large {
 		if err := r.storeAll(ctx, b.out); err != nil {
-			return Hash{}, errors.Join(err, change.abort())
+			return errors.Join(err, change.abort())
 		}
 	}
-	if err := change.commit(ctx); err != nil {
-		return Hash{}, err
-	}
-	return h, nil
+	return change.commit(ctx)
 }
 
 func (r *Repo) storeAll(ctx context.Context, objects []staged) error {

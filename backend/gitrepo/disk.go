@@ -1,9 +1,7 @@
 package gitrepo
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
-	"github.com/go-git/go-git/v5/plumbing/format/config"
 )
 
 const (
@@ -29,7 +26,7 @@ const initialConfig = `[core]
 	fsync = all
 `
 
-// disk is a bare repository on disk.
+// disk is a repository on disk.
 type disk struct {
 	packs *packStore
 	refs  *diskRefs
@@ -37,26 +34,55 @@ type disk struct {
 
 func openDisk(dir string, o Options) (*disk, error) {
 	opened := time.Now()
-	entries, err := o.Volume.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if o.ReadOnly {
+		o.Volume = durable.Volume{FS: readOnly{o.Volume}}
+	} else if err := begin(o.Volume, dir); err != nil {
 		return nil, err
 	}
-	if len(entries) == 0 || unfinished(entries) {
-		if err := initialise(o.Volume, dir); err != nil {
-			return nil, err
-		}
-	}
-	if err := checkBare(o.Volume, dir); err != nil {
-		return nil, err
-	}
-	if err := removeLeftovers(o.Volume, filepath.Join(dir, "objects", "pack")); err != nil {
-		return nil, err
-	}
-	packs, err := newPackStore(o.Volume, filepath.Join(dir, "objects"), o.CacheBytes)
+	at, err := locate(o.Volume, dir)
 	if err != nil {
 		return nil, err
 	}
-	return &disk{packs, &diskRefs{volume: o.Volume, dir: dir, opened: opened, now: time.Now}}, nil
+	if err := at.check(o.Volume, o.ReadOnly); err != nil {
+		return nil, err
+	}
+	objects := filepath.Join(at.common, "objects")
+	if !o.ReadOnly {
+		if err := removeLeftovers(o.Volume, filepath.Join(objects, "pack")); err != nil {
+			return nil, err
+		}
+	}
+	packs, err := openPacks(o.Volume, objects, o.CacheBytes, o.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: time.Now}
+	return &disk{packs, refs}, nil
+}
+
+// openPacks opens the objects of a repository, and those that it borrows.
+func openPacks(v durable.Volume, objects string, cacheBytes int64, readOnly bool) (*packStore, error) {
+	packs, err := newPackStore(v, objects, cacheBytes)
+	if err != nil || !readOnly {
+		return packs, err
+	}
+	packs.keeper.stop()
+	if err := packs.borrow(); err != nil {
+		return nil, errors.Join(err, packs.close())
+	}
+	return packs, nil
+}
+
+// begin makes an empty repository of a folder that is missing or empty.
+func begin(v durable.Volume, dir string) error {
+	entries, err := v.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) == 0 || unfinished(entries) {
+		return initialise(v, dir)
+	}
+	return nil
 }
 
 // unfinished recognises what a crash in initialise leaves: HEAD, which makes
@@ -86,38 +112,6 @@ func initialise(v durable.Volume, dir string) error {
 		return err
 	}
 	return v.WriteFile(filepath.Join(dir, "HEAD"), []byte("ref: "+headsPrefix+Main+"\n"), filePerm)
-}
-
-// checkBare refuses folders that are no bare repository, and repositories in
-// formats that we would misread.
-func checkBare(v durable.Volume, dir string) error {
-	for _, name := range []string{"HEAD", "config", "objects", "refs"} {
-		if _, err := v.Stat(filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("%w: the folder is no bare git repository: %w", ErrInvalid, err)
-		}
-	}
-	data, err := v.ReadFile(filepath.Join(dir, "config"))
-	if err != nil {
-		return err
-	}
-	c := config.New()
-	if err := config.NewDecoder(bytes.NewReader(data)).Decode(c); err != nil {
-		return fmt.Errorf("%w: config: %w", ErrInvalid, err)
-	}
-	if bare, err := strconv.ParseBool(c.Section("core").Option("bare")); err != nil || !bare {
-		return fmt.Errorf("%w: the repository is not bare", ErrInvalid)
-	}
-	extensions := c.Section("extensions")
-	if format := extensions.Option("objectformat"); format != "" && !strings.EqualFold(format, "sha1") {
-		return fmt.Errorf("%w: object format %q is not supported", ErrInvalid, format)
-	}
-	if storage := extensions.Option("refstorage"); storage != "" && !strings.EqualFold(storage, "files") {
-		return fmt.Errorf("%w: reference storage %q is not supported", ErrInvalid, storage)
-	}
-	if _, err := v.Stat(filepath.Join(dir, "objects", "info", "alternates")); err == nil {
-		return fmt.Errorf("%w: the repository borrows objects of another one (objects/info/alternates)", ErrInvalid)
-	}
-	return nil
 }
 
 // removeLeftovers deletes the temporary files of processes that died while

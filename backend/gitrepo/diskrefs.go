@@ -34,6 +34,7 @@ const (
 type diskRefs struct {
 	volume durable.Volume
 	dir    string
+	head   string // the file that says which branch is meant
 	opened time.Time
 	now    func() time.Time
 }
@@ -76,8 +77,11 @@ func (d *diskRefs) missing(name string) error {
 
 // looseRef reads the file of a reference: a hash, or the name of another one.
 func (d *diskRefs) looseRef(name string) (Hash, string, error) {
-	path := d.path(name)
-	info, err := d.volume.Lstat(path)
+	return readRef(d.volume, d.path(name))
+}
+
+func readRef(v durable.Volume, path string) (Hash, string, error) {
+	info, err := v.Lstat(path)
 	if err == nil && info.IsDir() {
 		err = fs.ErrNotExist
 	}
@@ -86,10 +90,10 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 		if info.Size() > maxRefFile {
 			return Hash{}, "", fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, path, info.Size())
 		}
-		data, err = d.volume.ReadFile(path)
+		data, err = v.ReadFile(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return Hash{}, "", fmt.Errorf("%s: %w", name, ErrNotFound)
+		return Hash{}, "", fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	if err != nil {
 		return Hash{}, "", err
@@ -112,7 +116,7 @@ func (d *diskRefs) looseRef(name string) (Hash, string, error) {
 // makeRoom removes the empty folders that deleted references left where the
 // new one goes, and refuses a name that is below or above another one.
 func (d *diskRefs) makeRoom(name string) error {
-	all, err := d.list("refs/")
+	all, err := listRefs(d, "refs/")
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,9 @@
 // memory holds its whole history, because it is the only copy of it.
 //
 // The package never rewrites history, never drops an object that a reference
-// reaches, never writes loose objects, and runs no hooks. It does not read
-// repositories with SHA-256 names, reftables or alternates, and does not merge
-// the lines of two versions of a file.
+// reaches, never writes loose objects, and runs no hooks. It never touches the
+// files or the index of a worktree, and so writes to no repository that has
+// one, nor to one that borrows objects. It does not read repositories with
+// SHA-256 names or reftables, and does not merge the lines of two versions of a
+// file.
 package gitrepo

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/caiatech/caiatop/backend/durable"
 )
 
 var (
@@ -24,6 +26,12 @@ var (
 	// ErrCorrupt: a file or an object of the repository is not what it should
 	// be. The message names it.
 	ErrCorrupt = errors.New("corrupt repository")
+	// ErrReadOnly: the repository may not be written. It is also a
+	// durable.ErrReadOnly.
+	ErrReadOnly = fmt.Errorf("%w: the repository is open for reading only", durable.ErrReadOnly)
+	// ErrIncomplete: the repository is a shallow or a partial clone, and what
+	// was asked for was left out when it was made.
+	ErrIncomplete = errors.New("incomplete clone")
 	// ErrGone: the repository is not on the disk any more.
 	ErrGone = errors.New("the repository is gone")
 	// ErrLost: packs that were open are not in the folder any more, and nothing

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -63,12 +64,19 @@ func (m *memory) ref(name string) (Hash, error) {
 	return h, nil
 }
 
-func (m *memory) list(prefix string) (map[string]Hash, error) {
+func (m *memory) each(prefix string, fn func(name string, target Hash, err error) error) error {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	out := maps.Clone(m.names)
-	maps.DeleteFunc(out, func(name string, _ Hash) bool { return !strings.HasPrefix(name, prefix) })
-	return out, nil
+	names := maps.Clone(m.names)
+	m.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		if err := fn(name, names[name], nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // memoryChange is made all at once, or not at all.

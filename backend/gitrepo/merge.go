@@ -140,7 +140,8 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 		case theirs.Hash:
 			return MergeResult{Commit: ours.Hash}, nil
 		case ours.Hash:
-			return MergeResult{Commit: theirs.Hash}, r.move(ctx, marked(refUpdate{name: into, old: ours.Hash, target: theirs.Hash}, in.Mark)...)
+			u := refUpdate{name: into, old: ours.Hash, target: theirs.Hash}
+			return MergeResult{Commit: theirs.Hash}, r.move(ctx, marked(u, in.Mark)...)
 		}
 	}
 	b := &builder{repo: r}

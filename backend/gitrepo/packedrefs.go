@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // packedLines calls fn with each line of packed-refs, as it is, and the name
@@ -92,48 +95,65 @@ func (d *diskRefs) unpack(ctx context.Context, name string) error {
 	return lock.Commit(path)
 }
 
-// list implements refStore.
-func (d *diskRefs) list(prefix string) (map[string]Hash, error) {
-	out := make(map[string]Hash)
-	err := d.packedLines(func(_ []byte, name string, target Hash) {
+// each implements refStore.
+func (d *diskRefs) each(prefix string, fn func(name string, target Hash, err error) error) error {
+	names := make(map[string]struct{})
+	err := d.packedLines(func(_ []byte, name string, _ Hash) {
 		if strings.HasPrefix(name, prefix) {
-			out[name] = target
+			names[name] = struct{}{}
 		}
 	})
-	if err != nil {
-		return nil, err
+	if errors.Is(err, ErrCorrupt) {
+		err = fn("packed-refs", Hash{}, err)
 	}
-	err = filepath.WalkDir(d.path(prefix), func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // deleted while we look
-			}
+	if err != nil {
+		return err
+	}
+	if err := d.walk(strings.TrimSuffix(prefix, "/"), 0, names); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		if err := d.missing(prefix); errors.Is(err, ErrGone) {
 			return err
 		}
-		if e.IsDir() || strings.HasSuffix(path, ".lock") {
-			return nil
-		}
-		relative, err := filepath.Rel(d.dir, path)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(relative)
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if checkRef(name) != nil {
-			return nil //nolint:nilerr // git ignores such files, too
+			continue // git ignores such files, too
 		}
 		target, err := d.ref(name)
 		if errors.Is(err, ErrNotFound) {
-			return nil
+			continue // deleted while we look, or it points to a branch without commits
 		}
-		if err == nil {
-			out[name] = target
-		}
-		return err
-	})
-	if err == nil && len(out) == 0 {
-		if err := d.missing(prefix); errors.Is(err, ErrGone) {
-			return nil, err
+		if err := fn(name, target, err); err != nil {
+			return err
 		}
 	}
-	return out, err
+	return nil
+}
+
+// walk adds the files below a folder of references.
+func (d *diskRefs) walk(folder string, depth int, names map[string]struct{}) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%w: folders deeper than %d in %s", ErrCorrupt, maxDepth, d.path(folder))
+	}
+	entries, err := d.volume.ReadDir(d.path(folder))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := folder + "/" + e.Name()
+		switch {
+		case e.IsDir():
+			if err := d.walk(name, depth+1, names); err != nil {
+				return err
+			}
+		case !strings.HasSuffix(name, ".lock"):
+			names[name] = struct{}{}
+		}
+	}
+	return nil
 }

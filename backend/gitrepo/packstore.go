@@ -33,6 +33,8 @@ type packStore struct {
 	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
+	// lenders are the repositories whose objects this one borrows.
+	lenders []*packStore
 }
 
 func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
@@ -50,7 +52,11 @@ func (s *packStore) packDir() string { return filepath.Join(s.dir, "pack") }
 
 func (s *packStore) close() error {
 	s.keeper.stop()
-	return s.closePacks()
+	err := s.closePacks()
+	for _, lender := range s.lenders {
+		err = errors.Join(err, lender.close())
+	}
+	return err
 }
 
 func (s *packStore) closePacks() error {
@@ -73,6 +79,9 @@ func (s *packStore) object(h Hash) (object, error) {
 	o, err := s.packed(h)
 	if errors.Is(err, ErrNotFound) {
 		o, err = s.loose(h)
+	}
+	if errors.Is(err, ErrNotFound) && len(s.lenders) > 0 {
+		o, err = s.borrowed(h)
 	}
 	if errors.Is(err, ErrNotFound) {
 		if err = s.rescan(); err == nil {

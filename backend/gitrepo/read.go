@@ -116,6 +116,9 @@ func (r *Repo) ReadBlob(ctx context.Context, h Hash) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	o, err := r.objects.object(h)
+	if errors.Is(err, ErrNotFound) {
+		err = r.absent(h, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,11 @@ type Options struct {
 	// Volume is the file system of a repository on disk; the zero value is
 	// that of this machine.
 	Volume durable.Volume
+	// ReadOnly opens a repository on disk without writing anything there, not
+	// even what maintenance would; what would write is ErrReadOnly. A
+	// repository with a worktree, and one that borrows objects of another
+	// one, can only be opened so.
+	ReadOnly bool
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.
@@ -38,11 +43,22 @@ type objectStore interface {
 type refStore interface {
 	// ref returns what a reference points to. ErrNotFound if there is none.
 	ref(name string) (Hash, error)
-	// list returns the references below a prefix that ends in a slash.
-	list(prefix string) (map[string]Hash, error)
+	// each calls fn with the references below a prefix that ends in a slash,
+	// and with the error of one that cannot be read.
+	each(prefix string, fn func(name string, target Hash, err error) error) error
 	// prepare begins to move references: ErrMoved if one is not where its
 	// update says.
 	prepare(ctx context.Context, updates ...refUpdate) (refChange, error)
+}
+
+// listRefs returns the references below a prefix that ends in a slash.
+func listRefs(refs refStore, prefix string) (map[string]Hash, error) {
+	out := make(map[string]Hash)
+	err := refs.each(prefix, func(name string, target Hash, err error) error {
+		out[name] = target
+		return err
+	})
+	return out, err
 }
 
 // Repo is a git repository. All methods are safe for concurrent use.
@@ -51,6 +67,7 @@ type Repo struct {
 	refs    refStore
 	writer  chan struct{} // holds one token; who has it writes
 	closed  atomic.Bool
+	sealed  bool // nothing may be written
 }
 
 func newRepo(objects objectStore, refs refStore) *Repo {
@@ -63,9 +80,15 @@ func NewMemory(Options) *Repo {
 	return newRepo(m, m)
 }
 
-// OpenDisk opens the bare repository in dir. A folder that is missing or empty
-// becomes one; a folder with anything else in it is an error that wraps
-// ErrInvalid, and torn packs and indexes one that wraps ErrCorrupt.
+// OpenDisk opens the repository in dir: a bare one; read-only also a worktree,
+// or the ".git" folder or file in it. A folder that is missing or empty becomes
+// a bare one, but for a read-only one. A folder with anything else in it is an
+// error that wraps ErrInvalid, and torn packs and indexes one that wraps
+// ErrCorrupt.
+//
+// A branch that is checked out in a worktree is never written to, because its
+// files would seem to be changed by whoever works there; git refuses pushes to
+// such a repository, too. Without ReadOnly it is an error that wraps ErrReadOnly.
 //
 // At most one Repo should write to a folder at a time; a second one, as any
 // other git program, costs speed but nothing else.
@@ -77,7 +100,9 @@ func OpenDisk(dir string, o Options) (*Repo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", dir, err)
 	}
-	return newRepo(d.packs, d.refs), nil
+	r := newRepo(d.packs, d.refs)
+	r.sealed = o.ReadOnly
+	return r, nil
 }
 
 // Close waits for a running commit, stops the maintenance and waits for it,
@@ -96,6 +121,9 @@ func (r *Repo) Close() error {
 func (r *Repo) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if r.sealed {
+		return ErrReadOnly
 	}
 	select {
 	case r.writer <- struct{}{}:
@@ -120,13 +148,23 @@ func (r *Repo) get(h Hash, kind plumbing.ObjectType) ([]byte, error) {
 	o, err := r.objects.object(h)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, fmt.Errorf("%w: %s %s is missing", ErrCorrupt, kind, h)
+		return nil, r.absent(h, fmt.Errorf("%w: %s %s is missing", ErrCorrupt, kind, h))
 	case err != nil:
 		return nil, err
 	case o.kind != kind:
 		return nil, fmt.Errorf("%w: %s is a %s, not a %s", ErrCorrupt, h, o.kind, kind)
 	}
 	return o.data, nil
+}
+
+// absent returns err, or ErrIncomplete where objects may be missing.
+func (r *Repo) absent(h Hash, err error) error {
+	if p, ok := r.objects.(*packStore); ok {
+		if left := p.incomplete(h); left != nil {
+			return left
+		}
+	}
+	return err
 }
 
 func (r *Repo) tree(h Hash) ([]byte, error) {

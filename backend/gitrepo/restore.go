@@ -222,7 +222,7 @@ func refill(v durable.Volume, dir string) error {
 			return err
 		}
 	}
-	return checkBare(v, dir)
+	return place{git: dir, common: dir}.check(v, false)
 }
 
 func hasHead(entries []os.DirEntry) bool {
@@ -265,6 +265,14 @@ func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
 			queue = append(queue, reached{h, kind})
 		}
 	}
+	shallow, err := p.shallow()
+	if err != nil {
+		return w, err
+	}
+	partial, err := p.partial()
+	if err != nil {
+		return w, err
+	}
 	for len(queue) > 0 {
 		if err := ctx.Err(); err != nil {
 			return w, err
@@ -275,12 +283,13 @@ func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
 		if err != nil {
 			return w, err
 		}
-		w.missing = w.missing || !stored
 		if at.kind == plumbing.BlobObject && stored {
 			continue
 		}
 		o, err := p.uncached(at.hash)
 		switch {
+		case partial && errors.Is(err, ErrNotFound):
+			continue // it was never here
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
 			return w, nil
 		case err != nil:
@@ -288,7 +297,16 @@ func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
 		case o.kind != at.kind:
 			return w, nil
 		}
-		if err := parts(at.hash, o, add); err != nil {
+		w.missing = w.missing || !stored
+		follow := add
+		if _, cut := shallow[at.hash]; cut {
+			follow = func(h Hash, kind plumbing.ObjectType) {
+				if kind != plumbing.CommitObject {
+					add(h, kind)
+				}
+			}
+		}
+		if err := parts(at.hash, o, follow); err != nil {
 			return w, nil //nolint:nilerr // what cannot be read is damaged
 		}
 	}
