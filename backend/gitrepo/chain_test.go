@@ -42,6 +42,9 @@ func TestCommitChain(t *testing.T) {
 		wantFile(t, r, log[1].Hash, "d/last", "19")
 		wantFile(t, r, log[1].Hash, "d/3/x", "same")
 		wantFile(t, r, log[20].Hash, "d/last", "0")
+		if err := r.CreateBranch("main", tip); err != nil { // git fsck wants one
+			t.Fatal(err)
+		}
 		if _, err := r.CommitChain(ctx, ref, tip, nil); err != nil {
 			t.Errorf("no link: %v", err)
 		}

@@ -200,10 +200,7 @@ func Unreadable(err error) bool {
 // document that may be taken over. An error that is not Unreadable says nothing
 // about the document.
 func (s *Store) Readable(ctx context.Context, commit string, key store.Key) (document.Document, document.Hash, error) {
-	doc, err := s.GetAt(ctx, commit, key)
-	if err == nil {
-		err = doc.Validate()
-	}
+	doc, _, err := s.ReadableFiles(ctx, commit, key)
 	if err != nil {
 		return document.Document{}, document.Hash{}, err
 	}
@@ -212,4 +209,26 @@ func (s *Store) Readable(ctx context.Context, commit string, key store.Key) (doc
 		return document.Document{}, document.Hash{}, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
 	}
 	return doc, hash, nil
+}
+
+// ReadableFiles is Readable with the files that the document is made of,
+// instead of its hash.
+func (s *Store) ReadableFiles(ctx context.Context, commit string, key store.Key) (document.Document, map[string][]byte, error) {
+	at, err := parseCommit(commit)
+	if err != nil {
+		return document.Document{}, nil, fail("get", key, err)
+	}
+	doc, files, err := s.readFiles(ctx, at, key)
+	if err == nil {
+		err = doc.Validate()
+	}
+	if err != nil {
+		return document.Document{}, nil, err
+	}
+	return doc, files, nil
+}
+
+// FileNames are the names that the files of a document may have.
+func FileNames() []string {
+	return []string{document.MetadataFile, document.TextFile, document.LegacyTextFile, document.RawFile}
 }

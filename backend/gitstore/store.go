@@ -65,18 +65,23 @@ func isDocumentFile(name string) bool {
 }
 
 func (s *Store) read(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, error) {
+	d, _, err := s.readFiles(ctx, at, key)
+	return d, err
+}
+
+func (s *Store) readFiles(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, map[string][]byte, error) {
 	files, err := s.repo.ReadFiles(ctx, at, key.Folder, isDocumentFile)
 	if err != nil {
-		return document.Document{}, fail("get", key, err)
+		return document.Document{}, nil, fail("get", key, err)
 	}
 	d, err := document.FromFiles(files, folderType(key.Folder))
 	if err != nil {
-		return document.Document{}, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
+		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
 	}
 	if d.ID != key.ID {
-		return document.Document{}, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
+		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
 	}
-	return d, nil
+	return d, files, nil
 }
 
 // folderType is the type that the folder of a document names, zero if none.
