@@ -110,7 +110,8 @@ type run struct {
 	report  Report
 	chain   []gitrepo.Hash // the commits of the branch, the oldest first
 	ref     string         // where the commits are made
-	tip     gitrepo.Hash   // of ref
+	was     gitrepo.Hash   // where ref is
+	tip     gitrepo.Hash   // what the next commit is made upon
 	main    string         // commit of the main branch at the beginning, "" if none
 	places  map[document.ID]place
 	pending []gitrepo.Link
@@ -162,7 +163,7 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	if r.report.Revisions+r.report.Deletes == 0 && len(r.places) == 0 {
+	if r.report.Revisions+r.report.Deletes+from == 0 {
 		return fmt.Errorf("%w: %s, branch %s", ErrNoDocuments, r.dir, r.report.Branch)
 	}
 	return r.join(ctx)
@@ -311,11 +312,11 @@ func (r *run) fail(path, commit string, err error) {
 // flush writes the batch.
 func (r *run) flush(ctx context.Context) error {
 	if len(r.pending) > 0 && !r.DryRun {
-		tip, err := r.into.CommitChain(ctx, r.ref, r.tip, r.pending)
+		tip, err := r.into.CommitChain(ctx, r.ref, r.was, r.tip, r.pending)
 		if err != nil {
 			return fmt.Errorf("import of %s: %w", r.dir, err)
 		}
-		r.tip = tip
+		r.tip, r.was = tip, tip
 	}
 	r.pending, r.size = nil, 0
 	if r.Progress != nil {

@@ -37,25 +37,35 @@ func (r *run) resume(ctx context.Context) (from int, err error) {
 		return 0, err
 	}
 	at, err := r.into.Ref(r.ref)
-	if err != nil && !errors.Is(err, gitrepo.ErrNotFound) {
+	switch {
+	case errors.Is(err, gitrepo.ErrNotFound):
+	case err != nil:
 		return 0, err
-	}
-	if err == nil {
+	default:
 		if from, err = r.continueAt(ctx, at); err != nil {
 			return 0, err
 		}
 	}
 	r.report.Earlier, r.report.Done = from, from
+	return from, r.listPlaces(ctx, from)
+}
+
+// listPlaces notes where documents lie before the first commit is imported.
+func (r *run) listPlaces(ctx context.Context, from int) error {
 	if r.main != "" {
-		err = r.list(ctx, r.here, r.main, func(p *place, folder document.Path) { p.here, p.exists = folder, true })
-	}
-	if err == nil && from > 0 {
-		if err = r.list(ctx, r.here, r.tip.String(), func(p *place, folder document.Path) { p.here = folder }); err == nil {
-			err = r.list(ctx, r.docs, r.chain[from-1].String(), func(p *place, folder document.Path) { p.source = folder })
+		err := r.list(ctx, r.here, r.main, func(p *place, folder document.Path) { p.here, p.exists = folder, true })
+		if err != nil {
+			return err
 		}
 	}
-	// A document that only the main branch has is none of the source's.
-	return from, err
+	if from == 0 {
+		return nil
+	}
+	err := r.list(ctx, r.here, r.tip.String(), func(p *place, folder document.Path) { p.here = folder })
+	if err != nil {
+		return err
+	}
+	return r.list(ctx, r.docs, r.chain[from-1].String(), func(p *place, folder document.Path) { p.source = folder })
 }
 
 // continueAt goes down the commits of earlier runs to the newest that the
@@ -65,7 +75,7 @@ func (r *run) continueAt(ctx context.Context, at gitrepo.Hash) (from int, err er
 	for i, h := range r.chain {
 		index[h.String()] = i
 	}
-	top := at
+	r.was = at
 	for !at.IsZero() {
 		c, err := r.into.ReadCommit(ctx, at)
 		if err != nil {
@@ -80,14 +90,8 @@ func (r *run) continueAt(ctx context.Context, at gitrepo.Hash) (from int, err er
 			at = c.Parents[0]
 		}
 	}
-	if r.tip = at; r.tip == top || r.DryRun {
-		return from, nil
-	}
-	if at.IsZero() {
-		return 0, fmt.Errorf("the earlier import %s holds nothing of branch %s any more: delete that reference (git update-ref -d %s) and import again",
-			r.ref, r.report.Branch, r.ref)
-	}
-	return from, r.into.SetRef(ctx, r.ref, at) // parts of a commit, or what was rewritten since
+	r.tip = at // without the parts of a commit, and what was rewritten since
+	return from, nil
 }
 
 // list notes where each document of a commit lies.

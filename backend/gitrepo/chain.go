@@ -20,14 +20,14 @@ type Link struct {
 
 // CommitChain writes commits, each upon the one before and the first upon the
 // commit on, zero for none, and moves a reference of our own
-// ("refs/caiatop/...") there from on. All of them become durable at once, or
-// none. A link that changes nothing becomes a commit all the same. It returns
+// ("refs/caiatop/...") there from where it was, zero for nowhere. All of them
+// become durable at once, or none. A link that changes nothing becomes a commit all the same. It returns
 // the last commit. ErrMoved if the reference is elsewhere; other errors are
-// those of Commit.
+// those of Commit. Without links nothing is done.
 //
 // The links are in memory with all that they change, and so is what they are
 // made into, until they are written.
-func (r *Repo) CommitChain(ctx context.Context, ref string, on Hash, links []Link) (Hash, error) {
+func (r *Repo) CommitChain(ctx context.Context, ref string, was, on Hash, links []Link) (Hash, error) {
 	if err := checkRef(ref); err != nil {
 		return Hash{}, err
 	}
@@ -56,7 +56,7 @@ func (r *Repo) CommitChain(ctx context.Context, ref string, on Hash, links []Lin
 			return Hash{}, wrapCommit(ref, err)
 		}
 	}
-	err := r.storeAndMove(ctx, &builder{repo: r, out: b.out}, refUpdate{name: ref, old: on, target: at})
+	err := r.storeAndMove(ctx, &builder{repo: r, out: b.out}, refUpdate{name: ref, old: was, target: at})
 	return at, wrapCommit(ref, err)
 }
 

@@ -18,17 +18,17 @@ func TestCommitChain(t *testing.T) {
 				Message: fmt.Sprint("link ", i), Author: ann, At: when,
 			})
 		}
-		tip, err := r.CommitChain(ctx, ref, Hash{}, links[:15])
+		tip, err := r.CommitChain(ctx, ref, Hash{}, Hash{}, links[:15])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.CommitChain(ctx, ref, Hash{}, links); !errors.Is(err, ErrMoved) {
+		if _, err := r.CommitChain(ctx, ref, Hash{}, Hash{}, links); !errors.Is(err, ErrMoved) {
 			t.Errorf("over a reference that is elsewhere: %v", err)
 		}
-		if _, err := r.CommitChain(ctx, "refs/heads/main", Hash{}, links); !errors.Is(err, ErrInvalid) {
+		if _, err := r.CommitChain(ctx, "refs/heads/main", Hash{}, Hash{}, links); !errors.Is(err, ErrInvalid) {
 			t.Errorf("onto a branch: %v", err)
 		}
-		if tip, err = r.CommitChain(ctx, ref, tip, append(links[15:], Link{Changes: []Change{del(t, "d")}, Message: "all gone", Author: ann, At: when})); err != nil {
+		if tip, err = r.CommitChain(ctx, ref, tip, tip, append(links[15:], Link{Changes: []Change{del(t, "d")}, Message: "all gone", Author: ann, At: when})); err != nil {
 			t.Fatal(err)
 		}
 		if at, err := r.Ref(ref); err != nil || at != tip {
@@ -45,7 +45,7 @@ func TestCommitChain(t *testing.T) {
 		if err := r.CreateBranch("main", tip); err != nil { // git fsck wants one
 			t.Fatal(err)
 		}
-		if _, err := r.CommitChain(ctx, ref, tip, nil); err != nil {
+		if _, err := r.CommitChain(ctx, ref, tip, tip, nil); err != nil {
 			t.Errorf("no link: %v", err)
 		}
 	})
