@@ -189,6 +189,10 @@ func (r *run) walk(ctx context.Context) error {
 			return ErrTooLong
 		}
 		c, err := r.repo.ReadCommit(ctx, at)
+		if errors.Is(err, gitrepo.ErrNotFound) && len(r.chain) > 0 {
+			return fmt.Errorf("%w: its history ends at commit %s, whose parent %s it lacks, as a shallow clone does; fetch all with git fetch --unshallow, or use a whole clone",
+				gitrepo.ErrIncomplete, r.chain[len(r.chain)-1], at)
+		}
 		if err != nil {
 			return err
 		}
