@@ -1,6 +1,7 @@
 package gitimport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ type Options struct {
 	// Progress of each batch. Nil tells nobody.
 	Failed   func(path string, err error)
 	Progress func(Report)
+
+	// commits and bytes bound a batch; 0 is batchCommits and batchBytes.
+	commits, bytes int
 }
 
 // Failure is one version of a document that cannot be read.
@@ -154,7 +158,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 		r.report.Done = i + 1
-		if len(r.pending) >= batchCommits || r.size >= batchBytes {
+		if len(r.pending) >= cmp.Or(r.commits, batchCommits) || r.full() {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}
@@ -241,7 +245,7 @@ func (r *run) commit(ctx context.Context, i int) error {
 			return err
 		}
 		l.Changes = append(l.Changes, changes...)
-		if r.size += size; r.size >= batchBytes {
+		if r.size += size; r.full() {
 			// A part: the batch is full, and the commit is not.
 			part := l
 			part.Message = withTrailer(c.Message, partTrailer, at)
@@ -312,6 +316,8 @@ func (r *run) fail(path, commit string, err error) {
 		r.Failed(path, fmt.Errorf("in commit %.12s: %w", commit, err))
 	}
 }
+
+func (r *run) full() bool { return r.size >= cmp.Or(r.bytes, batchBytes) }
 
 // flush writes the batch.
 func (r *run) flush(ctx context.Context) error {
