@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,8 @@ func (a *app) layout(cmd *cobra.Command) (document.Layout, error) {
 func sourceFault(dir string, err error) error {
 	f := &Fault{What: fmt.Sprintf("the repository %q cannot be imported", dir), Why: err}
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Why, f.Fix = coded{err, httpapi.ErrNotFound}, "check the name"
 	case errors.Is(err, gitrepo.ErrInvalid), errors.Is(err, gitrepo.ErrIncomplete), errors.Is(err, gitrepo.ErrCorrupt), errors.Is(err, gitimport.ErrTooLong):
 		f.Why = coded{err, httpapi.ErrInvalid}
 	case errors.Is(err, gitimport.ErrNoDocuments):
@@ -78,7 +81,7 @@ func sourceFault(dir string, err error) error {
 		f.Why = coded{err, httpapi.ErrInvalid}
 		f.Fix = "name another repository"
 	case errors.Is(err, gitrepo.ErrNotFound), errors.Is(err, gitrepo.ErrGone):
-		f.Why = coded{err, httpapi.ErrNotFound}
+		f.Why, f.Fix = coded{err, httpapi.ErrNotFound}, "list the branches: git branch -a"
 	}
 	return f
 }
