@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -101,43 +100,81 @@ func (w *changeWalk) folder(ctx context.Context, at document.Path, depth int, be
 	return nil
 }
 
+// pairs returns the names at which a folder differs. A file and a folder of one
+// name are two of them.
 func (w *changeWalk) pairs(ctx context.Context, at document.Path, before, after bool) ([]pair, error) {
-	byName := map[string]pair{}
+	list := func(commit gitrepo.Hash, there bool) ([]gitrepo.Entry, error) {
+		if !there || commit.IsZero() {
+			return nil, nil
+		}
+		return w.repo.List(ctx, commit, at)
+	}
+	old, err := list(w.from, before)
+	if err != nil {
+		return nil, err
+	}
+	young, err := list(w.to, after)
+	if err != nil {
+		return nil, err
+	}
 	skip := len(at.String())
 	if skip > 0 {
 		skip++
 	}
-	if before && !w.from.IsZero() {
-		entries, err := w.repo.List(ctx, w.from, at)
-		if err != nil {
-			return nil, err
+	var pairs []pair
+	for len(old) > 0 || len(young) > 0 {
+		var p pair
+		order := 0
+		switch {
+		case len(old) == 0:
+			order = 1
+		case len(young) == 0:
+			order = -1
+		default:
+			order = compareEntries(old[0], young[0])
 		}
-		for _, e := range entries {
-			byName[e.Path[skip:]] = pair{name: e.Path[skip:], before: e}
+		if order <= 0 {
+			p.before, old = old[0], old[1:]
 		}
-	}
-	if after && !w.to.IsZero() {
-		entries, err := w.repo.List(ctx, w.to, at)
-		if err != nil {
-			return nil, err
+		if order >= 0 {
+			p.after, young = young[0], young[1:]
 		}
-		for _, e := range entries {
-			name := e.Path[skip:]
-			p := byName[name]
-			if p.before.Hash == e.Hash && p.before.IsDir == e.IsDir {
-				delete(byName, name)
-				continue
-			}
-			p.name, p.after = name, e
-			byName[name] = p
+		if order != 0 || p.before.Hash != p.after.Hash {
+			p.name = cmp.Or(p.before.Path, p.after.Path)[skip:]
+			pairs = append(pairs, p)
 		}
 	}
-	pairs := make([]pair, 0, len(byName))
-	for _, p := range byName {
-		pairs = append(pairs, p)
-	}
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.name, b.name) })
 	return pairs, nil
+}
+
+// compareEntries is git's order: a folder sorts as if its name ended in a
+// slash.
+func compareEntries(a, b gitrepo.Entry) int {
+	if a.Path == b.Path {
+		switch {
+		case a.IsDir == b.IsDir:
+			return 0
+		case a.IsDir:
+			return 1
+		}
+		return -1
+	}
+	n := min(len(a.Path), len(b.Path))
+	if order := strings.Compare(a.Path[:n], b.Path[:n]); order != 0 {
+		return order
+	}
+	return cmp.Compare(after(a, n), after(b, n))
+}
+
+// after returns the byte at n, beyond the end of the name what git puts there.
+func after(e gitrepo.Entry, n int) byte {
+	switch {
+	case n < len(e.Path):
+		return e.Path[n]
+	case e.IsDir:
+		return '/'
+	}
+	return 0
 }
 
 // entry judges one name that differs: a document, a way to documents, or

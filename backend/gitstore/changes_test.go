@@ -44,9 +44,9 @@ func TestChangesBetweenCommits(t *testing.T) {
 		want     []string
 		others   []string
 	}{
-		{"", first, []string{b, a, c}, []string{"README.md"}},
+		{"", first, []string{a, c, b}, []string{"README.md"}},
 		{first, first, nil, nil},
-		{first, second, []string{b + " gone", a, c + " gone"}, []string{
+		{first, second, []string{a, c + " gone", b + " gone"}, []string{
 			"README.md", "beside", "documents/stray", "documents/text/other/0/1/2/3", c, "documents/text/2026/11/" + strings.Repeat("n", 201),
 		}},
 		{second, "", []string{a + " gone"}, nil},
