@@ -139,6 +139,9 @@ func (e *Engine) meetOnce(ctx context.Context) (met bool, err error) {
 	if mark := e.gitMark.now(); seq < mark {
 		return false, fmt.Errorf("%w: it holds operation %d, %d were committed", errGitLost, seq, mark)
 	}
+	if err := e.mark(ctx, last); err != nil {
+		return false, err
+	}
 	if tip == last {
 		e.sawGit(tip)
 		if !e.isKnown(gitReplica) {
@@ -155,6 +158,19 @@ func (e *Engine) meetOnce(ctx context.Context) (met bool, err error) {
 		return false, e.takePush(ctx, "", tip)
 	}
 	return false, e.meet(ctx, tip, last)
+}
+
+// mark marks the last commit in a repository that has no such mark yet, or one
+// that leads elsewhere.
+func (e *Engine) mark(ctx context.Context, last string) error {
+	at, err := e.o.Git.Last(ctx)
+	if err == nil && last != "" && at != last {
+		err = e.o.Git.SetLast(ctx, last)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	return nil
 }
 
 // meet goes by how the tip and the last known commit are related.

@@ -193,6 +193,26 @@ func TestAPushWhileTheServiceIsDown(t *testing.T) {
 	wantText(t, h, "a", "one")
 }
 
+// A repository of an earlier version has no mark: what came behind our newest
+// commit was never taken over.
+func TestAPushIntoARepositoryWithoutAMark(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	put(t, h, doc("a", "one"))
+	synced(t, h)
+	stop(t, h)
+	c := cloneOf(t, dir)
+	c.write("new", "theirs")
+	c.commit("theirs")
+	c.git("push", "-q", "origin", "main")
+	gitOutput(t, dir, "update-ref", "-d", "refs/caiatop/last")
+	h = start(t, detached(dir))
+	taken(t, h)
+	wantText(t, h, "new", "theirs")
+	wantText(t, h, "a", "one")
+	gitOutput(t, dir, "merge-base", "--is-ancestor", "main", "refs/caiatop/last")
+}
+
 // The first push into a repository that nothing was ever written to.
 func TestAPushIntoAnEmptyRepository(t *testing.T) {
 	dir := t.TempDir()

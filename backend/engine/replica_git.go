@@ -66,10 +66,13 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 		return 0, fmt.Errorf("state file: %w", err)
 	}
 	e.gitMark = newWatermark(seq)
-	// Anywhere else the branch may lack what the last commit holds: the first look
-	// finds out.
+	// A branch that does not have the last commit may lack what that holds: the
+	// first look finds out.
 	tip, err := e.o.Git.Look(ctx)
-	e.view.known[gitReplica] = err == nil && tip == commit
+	if err == nil && tip != "" {
+		whole, err := e.o.Git.BuiltUpon(ctx, commit, tip)
+		e.view.known[gitReplica] = err == nil && whole
+	}
 	return gitFollow, nil
 }
 
