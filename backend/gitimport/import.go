@@ -175,7 +175,9 @@ func (r *run) all(ctx context.Context) error {
 
 // walk finds the commits of the branch.
 func (r *run) walk(ctx context.Context) error {
-	branch, tip, err := r.Branch, gitrepo.Hash{}, error(nil)
+	var tip gitrepo.Hash
+	var err error
+	branch := r.Branch
 	if branch == "" {
 		branch, tip, err = r.repo.Head(ctx)
 	} else {

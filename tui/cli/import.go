@@ -48,25 +48,7 @@ func (a *app) importCommand() *cobra.Command {
 			case history.branch != "" || history.dryRun:
 				return usage("--branch and --dry-run are for --git", "name a repository with --git DIR")
 			}
-			if kind != "" {
-				if _, err := document.ParseType(kind); err != nil {
-					return usage(fmt.Sprintf("--type %q cannot be used: %v", kind, err), "give a short word like text")
-				}
-			}
-			root, err := os.OpenRoot(args[0])
-			if info, statErr := os.Stat(args[0]); err != nil && statErr == nil && !info.IsDir() {
-				return &Fault{
-					What: fmt.Sprintf("the folder %q cannot be read", args[0]), Why: err,
-					Fix: "name a folder; one file is stored with: caiatop put --id ID FILE",
-				}
-			}
-			if err != nil {
-				return fault(fmt.Sprintf("the folder %q cannot be read", args[0]), err)
-			}
-			err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				return a.importTree(ctx, session, root, kind, plain)
-			})
-			return errors.Join(err, root.Close())
+			return a.importFolder(cmd, args[0], kind, plain)
 		},
 	}
 	cmd.Flags().StringVar(&kind, "type", "", "the `TYPE` of every document (default: the file's extension, else text or binary)")
@@ -76,6 +58,29 @@ func (a *app) importCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&history.dryRun, "dry-run", false, "only say what --git would do")
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+// importFolder imports the files of a folder, or an export.
+func (a *app) importFolder(cmd *cobra.Command, dir, kind string, plain bool) error {
+	if kind != "" {
+		if _, err := document.ParseType(kind); err != nil {
+			return usage(fmt.Sprintf("--type %q cannot be used: %v", kind, err), "give a short word like text")
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if info, statErr := os.Stat(dir); err != nil && statErr == nil && !info.IsDir() {
+		return &Fault{
+			What: fmt.Sprintf("the folder %q cannot be read", dir), Why: err,
+			Fix: "name a folder; one file is stored with: caiatop put --id ID FILE",
+		}
+	}
+	if err != nil {
+		return fault(fmt.Sprintf("the folder %q cannot be read", dir), err)
+	}
+	err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+		return a.importTree(ctx, session, root, kind, plain)
+	})
+	return errors.Join(err, root.Close())
 }
 
 func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string, plain bool) error {
