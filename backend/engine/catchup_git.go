@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/state"
@@ -27,7 +28,12 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		adopted, ops, size = adopted+n, ops[:0], 0
 		return err
 	}
-	for entry, err := range e.o.Git.List(ctx) {
+	// One commit is taken over as a whole; what is pushed meanwhile comes later.
+	tip, err := e.o.Git.Look(ctx)
+	if err != nil {
+		return err
+	}
+	for entry, err := range e.listAt(ctx, tip) {
 		if err != nil {
 			return err
 		}
@@ -36,7 +42,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("state file: %w", err)
 		}
-		op, err := e.gitOperation(ctx, entry.Key)
+		op, err := e.gitOperation(ctx, tip, entry.Key)
 		if err != nil {
 			e.tellUnreadable(entry.Key.Folder.String(), err)
 			continue
@@ -51,6 +57,14 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	if tip != "" {
+		if err := e.noteTaken(ctx, tip, metaGitDone); err != nil {
+			return err
+		}
+		if err := e.o.Git.SetLast(ctx, tip); err != nil {
+			return fmt.Errorf("%w: %w", errGitSide, err)
+		}
+	}
 	if err := e.o.State.SetMeta(ctx, metaGitAdopt, ""); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
@@ -59,6 +73,14 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", adopted, roundDuration(e.o.Now().Sub(started))), "")
 	}
 	return nil
+}
+
+// listAt lists what a commit holds, "" for none.
+func (e *Engine) listAt(ctx context.Context, commit string) iter.Seq2[store.Entry, error] {
+	if commit == "" {
+		return func(func(store.Entry, error) bool) {}
+	}
+	return e.o.Git.ListAt(ctx, commit)
 }
 
 // tellUnreadable tells of folders that are no documents, each once and no more
@@ -76,16 +98,9 @@ func (e *Engine) tellUnreadable(folder string, err error) {
 	e.unreadable[folder] = struct{}{}
 }
 
-// gitOperation is the inbound operation of a document as git holds it.
-func (e *Engine) gitOperation(ctx context.Context, key store.Key) (state.Operation, error) {
-	doc, err := e.o.Git.Get(ctx, key)
-	if err != nil {
-		return state.Operation{}, err
-	}
-	if doc.ID != key.ID {
-		return state.Operation{}, fmt.Errorf("%w: its metadata names %q", store.ErrCorrupt, doc.ID)
-	}
-	hash, err := doc.Hash()
+// gitOperation is the inbound operation of a document as a commit holds it.
+func (e *Engine) gitOperation(ctx context.Context, commit string, key store.Key) (state.Operation, error) {
+	doc, hash, err := e.o.Git.Readable(ctx, commit, key)
 	if err != nil {
 		return state.Operation{}, err
 	}
@@ -234,8 +249,12 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tip, err := e.o.Git.Look(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
 	batch := store.Batch{Author: e.o.Author, At: e.o.Now().UTC()}
-	for entry, err := range e.o.Git.List(ctx) {
+	for entry, err := range e.listAt(ctx, tip) {
 		if err != nil {
 			return err
 		}
@@ -250,7 +269,7 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 			batch.Ops = append(batch.Ops, store.Op{Key: entry.Key})
 			continue
 		}
-		op, err := e.gitOperation(ctx, entry.Key)
+		op, err := e.gitOperation(ctx, tip, entry.Key)
 		if err != nil {
 			e.tellUnreadable(entry.Key.Folder.String(), err)
 			continue

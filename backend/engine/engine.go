@@ -55,16 +55,21 @@ type Engine struct {
 		probed time.Time // of the good probe before the last attempt
 	}
 
-	// gitTip, gitDamage, gitTold and unreadable belong to the goroutine that
-	// writes to git: the newest commit that was seen there, "" if unknown; why the
-	// repository is to be mended, "" if it is not; that the snapshot under way was
-	// told of; the folders that were told as no documents. gitFill asks it to look
+	// gitTip, gitUnfinished, gitDamage, gitTold, unreadable and strangers belong
+	// to the goroutine that writes to git: the newest commit of which the index
+	// knows everything, "" if unknown; the commit that the process before this one
+	// did not record any more, "" if none; why the repository is to be mended, "" if
+	// it is not; that the snapshot under way was told of; the folders and files that
+	// were told as no documents. gitSeen is gitTip for others. gitFill asks to look
 	// again for what git lacks.
-	gitTip     string
-	gitDamage  string
-	gitTold    bool
-	unreadable map[string]struct{}
-	gitFill    atomic.Bool
+	gitTip        string
+	gitUnfinished string
+	gitDamage     string
+	gitTold       bool
+	unreadable    map[string]struct{}
+	strangers     map[string]struct{}
+	gitSeen       atomic.Pointer[string]
+	gitFill       atomic.Bool
 
 	drillMu sync.Mutex // one drill command at a time
 
@@ -136,6 +141,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},
 		unreadable:  map[string]struct{}{},
+		strangers:   map[string]struct{}{},
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
@@ -220,10 +226,11 @@ func (e *Engine) Close(ctx context.Context) error {
 // syncLook is how often Sync looks at a repository that is not whole.
 const syncLook = 50 * time.Millisecond
 
-// Sync waits until git holds every write that is acknowledged now. Documents
-// that git lacks and no store can deliver are an error at once: waiting brings
-// none of them back.
+// Sync waits until git holds every write that is acknowledged now, and the index
+// what others have pushed to git by now. Documents that git lacks and no store
+// can deliver are an error at once: waiting brings none of them back.
 func (e *Engine) Sync(ctx context.Context) error {
+	e.meetPushed(ctx)
 	if err := e.settleGit(ctx); err != nil {
 		return err
 	}
@@ -231,6 +238,19 @@ func (e *Engine) Sync(ctx context.Context) error {
 		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
 	}
 	return nil
+}
+
+// meetPushed waits until the index knows what others pushed, or the context
+// ends. A repository that cannot be looked at is for settleGit.
+func (e *Engine) meetPushed(ctx context.Context) {
+	for ctx.Err() == nil {
+		tip, err := e.o.Git.Look(ctx)
+		if seen := e.gitSeen.Load(); err != nil || tip == "" || (seen != nil && *seen == tip) {
+			return
+		}
+		signal(e.wakeGit)
+		pause(ctx, syncLook, nil)
+	}
 }
 
 // settleGit waits until git holds what can be brought there, and is whole: what

@@ -49,32 +49,8 @@ func damaged(err error) bool {
 		(errors.Is(err, store.ErrIdentity) || errors.Is(err, store.ErrCorrupt)))
 }
 
-// onto refuses a branch that lost what was committed to it: a commit on top
-// would hide the loss.
-func (e *Engine) onto(ctx context.Context) func(tip string) error {
-	return func(tip string) error {
-		mark := e.gitMark.now()
-		if mark == 0 || (tip != "" && tip == e.gitTip) {
-			return nil
-		}
-		seq, err := e.ownSeq(ctx)
-		if err == nil && seq < mark {
-			err = fmt.Errorf("%w: it holds operation %d, %d were committed", errGitLost, seq, mark)
-		}
-		return err
-	}
-}
-
-// ownSeq is the newest operation of this state that git's commits name, 0 if
-// none.
-func (e *Engine) ownSeq(ctx context.Context) (int64, error) {
-	value, _, err := e.ownCommit(ctx)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errGitSide, err)
-	}
+// parseSeq reads the value of our trailer.
+func (e *Engine) parseSeq(value string) (int64, error) {
 	seq, err := strconv.ParseInt(strings.TrimPrefix(value, e.o.State.StateID()+"/"), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%w: the trailer %q: %w", errGitSide, value, store.ErrCorrupt)
@@ -83,16 +59,15 @@ func (e *Engine) ownSeq(ctx context.Context) (int64, error) {
 }
 
 // lookAtGit finds out whether the repository is still there and holds what it
-// held.
+// held, and takes over what others pushed.
 func (e *Engine) lookAtGit(ctx context.Context) error {
 	tip, err := e.o.Git.Look(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errGitSide, err)
 	}
-	if err := e.onto(ctx)(tip); err != nil {
-		return err
+	if e.onto(tip) != nil {
+		return e.meetGit(ctx)
 	}
-	e.gitTip = tip
 	return nil
 }
 
@@ -108,7 +83,13 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 	if room {
 		aside = e.o.GitDir + asideMark + e.o.Now().UTC().Format("20060102T150405.000Z")
 	}
-	done, err := e.o.Git.Restore(ctx, e.gitTip, aside)
+	was := e.gitTip
+	if was == "" {
+		if was, err = e.o.Git.Last(ctx); err != nil {
+			was = "" // it may be gone with the rest
+		}
+	}
+	done, err := e.o.Git.Restore(ctx, was, aside)
 	if done.Aside != "" {
 		e.event(Warning, "git", "The damaged repository was moved to "+done.Aside+", an empty one takes its place",
 			"Keep it until every document is in step with git; it holds the history that was")
@@ -119,7 +100,7 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 	if err != nil {
 		return gitSnapshot, fmt.Errorf("%w: %w", errGitSide, err)
 	}
-	seq, err := e.ownSeq(ctx)
+	_, seq, err := e.gitHeld(ctx)
 	if err != nil || seq < e.gitMark.now() {
 		return gitSnapshot, err
 	}

@@ -29,25 +29,21 @@ const (
 	gitSnapshot                  // git lost data: everything is compared and copied
 )
 
-// resumeGit finds git's true cursor: the trailer of the newest commit that
-// carries this state's id. The cursor in the state file is a hint.
+// resumeGit finds git's true cursor: the trailer of the last commit of ours, or
+// of the newest one on the branch that carries this state's id. The cursor in the
+// state file is a hint.
 func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 	hint, attached := e.o.State.Cursor(gitReplica)
 	e.gitMark = newWatermark(hint)
 	if e.o.State.Meta(metaGitAdopt) != "" {
 		return gitAdopt, nil // it was begun and not finished
 	}
-	prefix := e.o.State.StateID() + "/"
-	value, commit, err := e.ownCommit(ctx)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	commit, seq, err := e.gitHeld(ctx)
+	if err != nil {
 		return 0, fmt.Errorf("git repository %s: %w", e.o.GitDir, err)
 	}
-	if errors.Is(err, store.ErrNotFound) || value == "" {
+	if commit == "" {
 		return e.resumeWithoutTrailer(ctx, attached)
-	}
-	seq, err := strconv.ParseInt(strings.TrimPrefix(value, prefix), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("git repository %s: commit %s has the trailer %q: %w", e.o.GitDir, commit, value, store.ErrCorrupt)
 	}
 	most := e.o.State.Summary().MaxSeq
 	switch {
@@ -63,21 +59,30 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 			return gitSnapshot, err
 		}
 	case seq > hint:
+		e.gitUnfinished = commit
 		err = e.o.State.Advance(ctx, state.Advance{Store: gitReplica, Seq: seq, Commit: commit})
 	}
 	if err != nil {
 		return 0, fmt.Errorf("state file: %w", err)
 	}
 	e.gitMark = newWatermark(seq)
-	e.view.known[gitReplica] = true
+	// A branch that does not have the last commit may lack what that holds: the
+	// first look finds out.
+	tip, err := e.o.Git.Look(ctx)
+	if err == nil && tip != "" {
+		whole, err := e.o.Git.BuiltUpon(ctx, commit, tip)
+		e.view.known[gitReplica] = err == nil && whole
+	}
 	return gitFollow, nil
 }
 
-// ownCommit finds the newest commit that carries this state's trailer.
+// ownCommit finds the newest commit of the branch that carries this state's trailer.
 func (e *Engine) ownCommit(ctx context.Context) (value, commit string, err error) {
-	prefix := e.o.State.StateID() + "/"
-	return e.o.Git.Trailer(ctx, trailerSeq, func(v string) bool { return strings.HasPrefix(v, prefix) }, trailerDepth)
+	return e.o.Git.Trailer(ctx, trailerSeq, e.isOwn, trailerDepth)
 }
+
+// isOwn tells the values of our trailer from those of other states.
+func (e *Engine) isOwn(value string) bool { return strings.HasPrefix(value, e.o.State.StateID()+"/") }
 
 func (e *Engine) resumeWithoutTrailer(ctx context.Context, attached bool) (gitResume, error) {
 	if e.o.State.Summary().MaxSeq > 0 {
@@ -171,6 +176,11 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 	if err == nil && n == 0 {
 		err = e.lookAtGit(ctx)
 	}
+	if errors.Is(err, errInbound) {
+		if err = e.meetGit(ctx); err == nil {
+			return true, nil
+		}
+	}
 	if ctx.Err() == nil && damaged(err) {
 		e.setKnown(gitReplica, false)
 		*resume, e.gitDamage = gitSnapshot, err.Error()
@@ -210,6 +220,11 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 		batch.Trailers = append(batch.Trailers, store.Trailer{Key: trailerOp, Value: row.OpID})
 	}
 	last := rows[len(rows)-1].Seq
+	if len(batch.Ops) == 0 {
+		if last, err = e.passInbound(ctx, last); err != nil {
+			return 0, err
+		}
+	}
 	commit, err := e.commitGit(ctx, batch, last)
 	if err != nil {
 		return 0, err
@@ -222,9 +237,27 @@ func (e *Engine) gitRound(ctx context.Context) (int, error) {
 	return len(rows), nil
 }
 
+// passInbound returns the last of the operations that follow seq without one
+// that git lacks: what came from there needs one commit in all to say that it
+// was passed.
+func (e *Engine) passInbound(ctx context.Context, seq int64) (int64, error) {
+	for {
+		rows, err := e.o.State.Next(ctx, seq, gitBatchOps, gitBatchBytes)
+		if err != nil || len(rows) == 0 {
+			return seq, err
+		}
+		for _, row := range rows {
+			if row.Origin != gitReplica {
+				return seq, nil
+			}
+			seq = row.Seq
+		}
+	}
+}
+
 // commitGit commits a batch to a branch that holds what it held.
 func (e *Engine) commitGit(ctx context.Context, batch store.Batch, through int64) (string, error) {
-	return e.commitGitIf(ctx, batch, through, e.onto(ctx))
+	return e.commitGitIf(ctx, batch, through, e.onto)
 }
 
 func (e *Engine) commitGitIf(ctx context.Context, batch store.Batch, through int64, check func(tip string) error) (string, error) {
@@ -232,7 +265,7 @@ func (e *Engine) commitGitIf(ctx context.Context, batch store.Batch, through int
 		Key: trailerSeq, Value: e.o.State.StateID() + "/" + strconv.FormatInt(through, 10),
 	})
 	started := e.o.Now()
-	receipt, tip, err := e.o.Git.ApplyOnto(ctx, batch, check)
+	_, tip, err := e.o.Git.ApplyOnto(ctx, batch, check)
 	took := e.o.Now().Sub(started)
 	for _, op := range batch.Ops {
 		kind := probe.Write
@@ -245,8 +278,8 @@ func (e *Engine) commitGitIf(ctx context.Context, batch store.Batch, through int
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errGitSide, err)
 	}
-	e.gitTip = tip
-	return receipt.Commit, nil
+	e.sawGit(tip)
+	return tip, nil
 }
 
 // onceEach makes rows a batch that holds one version of each document, and

@@ -18,6 +18,8 @@ const (
 	FavourNone Favour = iota
 	// FavourOurs keeps what Into has, also where that is nothing.
 	FavourOurs
+	// FavourTheirs takes what the other side has, also where that is nothing.
+	FavourTheirs
 )
 
 // MergeInput says what to merge.
@@ -38,6 +40,12 @@ type MergeInput struct {
 	// AllowUnrelated merges histories without a common commit, as if both had
 	// begun with no files. Without it they are ErrUnrelated.
 	AllowUnrelated bool
+	// Parent is where Into must be; anything else is ErrMoved. Nil takes it as
+	// it is.
+	Parent *Hash
+	// Before, if set, is called with what will be MergeResult.Overridden before
+	// anything is written; its error ends the merge. It may read, but not write.
+	Before func(overridden []string) error
 }
 
 // MergeResult is what a merge did.
@@ -86,7 +94,7 @@ func (r *Repo) MergeFavouring(ctx context.Context, in MergeInput) (MergeResult, 
 	defer r.release()
 	for range attempts {
 		result, err := r.mergeOnce(ctx, into, from, in)
-		if !errors.Is(err, ErrMoved) {
+		if !errors.Is(err, ErrMoved) || in.Parent != nil {
 			return result, wrapMerge(source, into, err)
 		}
 	}
@@ -104,6 +112,9 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 	ours, err := r.tipCommit(into)
 	if err != nil {
 		return MergeResult{}, err
+	}
+	if in.Parent != nil && *in.Parent != ours.Hash {
+		return MergeResult{}, fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, ours.Hash, *in.Parent)
 	}
 	var theirs Commit
 	if in.Theirs.IsZero() {
@@ -139,6 +150,11 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 	tree, overridden, err := b.merge(ctx, base, ours.Tree, theirs.Tree, in)
 	if err != nil {
 		return MergeResult{}, err
+	}
+	if in.Before != nil {
+		if err := in.Before(overridden); err != nil {
+			return MergeResult{}, err
+		}
 	}
 	c := Commit{Tree: tree, Parents: []Hash{ours.Hash, theirs.Hash}, Author: in.Author, At: in.At, Message: in.Message}
 	h, err := r.publish(ctx, refUpdate{name: into, old: ours.Hash}, in.Mark, c, b)

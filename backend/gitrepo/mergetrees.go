@@ -70,7 +70,7 @@ func (b *builder) merge(ctx context.Context, base origin, ours, theirs Hash, in 
 }
 
 // conflict decides about a path that both sides changed differently.
-func (m *merger) conflict(name string, ours side) side {
+func (m *merger) conflict(name string, ours, theirs side) side {
 	if m.imagine {
 		return side{mode: modeUnsure}
 	}
@@ -78,6 +78,9 @@ func (m *merger) conflict(name string, ours side) side {
 	switch {
 	case m.in.Favour == FavourOurs:
 		m.overridden = append(m.overridden, path)
+	case m.in.Favour == FavourTheirs:
+		m.overridden = append(m.overridden, path)
+		return theirs
 	case len(m.conflicts) < MaxConflicts:
 		m.conflicts = append(m.conflicts, path)
 	}
@@ -163,10 +166,10 @@ func (m *merger) entry(name string, base, ours, theirs side) (side, error) {
 	// Folders are merged name by name, a missing one as an empty one. A file
 	// on any side leaves nothing to go into.
 	if ours.file() || theirs.file() || (!ours.mode.isTree() && !theirs.mode.isTree()) {
-		return m.conflict(name, ours), nil
+		return m.conflict(name, ours, theirs), nil
 	}
 	if m.in.Whole != nil && m.in.Whole(strings.Join(append(m.path, name), "/")) {
-		return m.conflict(name, ours), nil
+		return m.conflict(name, ours, theirs), nil
 	}
 	m.path = append(m.path, name)
 	tree, err := m.trees(origin{base.folder(), unsure}, ours.folder(), theirs.folder(), name)

@@ -50,18 +50,32 @@ func (s *Store) absent(ctx context.Context, at gitrepo.Hash, key store.Key) (boo
 	return false, err
 }
 
+const findTrailer = "find a trailer in git"
+
 // Trailer returns the newest commit of the branch whose message has a trailer
 // of that key with a value that matches, and the value. It looks at no more
 // than maxCommits commits. store.ErrNotFound if none of them has one. The key
 // is compared without regard to case, as git does.
 func (s *Store) Trailer(ctx context.Context, key string, match func(value string) bool, maxCommits int) (value, commit string, err error) {
-	operation := fmt.Sprintf("find the trailer %s in git", key)
 	tip, err := s.repo.Tip(s.branch)
 	if err != nil {
-		return "", "", wrap(operation, err)
+		return "", "", wrap(findTrailer, err)
 	}
+	return s.trailer(ctx, tip, key, match, maxCommits)
+}
+
+// TrailerFrom is Trailer in the history of a commit.
+func (s *Store) TrailerFrom(ctx context.Context, from, key string, match func(value string) bool, maxCommits int) (value, commit string, err error) {
+	at, err := parseCommit(from)
+	if err != nil {
+		return "", "", wrap(findTrailer, err)
+	}
+	return s.trailer(ctx, at, key, match, maxCommits)
+}
+
+func (s *Store) trailer(ctx context.Context, from gitrepo.Hash, key string, match func(value string) bool, maxCommits int) (value, commit string, err error) {
 	seen := 0
-	err = s.repo.EachCommit(ctx, tip, store.Path{}, func(c gitrepo.Commit) bool {
+	err = s.repo.EachCommit(ctx, from, store.Path{}, func(c gitrepo.Commit) bool {
 		if seen++; seen > maxCommits {
 			return false
 		}
@@ -77,7 +91,7 @@ func (s *Store) Trailer(ctx context.Context, key string, match func(value string
 		err = fmt.Errorf("%w in %d commits", gitrepo.ErrNotFound, min(seen, maxCommits))
 	}
 	if err != nil {
-		return "", "", wrap(operation, err)
+		return "", "", wrap(findTrailer+" "+key, err)
 	}
 	return value, commit, nil
 }

@@ -67,18 +67,23 @@ func isDocumentFile(name string) bool {
 }
 
 func (s *Store) read(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, error) {
+	d, _, err := s.readFiles(ctx, at, key)
+	return d, err
+}
+
+func (s *Store) readFiles(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, map[string][]byte, error) {
 	files, err := s.repo.ReadFiles(ctx, at, key.Folder, isDocumentFile)
 	if err != nil {
-		return document.Document{}, fail("get", key, err)
+		return document.Document{}, nil, fail("get", key, err)
 	}
 	d, err := document.FromFiles(files, folderType(key.Folder))
 	if err != nil {
-		return document.Document{}, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
+		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
 	}
 	if d.ID != key.ID {
-		return document.Document{}, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
+		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
 	}
-	return d, nil
+	return d, files, nil
 }
 
 // folderType is the type that the folder of a document names, zero if none.
@@ -130,6 +135,9 @@ func (s *Store) ApplyOnto(ctx context.Context, batch store.Batch, check func(tip
 		Message: batch.Message(),
 		Author:  gitrepo.Signature(batch.Author),
 		At:      batch.At,
+	}
+	if s.branch == gitrepo.Main {
+		in.Mark = LastRef
 	}
 	h, err := s.repo.Commit(ctx, in)
 	switch {
@@ -252,6 +260,23 @@ func (s *Store) list(ctx context.Context, yield func(store.Entry, error) bool) e
 	if err != nil {
 		return err
 	}
+	return s.listAt(ctx, tip, yield)
+}
+
+// ListAt is List in a commit.
+func (s *Store) ListAt(ctx context.Context, commit string) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		at, err := parseCommit(commit)
+		if err == nil {
+			err = s.listAt(ctx, at, yield)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(store.Entry{}, wrap("list git", err))
+		}
+	}
+}
+
+func (s *Store) listAt(ctx context.Context, tip gitrepo.Hash, yield func(store.Entry, error) bool) error {
 	root, err := document.ParsePath(document.Root)
 	if err != nil {
 		return err

@@ -19,42 +19,68 @@ const progressEvery = 100 * time.Millisecond
 
 func (a *app) importCommand() *cobra.Command {
 	kind, plain := "", false
+	var history gitImport
 	cmd := &cobra.Command{
-		Use:   "import DIR",
+		Use:   "import DIR | --git DIR",
 		Short: "store every file of a folder as a document",
 		Long: "Stores every regular file below DIR as a document. The id is the path below DIR\n" +
 			"with every slash written as ~. Symbolic links, special files and .git are left out. A\n" +
 			"file that cannot be stored is told and the rest goes on; the exit code is then 65.\n" +
 			"Importing again stores every file again, as a new version of the same document.\n" +
 			"A folder that caiatop export made brings its documents back instead, with ids, types and\n" +
-			"metadata; --plain takes it as files all the same.",
-		Args: args(1, 1),
+			"metadata; --plain takes it as files all the same.\n" +
+			"With --git, DIR is a git repository that holds documents, and each of its commits comes\n" +
+			"with them, so that history and restore reach back to the beginning. It may be interrupted\n" +
+			"and run again, also after DIR has grown. A document that exists here with other content\n" +
+			"keeps it.",
+		Args: func(cmd *cobra.Command, given []string) error {
+			if history.dir != "" {
+				return args(0, 0)(cmd, given)
+			}
+			return args(1, 1)(cmd, given)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if kind != "" {
-				if _, err := document.ParseType(kind); err != nil {
-					return usage(fmt.Sprintf("--type %q cannot be used: %v", kind, err), "give a short word like text")
-				}
+			switch {
+			case history.dir != "" && (kind != "" || plain):
+				return usage("--type and --plain are for files, not for --git", "leave them away")
+			case history.dir != "":
+				return history.run(cmd, a)
+			case history.branch != "" || history.dryRun:
+				return usage("--branch and --dry-run are for --git", "name a repository with --git DIR")
 			}
-			root, err := os.OpenRoot(args[0])
-			if info, statErr := os.Stat(args[0]); err != nil && statErr == nil && !info.IsDir() {
-				return &Fault{
-					What: fmt.Sprintf("the folder %q cannot be read", args[0]), Why: err,
-					Fix: "name a folder; one file is stored with: caiatop put --id ID FILE",
-				}
-			}
-			if err != nil {
-				return fault(fmt.Sprintf("the folder %q cannot be read", args[0]), err)
-			}
-			err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
-				return a.importTree(ctx, session, root, kind, plain)
-			})
-			return errors.Join(err, root.Close())
+			return a.importFolder(cmd, args[0], kind, plain)
 		},
 	}
 	cmd.Flags().StringVar(&kind, "type", "", "the `TYPE` of every document (default: the file's extension, else text or binary)")
 	cmd.Flags().BoolVar(&plain, "plain", false, "take an export as files like any others")
+	cmd.Flags().StringVar(&history.dir, "git", "", "import the documents of the git repository `DIR` with their history")
+	cmd.Flags().StringVar(&history.branch, "branch", "", "the branch `NAME` of that repository (default: the one that it has checked out)")
+	cmd.Flags().BoolVar(&history.dryRun, "dry-run", false, "only say what --git would do")
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+// importFolder imports the files of a folder, or an export.
+func (a *app) importFolder(cmd *cobra.Command, dir, kind string, plain bool) error {
+	if kind != "" {
+		if _, err := document.ParseType(kind); err != nil {
+			return usage(fmt.Sprintf("--type %q cannot be used: %v", kind, err), "give a short word like text")
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if info, statErr := os.Stat(dir); err != nil && statErr == nil && !info.IsDir() {
+		return &Fault{
+			What: fmt.Sprintf("the folder %q cannot be read", dir), Why: err,
+			Fix: "name a folder; one file is stored with: caiatop put --id ID FILE",
+		}
+	}
+	if err != nil {
+		return fault(fmt.Sprintf("the folder %q cannot be read", dir), err)
+	}
+	err = a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
+		return a.importTree(ctx, session, root, kind, plain)
+	})
+	return errors.Join(err, root.Close())
 }
 
 func (a *app) importTree(ctx context.Context, session Session, root *os.Root, kind string, plain bool) error {

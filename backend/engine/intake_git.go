@@ -1,0 +1,301 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/gitstore"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+const (
+	// intakeAttempts is how often one document is compared again because callers
+	// write it meanwhile.
+	intakeAttempts = 5
+	// intakeNamed is how many documents an event about a push names.
+	intakeNamed = 3
+)
+
+// intake takes over what one commit of others holds, in batches. It belongs to
+// the goroutine that writes to git.
+type intake struct {
+	e      *Engine
+	commit string
+	ops    []state.Operation
+	size   int64 // of the content in ops
+
+	put, deleted, conflicts, unreadable int
+	named                               []string
+}
+
+// take compares a document that the commit holds with the index.
+func (in *intake) take(ctx context.Context, key store.Key) error {
+	doc, hash, err := in.read(ctx, key)
+	if err != nil || doc == nil {
+		return err
+	}
+	row, err := in.lookup(ctx, key.ID)
+	if err != nil {
+		return err
+	}
+	known := !row.ID.IsZero()
+	if known && row.Folder != key.Folder {
+		return in.elsewhere(ctx, key, row, doc, hash)
+	}
+	if known && !row.Deleted && row.Hash == hash {
+		return nil
+	}
+	ours := false
+	if known {
+		if ours, err = in.e.pendingOurs(ctx, row); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !ours:
+		expect := row.Hash
+		return in.add(ctx, state.Operation{Key: key, Doc: doc, Hash: hash, Origin: gitReplica, Commit: in.commit, Expect: &expect})
+	default:
+		return in.conflict(ctx, key, row, doc, hash)
+	}
+}
+
+// read returns the document, nil if there is none that can be read.
+func (in *intake) read(ctx context.Context, key store.Key) (*document.Document, document.Hash, error) {
+	doc, hash, err := in.e.o.Git.Readable(ctx, in.commit, key)
+	if err == nil {
+		return &doc, hash, nil
+	}
+	if gitstore.Unreadable(err) {
+		in.unreadable++
+		in.e.tellUnreadable(key.Folder.String(), err)
+		return nil, hash, nil
+	}
+	return nil, hash, err
+}
+
+// lookup is the row of a document, zero if the index does not know it.
+func (in *intake) lookup(ctx context.Context, id document.ID) (state.Row, error) {
+	row, err := in.e.o.State.Lookup(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return state.Row{}, nil
+	}
+	return row, local(err)
+}
+
+// drop compares a document that the commit does not hold any more.
+func (in *intake) drop(ctx context.Context, key store.Key) error {
+	row, err := in.lookup(ctx, key.ID)
+	if err != nil || row.ID.IsZero() || row.Deleted || row.Folder != key.Folder {
+		return err
+	}
+	ours, err := in.e.pendingOurs(ctx, row)
+	if err != nil {
+		return err
+	}
+	if ours {
+		in.conflicts++
+		in.e.event(Warning, "conflict", fmt.Sprintf("%q was deleted in git after it was changed here: our version stays", key.ID),
+			"Delete it again if it is not wanted")
+		return nil
+	}
+	expect := row.Hash
+	return in.add(ctx, state.Operation{Key: key, Origin: gitReplica, Expect: &expect})
+}
+
+// conflict keeps both versions of a document that was changed here, too: ours
+// keeps the place and is committed on top, theirs goes on as a copy. Modify
+// beats delete.
+func (in *intake) conflict(ctx context.Context, key store.Key, row state.Row, theirs *document.Document, hash document.Hash) error {
+	if row.Deleted || row.ID.IsZero() {
+		in.conflicts++
+		in.e.event(Warning, "conflict", fmt.Sprintf("%q was changed in git after it was deleted here: their version stays", key.ID),
+			fmt.Sprintf("Read %q; delete it again if it is not wanted", key.ID))
+		// Our own operation: git is to get it back after our delete.
+		return in.add(ctx, state.Operation{Key: key, Doc: theirs, Hash: hash, Expect: &document.Hash{}})
+	}
+	copyID, err := conflictID(key.ID, hash.String()[:12])
+	if err != nil {
+		return local(err)
+	}
+	if row, err := in.lookup(ctx, copyID); err != nil || !row.ID.IsZero() {
+		return err // an earlier attempt made it
+	}
+	if _, err := in.e.keepCopy(ctx, wanted{newest: state.Outgoing{Hash: hash}}, store.Op{Key: key, Doc: theirs}); err != nil {
+		return err
+	}
+	in.conflicts++
+	in.e.conflicts.Add(1)
+	in.e.event(Warning, "conflict", fmt.Sprintf("%q was changed in git too: our version keeps the place, theirs is kept as %q", key.ID, copyID),
+		fmt.Sprintf("Compare the two, put into %q what is to stay, and delete %q", key.ID, copyID))
+	return nil
+}
+
+// yieldTo keeps their version of a document at which both histories of a
+// branch changed something and ours is taken.
+func (in *intake) yieldTo(ctx context.Context, key store.Key) error {
+	there, err := in.e.o.Git.Has(ctx, in.commit, key.Folder)
+	if err != nil || !there {
+		return err // deleted there, changed here: ours stays
+	}
+	doc, hash, err := in.read(ctx, key)
+	if err != nil || doc == nil {
+		return err
+	}
+	row, err := in.lookup(ctx, key.ID)
+	if err != nil || (!row.ID.IsZero() && row.Hash == hash) {
+		return err
+	}
+	return in.conflict(ctx, key, row, doc, hash)
+}
+
+// elsewhere meets a document in another folder than the index has it in. One
+// that was moved is written back to where it lay; one that lies twice is left
+// alone.
+func (in *intake) elsewhere(ctx context.Context, key store.Key, row state.Row, doc *document.Document, hash document.Hash) error {
+	own := store.Key{ID: row.ID, Folder: row.Folder}
+	there, err := in.e.o.Git.Has(ctx, in.commit, own.Folder)
+	if err != nil {
+		return err
+	}
+	if there {
+		in.e.tellUnreadable(key.Folder.String(), fmt.Errorf("the document %q lies in %s already", key.ID, row.Folder))
+		return nil
+	}
+	ours, err := in.e.pendingOurs(ctx, row)
+	switch {
+	case err != nil:
+		return err
+	case ours && row.Hash == hash:
+		return nil // on its way to where it lay
+	case ours:
+		return in.conflict(ctx, own, row, doc, hash)
+	}
+	in.e.tellUnreadable(key.Folder.String(), fmt.Errorf("the document %q was moved there and is kept in %s", key.ID, row.Folder))
+	expect := row.Hash
+	return in.add(ctx, state.Operation{Key: own, Doc: doc, Hash: hash, Expect: &expect})
+}
+
+// add completes an operation and appends the batch when it is full.
+func (in *intake) add(ctx context.Context, op state.Operation) error {
+	op.OpID, op.At = in.e.o.NewID(), in.e.o.Now()
+	in.ops = append(in.ops, op)
+	if op.Doc != nil {
+		in.size += op.Doc.Content.Size()
+	}
+	if len(in.ops) >= gitBatchOps || in.size > govcBatchBytes {
+		return in.flush(ctx)
+	}
+	return nil
+}
+
+// flush appends the batch. A document that a caller wrote meanwhile refuses it;
+// then each is appended by itself, and that one is compared again.
+func (in *intake) flush(ctx context.Context) error {
+	ops := in.ops
+	in.ops, in.size = nil, 0
+	if len(ops) == 0 {
+		return nil
+	}
+	in.e.gate.yield(ctx, gitYieldMost)
+	err := in.append(ctx, ops)
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	for _, op := range ops {
+		if err := in.appendOne(ctx, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *intake) appendOne(ctx context.Context, op state.Operation) error {
+	for range intakeAttempts {
+		err := in.append(ctx, []state.Operation{op})
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		again := &intake{e: in.e, commit: in.commit}
+		if op.Doc == nil {
+			err = again.drop(ctx, op.Key)
+		} else {
+			err = again.take(ctx, op.Key)
+		}
+		in.conflicts += again.conflicts
+		if err != nil || len(again.ops) == 0 {
+			return err
+		}
+		op = again.ops[0]
+	}
+	return local(fmt.Errorf("%w: %q is written faster than it can be compared", store.ErrUnavailable, op.Key.ID))
+}
+
+func (in *intake) append(ctx context.Context, ops []state.Operation) error {
+	issued, err := in.e.o.State.Append(ctx, ops)
+	if errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	if err != nil {
+		return local(err)
+	}
+	in.e.feedMemory(ops, issued)
+	in.e.appended()
+	for _, op := range ops {
+		if op.Doc == nil {
+			in.deleted++
+		} else {
+			in.put++
+		}
+		if len(in.named) < intakeNamed {
+			in.named = append(in.named, fmt.Sprintf("%q", op.Key.ID))
+		}
+	}
+	return nil
+}
+
+// tell says what was taken over, and each file that is no document once.
+func (in *intake) tell(others gitstore.Others) {
+	if in.put+in.deleted+in.unreadable > 0 {
+		text := fmt.Sprintf("Somebody changed git (now commit %s): %d documents were taken over, %d deleted", short(in.commit), in.put, in.deleted)
+		if len(in.named) > 0 {
+			text += ": " + strings.Join(in.named, ", ")
+			if in.put+in.deleted > len(in.named) {
+				text += " and others"
+			}
+		}
+		if in.unreadable > 0 {
+			text += fmt.Sprintf("; %d folders cannot be read as documents", in.unreadable)
+		}
+		in.e.event(Info, "inbound", text, "")
+	}
+	in.e.tellOthers(others)
+}
+
+// tellOthers tells of what lies in git and is no document, each name once and
+// no more than a few.
+func (e *Engine) tellOthers(others gitstore.Others) {
+	var fresh []string
+	for _, path := range others.Named {
+		if _, told := e.strangers[path]; told || len(e.strangers) >= maxStrangers {
+			continue
+		}
+		e.strangers[path] = struct{}{}
+		fresh = append(fresh, path)
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	text := strings.Join(fresh, ", ")
+	if more := others.Count - int64(len(fresh)); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	e.event(Info, "git", "Files in git that are no documents are left alone: "+text, "")
+}
+
+// maxStrangers bounds the files that are remembered as told.
+const maxStrangers = 100
