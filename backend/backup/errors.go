@@ -123,6 +123,14 @@ func everyByte(s string) string {
 	return out.String()
 }
 
+// longest is the length of the longest form of a secret, in bytes.
+func (r redactor) longest() int {
+	if len(r.forms) == 0 {
+		return 0
+	}
+	return len(r.forms[0])
+}
+
 func (r redactor) text(s string) string {
 	for _, form := range r.forms {
 		s = strings.ReplaceAll(s, form, redacted)

@@ -36,13 +36,15 @@ func newHTTP(s Settings, u *url.URL) (*Target, error) {
 	case user != "" && password == "":
 		secret = user // some servers take a token as the user
 	}
-	return &Target{shown: clean(u), redact: newRedactor(d.user, secret), place: &server{dialer: d}, temp: s.Temp}, nil
+	d.redact = newRedactor(d.user, secret)
+	return &Target{shown: clean(u), redact: d.redact, place: &server{dialer: d, redact: d.redact}, temp: s.Temp}, nil
 }
 
 // httpDialer speaks git over HTTP.
 type httpDialer struct {
 	base           url.URL // without credentials
 	user, password string
+	redact         redactor
 }
 
 func (d *httpDialer) dial(ctx context.Context, service string) (conversation, error) {
@@ -145,9 +147,9 @@ func (c *httpConversation) do(ctx context.Context, method, path string, size int
 
 // refused says what an answer means that is not the good one.
 func (d *httpDialer) refused(res *http.Response) error {
-	var words bounded
+	words := &bounded{hide: d.redact}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
-		if text, err := io.ReadAll(io.LimitReader(res.Body, maxSaid)); err == nil {
+		if text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10)); err == nil {
 			_, _ = words.Write(bytes.TrimSpace(text)) // never fails
 		}
 	}

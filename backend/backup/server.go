@@ -59,6 +59,7 @@ type conversation interface {
 // server is a target that speaks the git protocol.
 type server struct {
 	dialer dialer
+	redact redactor
 	part   int64 // bytes of a part; 0 is partBytes, tests take less
 }
 
@@ -265,7 +266,7 @@ func (p *pusher) send(ctx context.Context) error {
 	defer cancel()
 	answer, err := p.at.exchange(ctx, size, body)
 	if err == nil {
-		err = report(answer, req)
+		err = report(answer, req, p.server.redact)
 	}
 	if err != nil && ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %d bytes were not taken within %s: %w", ErrUnavailable, size, limit, err)
@@ -280,8 +281,8 @@ func (p *pusher) send(ctx context.Context) error {
 }
 
 // report reads what a server did.
-func report(answer io.Reader, req *packp.ReferenceUpdateRequest) error {
-	words := &bounded{}
+func report(answer io.Reader, req *packp.ReferenceUpdateRequest, hide redactor) error {
+	words := &bounded{hide: hide}
 	if req.Capabilities.Supports(capability.Sideband64k) {
 		d := sideband.NewDemuxer(sideband.Sideband64k, answer)
 		d.Progress = words

@@ -115,24 +115,34 @@ func (s *spool) reset() {
 	s.file, s.filed, s.count = nil, 0, 0
 }
 
-// bounded keeps the first bytes of what is written to it.
+// bounded keeps the first of what is written to it, without secrets: they are
+// taken out before anything is cut, so that no part of one is left at the end.
 type bounded struct {
+	hide redactor
 	mu   sync.Mutex
 	text []byte
+	more bool // was written than is kept
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(data []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.text = append(b.text, data[:min(len(data), maxSaid-len(b.text))]...)
+	room := maxSaid + b.hide.longest() - len(b.text)
+	b.more = b.more || len(data) > room
+	b.text = append(b.text, data[:min(len(data), room)]...)
 	return len(data), nil
 }
 
 func (b *bounded) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return strings.Join(strings.Fields(strings.ToValidUTF8(string(b.text), "?")), " ")
+	text := b.hide.text(string(b.text))
+	if b.more { // what is left of a secret that was cut is at the end
+		text = text[:max(0, len(text)-b.hide.longest())]
+	}
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	return strings.ToValidUTF8(text[:min(len(text), maxSaid)], "")
 }
 
 // missing recognises how servers say that there is no such repository.

@@ -40,13 +40,15 @@ func newSSH(s Settings, user, password, addr, path, shown string) (*Target, erro
 			d.known = append([]string{filepath.Join(s.Home, ".ssh", "known_hosts")}, d.known...)
 		}
 	}
-	return &Target{shown: shown, redact: newRedactor(user, password), place: &server{dialer: d}, temp: s.Temp}, nil
+	d.redact = newRedactor(user, password)
+	return &Target{shown: shown, redact: d.redact, place: &server{dialer: d, redact: d.redact}, temp: s.Temp}, nil
 }
 
 // sshDialer runs git's services over ssh.
 type sshDialer struct {
 	addr, path, user, password string
 	key, agent                 string
+	redact                     redactor
 	known                      []string
 	named                      bool // by the operator: it must be there
 }
@@ -65,7 +67,7 @@ func (d *sshDialer) dial(ctx context.Context, service string) (c conversation, e
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{words: &bounded{}, closers: []func() error{raw.Close}}
+	s := &stream{words: &bounded{hide: d.redact}, closers: []func() error{raw.Close}}
 	s.stop = context.AfterFunc(ctx, func() { _ = s.hangUp() })
 	conn, channels, requests, err := ssh.NewClientConn(raw, d.addr, &ssh.ClientConfig{
 		User: d.user, Auth: auth, HostKeyCallback: verify, HostKeyAlgorithms: algorithms,
