@@ -258,10 +258,18 @@ func (in *intake) append(ctx context.Context, ops []state.Operation) error {
 	return nil
 }
 
+// numbered is a number and the word that belongs to it.
+func numbered(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // tell says what was taken over, and each file that is no document once.
 func (in *intake) tell(others gitstore.Others) {
 	if in.put+in.deleted+in.unreadable > 0 {
-		text := fmt.Sprintf("Somebody changed git (now commit %s): %d documents were taken over, %d deleted", short(in.commit), in.put, in.deleted)
+		text := fmt.Sprintf("Somebody changed git (now commit %s): %s taken over, %d deleted", short(in.commit), numbered(in.put, "document was", "documents were"), in.deleted)
 		if len(in.named) > 0 {
 			text += ": " + strings.Join(in.named, ", ")
 			if in.put+in.deleted > len(in.named) {
@@ -269,7 +277,7 @@ func (in *intake) tell(others gitstore.Others) {
 			}
 		}
 		if in.unreadable > 0 {
-			text += fmt.Sprintf("; %d folders cannot be read as documents", in.unreadable)
+			text += fmt.Sprintf("; %s cannot be read as documents", numbered(in.unreadable, "folder", "folders"))
 		}
 		in.e.event(Info, "inbound", text, "")
 	}
