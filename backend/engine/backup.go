@@ -52,7 +52,8 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 		Repo: o.Repo, Target: o.Target, Interval: o.Interval, Last: last, Keep: e.keepBackup,
 		Failed: func(err error, next string) {
 			why := strings.TrimPrefix(err.Error(), "back up to "+o.Target.String()+": ")
-			e.event(Warning, backupKind, "The backup to "+o.Target.String()+" fails: "+why, next)
+			// The target comes last: it gives way where there is no room for all.
+			e.event(Warning, backupKind, "The backup fails: "+why+" ("+o.Target.String()+")", next)
 		},
 		Recovered: func() { e.event(Info, backupKind, "The backup is made again, to "+o.Target.String(), "") },
 		Changed:   e.touch, Now: e.o.Now, Rand: e.o.Rand,

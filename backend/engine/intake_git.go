@@ -30,6 +30,7 @@ type intake struct {
 
 	put, deleted, conflicts, unreadable int
 	named                               []string
+	moved                               map[document.ID]bool // to another folder
 }
 
 // take compares a document that the commit holds with the index.
@@ -90,7 +91,7 @@ func (in *intake) lookup(ctx context.Context, id document.ID) (state.Row, error)
 // drop compares a document that the commit does not hold any more.
 func (in *intake) drop(ctx context.Context, key store.Key) error {
 	row, err := in.lookup(ctx, key.ID)
-	if err != nil || row.ID.IsZero() || row.Deleted || row.Folder != key.Folder {
+	if err != nil || row.ID.IsZero() || row.Deleted || row.Folder != key.Folder || in.moved[key.ID] {
 		return err
 	}
 	ours, err := in.e.pendingOurs(ctx, row)
@@ -166,6 +167,10 @@ func (in *intake) elsewhere(ctx context.Context, key store.Key, row state.Row, d
 		in.e.tellUnreadable(key.Folder.String(), fmt.Errorf("the document %q lies in %s already", key.ID, row.Folder))
 		return nil
 	}
+	if in.moved == nil {
+		in.moved = map[document.ID]bool{}
+	}
+	in.moved[key.ID] = true
 	ours, err := in.e.pendingOurs(ctx, row)
 	switch {
 	case err != nil:
