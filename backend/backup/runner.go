@@ -371,6 +371,8 @@ func (r *Runner) Status() Status {
 		s.Next = r.done.Next
 	case r.state == Idle && s.Manual && r.lag != 0:
 		s.Next = "backup.interval is 0: it is pushed by the command caiatop backup now"
+	case r.state == Idle && r.lag > 0 && r.started.IsZero():
+		s.Next = "It is pushed by the next engine that runs, or now: caiatop backup now"
 	case r.state == Idle && r.lag > 0:
 		s.Next = fmt.Sprintf("The next push is at %s; an end of the engine does not wait for it", r.started.Add(r.o.Interval).UTC().Format(time.TimeOnly+" MST"))
 	}

@@ -207,7 +207,7 @@ func (f *folder) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 	}
 	if _, err := f.volume.Stat(filepath.Dir(f.dir)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", errNoParent, err)
+			err = errNoParent
 		}
 		return gitrepo.Copied{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
