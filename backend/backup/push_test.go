@@ -199,8 +199,8 @@ func TestFolders(t *testing.T) {
 	if _, err := os.Stat(fresh); !os.IsNotExist(err) {
 		t.Errorf("the folder was made anew: %v", err)
 	}
-	if err := push(filepath.Join(root, "not", "mounted"), zero); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("no parent: %v, want ErrUnavailable", err)
+	if err := push(filepath.Join(root, "not", "mounted"), zero); !errors.Is(err, ErrUnavailable) || !strings.HasPrefix(Advice(err), "Mount the disk") {
+		t.Errorf("no parent: %v, want ErrUnavailable; %s", err, Advice(err))
 	}
 	if err := os.WriteFile(filepath.Join(root, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -208,8 +208,10 @@ func TestFolders(t *testing.T) {
 	if err := push(root, zero); !errors.Is(err, gitrepo.ErrInvalid) {
 		t.Errorf("a folder with something else: %v, want ErrInvalid", err)
 	}
-	if err := push(filepath.Join(root, "file"), zero); err == nil {
-		t.Error("a file was taken for a folder")
+	for _, known := range []gitrepo.Hash{zero, tipOf(t, repo)} {
+		if err := push(filepath.Join(root, "file"), known); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a file: %v, want ErrInvalid", err)
+		}
 	}
 	for cause, want := range map[error]error{syscall.ENOSPC: durable.ErrDiskFull, syscall.EROFS: durable.ErrReadOnly} {
 		target := parse(t, Settings{Volume: durable.Volume{FS: failing{err: cause}}}, filepath.Join(root, "other.git"))

@@ -39,6 +39,10 @@ type Done struct {
 	Target string    `json:"target"`
 	Commit string    `json:"commit"` // of main there
 	At     time.Time `json:"at"`     // of the last push that ended well
+	// Err is what the last push failed with, and Next what to do about it; "" if
+	// it went well.
+	Err  string `json:"err,omitempty"`
+	Next string `json:"next,omitempty"`
 }
 
 // Status is one view of a Runner.
@@ -88,8 +92,7 @@ type Runner struct {
 	counted  gitrepo.Hash // up to here the lag is counted
 	lag      int64        // from commit to counted, -1 if unknown
 	oldest   time.Time
-	err      error
-	failures int
+	failures int       // in a row
 	retry    time.Time // of the next try, while failing
 	started  time.Time // of the last push
 }
@@ -100,8 +103,14 @@ func New(o Options) *Runner {
 		o.Rand = rand.Float64
 	}
 	r := &Runner{o: o, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), state: Idle, lag: -1}
-	if o.Last.Target == o.Target.String() && len(o.Last.Commit) == 40 {
-		r.done, r.commit = o.Last, plumbing.NewHash(o.Last.Commit)
+	if o.Last.Target == o.Target.String() {
+		if r.done = o.Last; len(o.Last.Commit) == 40 {
+			r.commit = plumbing.NewHash(o.Last.Commit)
+		}
+		if o.Last.Err != "" {
+			// It still fails as far as anybody knows, was told, and is tried at once.
+			r.state, r.failures = Failing, 1
+		}
 	}
 	r.done.Target = o.Target.String()
 	return r
@@ -147,13 +156,13 @@ func (r *Runner) pause(ctx context.Context, wait time.Duration, planned bool) {
 	}
 }
 
-// due counts the lag and says whether there is any, and in what time it may be
-// pushed.
+// due counts the lag and says whether there is anything to push or a failure to
+// try again, and in what time it may be.
 func (r *Runner) due(ctx context.Context) (time.Duration, bool) {
 	lag := r.count(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if lag == 0 || r.o.Interval == 0 || r.tip().IsZero() {
+	if lag == 0 && r.failures == 0 || r.o.Interval == 0 || r.tip().IsZero() {
 		return 0, false
 	}
 	now := r.o.Now()
@@ -260,7 +269,11 @@ func (r *Runner) push(ctx context.Context, anew bool) (gitrepo.Copied, error) {
 		r.holds(copied.Tip)
 	}
 	if ctx.Err() != nil {
-		r.set(func() { r.state = Idle })
+		r.set(func() {
+			if r.state = Idle; r.failures > 0 {
+				r.state = Failing
+			}
+		})
 		return copied, ctx.Err()
 	}
 	if err != nil {
@@ -284,13 +297,18 @@ func (r *Runner) begin(anew bool) (known gitrepo.Hash) {
 
 func (r *Runner) failed(err error) {
 	first := false
+	var done Done
 	r.set(func() {
-		r.state, r.err = Failing, err
+		r.state, r.done.Err, r.done.Next = Failing, err.Error(), Advice(err)
+		done = r.done
 		first = r.failures == 0
 		pause := min(max(retryFirst, r.o.Interval)<<min(r.failures, 10), retryMost)
 		r.failures++
 		r.retry = r.o.Now().Add(pause - time.Duration(r.o.Rand()*float64(pause)/2))
 	})
+	if r.o.Keep != nil {
+		r.o.Keep(done)
+	}
 	if first && r.o.Failed != nil {
 		r.o.Failed(err, Advice(err))
 	}
@@ -301,8 +319,8 @@ func (r *Runner) succeeded() {
 	var done Done
 	r.set(func() {
 		again = r.failures > 0
-		r.state, r.err, r.failures = Idle, nil, 0
-		r.done.At = r.o.Now().UTC()
+		r.state, r.failures = Idle, 0
+		r.done.At, r.done.Err, r.done.Next = r.o.Now().UTC(), "", ""
 		done = r.done
 	})
 	if r.o.Keep != nil {
@@ -345,16 +363,16 @@ func (r *Runner) Status() Status {
 	if r.lag <= 0 {
 		s.Oldest = time.Time{}
 	}
-	if r.err != nil {
-		s.Err = r.err.Error()
-	}
+	s.Err = r.done.Err
 	switch {
-	case r.state == Failing && !s.Manual:
-		s.Next = fmt.Sprintf("%s. The next try is at %s", Advice(r.err), r.retry.UTC().Format(time.TimeOnly+" MST"))
+	case r.state == Failing && !s.Manual && !r.retry.IsZero():
+		s.Next = fmt.Sprintf("%s. The next try is at %s", r.done.Next, r.retry.UTC().Format(time.TimeOnly+" MST"))
 	case r.state == Failing:
-		s.Next = Advice(r.err)
+		s.Next = r.done.Next
 	case r.state == Idle && s.Manual && r.lag != 0:
 		s.Next = "backup.interval is 0: it is pushed by the command caiatop backup now"
+	case r.state == Idle && r.lag > 0 && r.started.IsZero():
+		s.Next = "It is pushed by the next engine that runs, or now: caiatop backup now"
 	case r.state == Idle && r.lag > 0:
 		s.Next = fmt.Sprintf("The next push is at %s; an end of the engine does not wait for it", r.started.Add(r.o.Interval).UTC().Format(time.TimeOnly+" MST"))
 	}

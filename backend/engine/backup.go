@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/backup"
@@ -44,15 +45,17 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 	if kept := e.o.State.Meta(metaBackup); kept != "" {
 		if err := json.Unmarshal([]byte(kept), &last); err != nil {
 			// It is a hint: the target says what it holds.
-			e.event(Warning, backupKind, fmt.Sprintf("what is known of the last backup cannot be read: %v", err), "Nothing need be done: the next push finds out")
+			e.event(Warning, backupKind, fmt.Sprintf("What is known of the last backup cannot be read: %v", err), "Nothing need be done: the next push finds out")
 		}
 	}
 	r := backup.New(backup.Options{
 		Repo: o.Repo, Target: o.Target, Interval: o.Interval, Last: last, Keep: e.keepBackup,
 		Failed: func(err error, next string) {
-			e.event(Warning, backupKind, "the backup fails: "+err.Error(), next)
+			why := strings.TrimPrefix(err.Error(), "back up to "+o.Target.String()+": ")
+			// The target comes last: it gives way where there is no room for all.
+			e.event(Warning, backupKind, "The backup fails: "+why+" ("+o.Target.String()+")", next)
 		},
-		Recovered: func() { e.event(Info, backupKind, "the backup is made again, to "+o.Target.String(), "") },
+		Recovered: func() { e.event(Info, backupKind, "The backup is made again, to "+o.Target.String(), "") },
 		Changed:   e.touch, Now: e.o.Now, Rand: e.o.Rand,
 	})
 	if o.Detached {

@@ -16,7 +16,7 @@ import (
 var errWaiting = errors.New("documents are missing that only the service can have")
 
 // unreadableAdvice says what to do about a folder that is no document.
-const unreadableAdvice = "It is left as it is and not listed; mend its metadata.json in git, or leave it"
+const unreadableAdvice = "It is left as it is and not listed; mend that folder in git, or leave it"
 
 // adoptGit fills the index of a new state from the documents that git holds.
 // It may be interrupted and begun again.
