@@ -148,7 +148,7 @@ func TestAJobWithoutAnOutcome(t *testing.T) {
 	a.ended(t.Context(), l, "The import", "", nil, "")
 	a.ended(t.Context(), l, "The import", "", errors.New("the disk is full"), "Free space")
 	said, _ := jobs(t, l)
-	if want := []string{"info The import ended", "warning The import ended: the disk is full"}; !slices.Equal(said, want) {
+	if want := []string{"info The import ended", "warning The import ended: The disk is full"}; !slices.Equal(said, want) {
 		t.Errorf("%q, want %q", said, want)
 	}
 }
