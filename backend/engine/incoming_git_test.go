@@ -71,12 +71,11 @@ func TestAPushThatDoesNotEndHoldsCommitsUpOnce(t *testing.T) {
 		if err := os.Mkdir(other, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		go func() {
-			time.Sleep(time.Second)
+		time.AfterFunc(time.Second, func() {
 			if err := os.Remove(other); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		if d := waited(); d < time.Second || d > 2*time.Second {
 			t.Errorf("%s for another one", d)
 		}
