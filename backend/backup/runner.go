@@ -68,6 +68,10 @@ type Options struct {
 	Interval time.Duration
 	// Last is what was kept of an earlier Runner.
 	Last Done
+	// Tip says which commit is to be pushed, nil for the tip of main. Whoever
+	// rewrites main may take back what was pushed: a store that knows better names
+	// a commit that only ever moves forward.
+	Tip func(context.Context) (gitrepo.Hash, error)
 	// Keep is called with what the target holds after each step of a push.
 	Keep func(Done)
 	// Failed is called with the first of several failures in a row, Recovered
@@ -101,6 +105,9 @@ type Runner struct {
 func New(o Options) *Runner {
 	if o.Rand == nil {
 		o.Rand = rand.Float64
+	}
+	if o.Tip == nil {
+		o.Tip = func(context.Context) (gitrepo.Hash, error) { return o.Repo.Tip(gitrepo.Main) }
 	}
 	r := &Runner{o: o, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), state: Idle, lag: -1}
 	if o.Last.Target == o.Target.String() {
@@ -159,10 +166,10 @@ func (r *Runner) pause(ctx context.Context, wait time.Duration, planned bool) {
 // due counts the lag and says whether there is anything to push or a failure to
 // try again, and in what time it may be.
 func (r *Runner) due(ctx context.Context) (time.Duration, bool) {
-	lag := r.count(ctx)
+	lag, tip := r.count(ctx), r.tip(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if lag == 0 && r.failures == 0 || r.o.Interval == 0 || r.tip().IsZero() {
+	if lag == 0 && r.failures == 0 || r.o.Interval == 0 || tip.IsZero() {
 		return 0, false
 	}
 	now := r.o.Now()
@@ -176,8 +183,8 @@ func (r *Runner) due(ctx context.Context) (time.Duration, bool) {
 }
 
 // tip is that of the store, zero while there is none.
-func (r *Runner) tip() gitrepo.Hash {
-	tip, err := r.o.Repo.Tip(gitrepo.Main)
+func (r *Runner) tip(ctx context.Context) gitrepo.Hash {
+	tip, err := r.o.Tip(ctx)
 	if err != nil {
 		return gitrepo.Hash{}
 	}
@@ -186,7 +193,7 @@ func (r *Runner) tip() gitrepo.Hash {
 
 // count brings the lag up to date; each commit is read once.
 func (r *Runner) count(ctx context.Context) int64 {
-	tip := r.tip()
+	tip := r.tip(ctx)
 	r.mu.Lock()
 	from, commit, known := r.counted, r.commit, r.lag
 	r.mu.Unlock()
@@ -253,7 +260,7 @@ func (r *Runner) push(ctx context.Context, anew bool) (gitrepo.Copied, error) {
 		return gitrepo.Copied{}, ctx.Err()
 	}
 	defer func() { <-r.turn }()
-	tip, err := r.o.Repo.Tip(gitrepo.Main)
+	tip, err := r.o.Tip(ctx)
 	if err != nil {
 		if errors.Is(err, gitrepo.ErrNotFound) {
 			err = fmt.Errorf("%w: there is nothing to back up yet", gitrepo.ErrNotFound)
@@ -349,7 +356,7 @@ func (r *Runner) Look(ctx context.Context) { r.count(ctx) }
 
 // Verify is Target.Verify of the store's repository.
 func (r *Runner) Verify(ctx context.Context) (Report, error) {
-	return r.o.Target.Verify(ctx, r.o.Repo, r.o.Now)
+	return r.o.Target.Verify(ctx, r.o.Repo, r.tip(ctx), r.o.Now)
 }
 
 // Status returns what is known now.

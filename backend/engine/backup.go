@@ -10,6 +10,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/gitstore"
 )
 
 // ErrNoBackup: no place for a backup is set.
@@ -50,6 +51,7 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 	}
 	r := backup.New(backup.Options{
 		Repo: o.Repo, Target: o.Target, Interval: o.Interval, Last: last, Keep: e.keepBackup,
+		Tip: func(ctx context.Context) (gitrepo.Hash, error) { return backupTip(ctx, o.Repo) },
 		Failed: func(err error, next string) {
 			why := strings.TrimPrefix(err.Error(), "back up to "+o.Target.String()+": ")
 			// The target comes last: it gives way where there is no room for all.
@@ -62,6 +64,23 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 		r.Look(ctx)
 	}
 	return r, nil
+}
+
+// backupTip is the commit that a backup is brought to: the last one that the
+// index knows everything of, and the branch where there is no such mark yet.
+// What others pushed is not backed up before it is taken over: until then they
+// may take it away again, and a backup that never forces could not follow.
+func backupTip(ctx context.Context, repo *gitrepo.Repo) (gitrepo.Hash, error) {
+	last, err := repo.Ref(gitstore.LastRef)
+	if err == nil {
+		if _, err = repo.ReadCommit(ctx, last); err == nil {
+			return last, nil
+		}
+	}
+	if !errors.Is(err, gitrepo.ErrNotFound) && !errors.Is(err, gitrepo.ErrCorrupt) {
+		return gitrepo.Hash{}, err
+	}
+	return repo.Tip(gitrepo.Main)
 }
 
 // keepBackup remembers over a restart what lies at the target. Without it
