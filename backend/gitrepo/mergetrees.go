@@ -101,7 +101,7 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error
 	if err := m.ctx.Err(); err != nil {
 		return Hash{}, err
 	}
-	var three [3]tree
+	var three [3]held
 	for i, h := range [...]Hash{base.tree, ours, theirs} {
 		var err error
 		if three[i], err = m.tree(h); err != nil {
@@ -110,8 +110,8 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error
 	}
 	first := len(m.edits)
 	defer func() { m.edits = m.edits[:first] }()
-	err := eachDifference(three[1], three[2], func(mine, other place) error {
-		return m.name(base, three[0], mine, other)
+	err := eachDifference(three[1].tree, three[2].tree, func(mine, other place) error {
+		return m.name(base, three[0].tree, mine, other)
 	})
 	if err != nil {
 		return Hash{}, fmt.Errorf("trees %s and %s: %w", ours, theirs, err)
@@ -119,11 +119,15 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error
 	if len(m.edits) == first {
 		return ours, nil
 	}
-	t, err := editTree(three[1], m.edits[first:])
+	t, err := editTree(three[1].tree, m.edits[first:])
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", ours, err)
 	}
-	return m.stageTree(t, ours, name)
+	like := three[1].entry
+	if !inPlace(m.edits[first:]) {
+		like = nil
+	}
+	return m.stageTree(t, ours, name, like)
 }
 
 // name merges what differs at one name, and notes what becomes of ours.
