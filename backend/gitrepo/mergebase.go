@@ -122,5 +122,5 @@ func (b *builder) imagined(ctx context.Context, from origin, ours, theirs Hash, 
 	b.imagine = true
 	defer func() { b.imagine = false }()
 	m := &merger{builder: b, ctx: ctx, in: MergeInput{Whole: in.Whole}}
-	return m.trees(from, ours, theirs, "")
+	return m.trees(from, ours, theirs, "", [3]where{})
 }
