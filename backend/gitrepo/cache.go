@@ -68,8 +68,8 @@ const (
 )
 
 // entryHeap is what an entry takes of the heap besides its bytes: itself, and
-// its share of the buckets, which are half full at least once there are some.
-const entryHeap = 112 + 16
+// its share of the buckets, which are a quarter full at least once there are some.
+const entryHeap = 112 + 32
 
 func newTable(limit, single int64) *table { return &table{limit: limit, single: single} }
 
@@ -101,13 +101,21 @@ func (t *table) place(h Hash) (*shard, uint32) {
 	return &t.shards[at%tableShards], at / tableShards
 }
 
-func (s *shard) find(h Hash, at uint32) *tableEntry {
+func (s *shard) find(h Hash, at uint32) *tableEntry { return s.head(at).find(&h) }
+
+// head returns the first entry of a bucket, nil if there is none.
+func (s *shard) head(at uint32) *tableEntry {
 	buckets := s.buckets.Load()
 	if buckets == nil {
 		return nil
 	}
-	for e := (*buckets)[int(at)&(len(*buckets)-1)].Load(); e != nil; e = e.next.Load() {
-		if sameHash(&e.hash, &h) {
+	return (*buckets)[int(at)&(len(*buckets)-1)].Load()
+}
+
+// find looks from an entry on.
+func (e *tableEntry) find(h *Hash) *tableEntry {
+	for ; e != nil; e = e.next.Load() {
+		if sameHash(&e.hash, h) {
 			return e
 		}
 	}
@@ -183,16 +191,16 @@ func (t *table) putStaged(objects []staged) {
 	var latest *tableEntry
 	for len(objects) > 0 {
 		n := min(len(objects), atOnce)
-		// Looked for without locks, which would make every search wait for the
-		// memory that the one before it wanted.
+		// Looked for without locks, and first in all buckets: so no search waits
+		// for the memory that the one before it wanted.
 		var known [atOnce]*tableEntry
 		for i := range objects[:n] {
 			s, at := t.place(objects[i].hash)
-			known[i] = s.find(objects[i].hash, at)
+			known[i] = s.head(at)
 		}
 		entries := make([]tableEntry, n) // what stays for ever may stay together
 		for i := range objects[:n] {
-			if known[i] == nil {
+			if known[i] = known[i].find(&objects[i].hash); known[i] == nil {
 				known[i] = &entries[i]
 				t.putOne(&objects[i], known[i], latest)
 			}
@@ -241,7 +249,7 @@ func (s *shard) insert(e *tableEntry, at uint32) {
 		b := make([]atomic.Pointer[tableEntry], first)
 		buckets = &b
 		s.buckets.Store(buckets)
-	case s.count >= len(*buckets):
+	case 2*s.count >= len(*buckets):
 		buckets = s.grow(*buckets)
 	}
 	head := &(*buckets)[int(at)&(len(*buckets)-1)]

@@ -49,7 +49,7 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatalf("an object that is used was dropped after %d", i)
 		}
 	}
-	if size := c.blobs.size.Load(); size < c.blobs.limit-500 {
+	if size := c.blobs.size.Load(); size < c.blobs.limit-1000 { // what is dropped last may be two at once
 		t.Fatalf("only %d bytes in a cache of %d", size, c.blobs.limit)
 	}
 	c.put(Hash{1, 1}, object{plumbing.BlobObject, make([]byte, 5000)})

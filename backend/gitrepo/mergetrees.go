@@ -133,7 +133,7 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string, at [3]where)
 	if len(m.edits) == first {
 		return ours, nil
 	}
-	t, err := editTree(three[1].tree, m.edits[first:])
+	t, err := editTree(three[1].tree, m.edits[first:], m.room)
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", ours, err)
 	}
