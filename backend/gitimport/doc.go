@@ -14,6 +14,8 @@
 //     source has of it is in the history of the merge only, and is reported.
 //   - A folder that cannot be read as a document is reported, and the rest goes
 //     on.
+//   - Everything else (files, symbolic links, submodules) is left out, counted,
+//     and the first of it named.
 //   - Memory holds one batch of commits, and for each document where it lies.
 //
 // The package knows nothing of the index and of other stores: whoever keeps

@@ -11,6 +11,8 @@ import (
 var (
 	// ErrNotFound: the branch, commit, file or folder does not exist.
 	ErrNotFound = errors.New("not found")
+	// ErrNoFile: a symbolic link or a submodule is where a file was asked for.
+	ErrNoFile = errors.New("a symbolic link or a submodule, not a file")
 	// ErrNothing: the commit would not change the tree.
 	ErrNothing = errors.New("nothing to commit")
 	// ErrMoved: the branch does not point where the caller said.
