@@ -236,7 +236,7 @@ func (e *Engine) Sync(ctx context.Context) error {
 	if err := e.settleGit(ctx); err != nil {
 		return err
 	}
-	if n := e.gitMissing(); n > 0 {
+	if n, _ := e.gitMissing(); n > 0 {
 		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
 	}
 	return nil

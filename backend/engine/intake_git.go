@@ -31,6 +31,8 @@ type intake struct {
 	put, deleted, conflicts, unreadable int
 	named                               []string
 	moved                               map[document.ID]bool // to another folder
+	spoilt                              []state.Parked
+	healed                              []document.ID
 }
 
 // take compares a document that the commit holds with the index.
@@ -48,7 +50,7 @@ func (in *intake) take(ctx context.Context, key store.Key) error {
 		return in.elsewhere(ctx, key, row, doc, hash)
 	}
 	if known && !row.Deleted && row.Hash == hash {
-		return nil
+		return in.heal(ctx, key.ID)
 	}
 	ours := false
 	if known {
@@ -72,9 +74,7 @@ func (in *intake) read(ctx context.Context, key store.Key) (*document.Document, 
 		return &doc, hash, nil
 	}
 	if gitstore.Unreadable(err) {
-		in.unreadable++
-		in.e.tellUnreadable(key.Folder.String(), err)
-		return nil, hash, nil
+		return nil, hash, in.spoil(ctx, key, err)
 	}
 	return nil, hash, err
 }
