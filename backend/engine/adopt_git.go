@@ -46,7 +46,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	}
 	close(e.adopted)
 	left := e.o.Git.Left()
-	e.tellOthers(gitstore.Others{Count: int64(left.Total()), Named: left.First})
+	e.tellOthers(gitstore.Others{Count: int64(left.Total()), Named: left.First[:min(len(left.First), toldParked)]})
 	if a.adopted > 0 {
 		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", a.adopted, roundDuration(e.o.Now().Sub(started))), "")
 	}

@@ -147,6 +147,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
+	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	now := o.Now()
 	e.view = view{state: StateProbing, since: now, reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
 	if o.Primary == nil {
