@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
@@ -82,6 +83,12 @@ func (e *Engine) operation(ctx context.Context, doc document.Document, now time.
 	doc.CreatedAt, doc.UpdatedAt = doc.CreatedAt.UTC(), now
 	if err := doc.Validate(); err != nil {
 		return state.Operation{}, err
+	}
+	// Git would have to refuse it later, and everything behind it would wait.
+	for _, data := range [][]byte{[]byte(doc.Content.Text), doc.Content.Raw} {
+		if err := gitrepo.CheckContent(data); err != nil {
+			return state.Operation{}, fmt.Errorf("%w: content of %q: %w", document.ErrInvalid, doc.ID, err)
+		}
 	}
 	hash, err := doc.Hash()
 	if err != nil {

@@ -47,16 +47,50 @@ type staged struct {
 // hasher is a hash with the room for what goes in first and what comes out:
 // passed through an interface, each would be an allocation.
 type hasher struct {
-	githash.Hash
+	detecting
 	header [32]byte
 	sum    [hashSize]byte
 }
 
-// hashers are collision detecting, as git's are; making one costs more than
-// hashing a small object.
-var hashers = sync.Pool{New: func() any { return &hasher{Hash: githash.New(crypto.SHA1)} }}
+// detecting is a SHA-1 that knows the blocks of which collisions are made, as
+// git's does.
+type detecting interface {
+	githash.Hash
+	// CollisionResistantSum is Sum, and reports whether there was such a block.
+	CollisionResistantSum(b []byte) ([]byte, bool)
+}
 
+// newHash makes one. A plain SHA-1, which a program may make the one of
+// plumbing/hash, is refused at the start rather than trusted.
+var newHash = func() detecting { return githash.New(crypto.SHA1).(detecting) } //nolint:forcetypeassert // see above
+
+// hashers are kept: making one costs more than hashing a small object.
+var hashers = sync.Pool{New: func() any { return &hasher{detecting: newHash()} }}
+
+// hashObject names an object that is known to be harmless.
 func hashObject(kind plumbing.ObjectType, data []byte) Hash {
+	h, _ := sumObject(kind, data)
+	return h
+}
+
+// nameObject names an object. ErrCollision if two objects may have that name.
+func nameObject(kind plumbing.ObjectType, data []byte) (Hash, error) {
+	h, collides := sumObject(kind, data)
+	if collides {
+		// The sum is not that of SHA-1 then, and names nothing.
+		return h, fmt.Errorf("%s of %d bytes: %w", kind, len(data), ErrCollision)
+	}
+	return h, nil
+}
+
+// CheckContent reports whether data can be the content of a file: ErrTooLarge
+// and ErrCollision.
+func CheckContent(data []byte) error {
+	_, err := stage(plumbing.BlobObject, data)
+	return err
+}
+
+func sumObject(kind plumbing.ObjectType, data []byte) (Hash, bool) {
 	h := hashers.Get().(*hasher) //nolint:forcetypeassert // the pool makes nothing else
 	h.Reset()
 	b := append(h.header[:0], kind.String()...)
@@ -65,10 +99,10 @@ func hashObject(kind plumbing.ObjectType, data []byte) Hash {
 	b = append(b, 0)
 	h.Write(b)
 	h.Write(data)
-	h.Sum(h.sum[:0])
+	_, collides := h.CollisionResistantSum(h.sum[:0])
 	out := Hash(h.sum)
 	hashers.Put(h)
-	return out
+	return out, collides
 }
 
 // stage names an object.
@@ -76,7 +110,8 @@ func stage(kind plumbing.ObjectType, data []byte) (staged, error) {
 	if len(data) > MaxObject {
 		return staged{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), MaxObject)
 	}
-	return staged{hash: hashObject(kind, data), object: object{kind, data}}, nil
+	h, err := nameObject(kind, data)
+	return staged{hash: h, object: object{kind, data}}, err
 }
 
 // Signature names who made a commit.
