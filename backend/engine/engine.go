@@ -60,7 +60,8 @@ type Engine struct {
 	// knows everything, "" if unknown; the commit that the process before this one
 	// did not record any more, "" if none; why the repository is to be mended, "" if
 	// it is not; that the snapshot under way was told of; the folders and files that
-	// were told as no documents. gitSeen is gitTip for others. gitFill asks to look
+	// were told as no documents. gitSeen is gitTip for others; pushedTo the
+	// newest operation that a push brought. gitFill asks to look
 	// again for what git lacks.
 	gitTip        string
 	gitUnfinished string
@@ -70,6 +71,7 @@ type Engine struct {
 	strangers     map[string]struct{}
 	incoming      incoming
 	gitSeen       atomic.Pointer[string]
+	pushedTo      atomic.Int64
 	gitFill       atomic.Bool
 
 	drillMu sync.Mutex // one drill command at a time

@@ -249,6 +249,7 @@ func (in *intake) append(ctx context.Context, ops []state.Operation) error {
 		return local(err)
 	}
 	in.e.feedMemory(ops, issued)
+	in.e.pushedTo.Store(issued[len(issued)-1].Seq)
 	in.e.appended()
 	for _, op := range ops {
 		if op.Doc == nil {
