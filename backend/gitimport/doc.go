@@ -1,6 +1,6 @@
 // Package gitimport brings the documents of a git repository into another one
 // with their history: each commit of the source's branch that changed documents
-// becomes a commit with the same author, time and message, with the documents
+// becomes a commit with the same author, times and message, with the documents
 // in the folders of this repository's layout, on a reference of its own; one
 // merge commit then joins them with the main branch.
 //

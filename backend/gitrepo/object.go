@@ -123,10 +123,11 @@ type Commit struct {
 	Parents    []Hash
 	Author     Signature
 	At         time.Time // of the commit (the committer's time), UTC
+	Authored   time.Time // the author's time, UTC; zero is At where it is written
 	Message    string
 }
 
-// encodeCommit writes c. Author and committer are the same, and the time is
+// encodeCommit writes c. Author and committer are the same, and the times are
 // in UTC.
 func encodeCommit(c Commit) ([]byte, error) {
 	name, email := cleanIdentity(c.Author.Name), cleanIdentity(c.Author.Email)
@@ -135,6 +136,13 @@ func encodeCommit(c Commit) ([]byte, error) {
 	}
 	if c.At.Unix() < 0 || c.At.Year() > 9999 {
 		return nil, fmt.Errorf("%w: the commit time %v is outside 1970 to 9999", ErrInvalid, c.At)
+	}
+	authored := c.Authored
+	if authored.IsZero() {
+		authored = c.At
+	}
+	if authored.Unix() < 0 || authored.Year() > 9999 {
+		return nil, fmt.Errorf("%w: the author's time %v is outside 1970 to 9999", ErrInvalid, authored)
 	}
 	message, err := cleanMessage(c.Message)
 	if err != nil {
@@ -147,15 +155,18 @@ func encodeCommit(c Commit) ([]byte, error) {
 		b = append(b, "\nparent "...)
 		b = hex.AppendEncode(b, c.Parents[i][:])
 	}
-	for _, role := range [...]string{"author", "committer"} {
+	for _, role := range [...]struct {
+		name string
+		at   time.Time
+	}{{"author", authored}, {"committer", c.At}} {
 		b = append(b, '\n')
-		b = append(b, role...)
+		b = append(b, role.name...)
 		b = append(b, ' ')
 		b = append(b, name...)
 		b = append(b, " <"...)
 		b = append(b, email...)
 		b = append(b, "> "...)
-		b = strconv.AppendInt(b, c.At.Unix(), 10)
+		b = strconv.AppendInt(b, role.at.Unix(), 10)
 		b = append(b, " +0000"...)
 	}
 	b = append(b, "\n\n"...)
@@ -185,7 +196,7 @@ func decodeCommit(h Hash, data []byte) (Commit, error) {
 			p, ok = parseHash(value)
 			c.Parents = append(c.Parents, p)
 		case "author":
-			c.Author, _, ok = parseIdentity(value)
+			c.Author, c.Authored, ok = parseIdentity(value)
 		case "committer":
 			_, c.At, ok = parseIdentity(value)
 		}
