@@ -141,7 +141,7 @@ func TestALargePushIsRefusedForEver(t *testing.T) {
 		if d := waited(); d > 3*time.Second || told != 1 {
 			t.Errorf("%s for one that is refused so soon after, told %d", d, told)
 		}
-		time.Sleep(incomingRest)
+		pause(t.Context(), incomingRest, nil)
 		push(0, false)
 		if d := waited(); d < incomingAgain || d > incomingAgain+3*time.Second || told != 2 {
 			t.Errorf("%s for one that does not come again, told %d", d, told)
