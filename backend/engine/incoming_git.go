@@ -151,6 +151,6 @@ func (e *Engine) pushed(ctx context.Context) bool {
 }
 
 func (e *Engine) tellRefused() {
-	e.event(Info, "git", fmt.Sprintf("git refused a push, as something was committed since it began: commits to git wait for up to %s now", incomingAgain),
-		"Push again; writes are taken meanwhile and follow")
+	e.event(Info, "git", fmt.Sprintf("A push to git has ended and main is where it was: commits to git wait for up to %s now", incomingAgain),
+		"If git refused it because main had moved, push again; writes are taken meanwhile and follow")
 }

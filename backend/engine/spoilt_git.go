@@ -20,12 +20,7 @@ const spoiltAdvice = "The version before it is kept and served; mend that folder
 
 // spoil notes a folder that cannot be read. What the commit has there may be
 // the only version that git's branch holds of a document that the index knows.
-func (in *intake) spoil(ctx context.Context, key store.Key, why error) error {
-	in.unreadable++
-	row, err := in.lookup(ctx, key.ID)
-	if err != nil {
-		return err
-	}
+func (in *intake) spoil(ctx context.Context, key store.Key, row state.Row, why error) error {
 	if row.ID.IsZero() || row.Deleted || row.Folder != key.Folder {
 		in.e.tellUnreadable(key.Folder.String(), why)
 		return nil

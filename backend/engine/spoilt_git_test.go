@@ -79,3 +79,24 @@ func TestAPushedVersionThatCannotBeReadSeemedInStep(t *testing.T) {
 		t.Errorf("nobody changed it on both sides: %q", told)
 	}
 }
+
+// Where a forced push leaves out our version and brings one that cannot be read,
+// ours keeps the place, and theirs is told of.
+func TestAForcedPushOfWhatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	put(t, h, doc("a", "one"))
+	taken(t, h)
+	c := cloneOf(t, dir)
+	put(t, h, doc("a", "two"))
+	taken(t, h)
+	c.file(filepath.Join(newest(t, h, "a").Folder.String(), "metadata.json"), "no json")
+	c.push(h, "--force")
+	taken(t, h)
+	wantText(t, h, "a", "two")
+	if s, p := h.Stats(), gitHas(t, h, "a"); s.Parked != 0 || p != InStep {
+		t.Errorf("%d are set aside, git holds a: %s", s.Parked, p)
+	}
+	wantEvent(t, h, "git", "/a in git cannot be read as a document")
+	wantEvent(t, h, "git", "both histories are joined")
+}
