@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,8 +100,9 @@ func TestALargePushIsRefusedForEver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		in := newIncoming(dir, time.Now)
-		pushed, told := false, 0
-		in.moved = func(context.Context) bool { return pushed }
+		var pushed atomic.Bool
+		told := 0
+		in.moved = func(context.Context) bool { return pushed.Load() }
 		in.refused = func() { told++ }
 		waited := func() time.Duration {
 			began := time.Now()
@@ -123,20 +125,20 @@ func TestALargePushIsRefusedForEver(t *testing.T) {
 				if err := os.Remove(folder); err != nil {
 					t.Error(err)
 				}
-				time.AfterFunc(incomingGrace/2, func() { pushed = moves })
+				time.AfterFunc(incomingGrace/2, func() { pushed.Store(moves) })
 			})
 		}
 		push(0, true)
 		if d := waited(); d < 2*time.Second || d > 2*time.Second+incomingGrace || told != 0 {
 			t.Errorf("%s for one that is taken, told %d", d, told)
 		}
-		pushed = false
+		pushed.Store(false)
 		push(0, false)
 		push(6*time.Second, true)
-		if d := waited(); d < 8*time.Second || d > 8*time.Second+incomingGrace || told != 1 || !pushed {
+		if d := waited(); d < 8*time.Second || d > 8*time.Second+incomingGrace || told != 1 || !pushed.Load() {
 			t.Errorf("%s for one that was refused and came again, told %d", d, told)
 		}
-		pushed = false
+		pushed.Store(false)
 		push(0, false)
 		if d := waited(); d > 3*time.Second || told != 1 {
 			t.Errorf("%s for one that is refused so soon after, told %d", d, told)
@@ -146,7 +148,7 @@ func TestALargePushIsRefusedForEver(t *testing.T) {
 		if d := waited(); d < incomingAgain || d > incomingAgain+3*time.Second || told != 2 {
 			t.Errorf("%s for one that does not come again, told %d", d, told)
 		}
-		pushed = true // before a look: nothing comes in
+		pushed.Store(true) // before a look: nothing comes in
 		if d := waited(); d != 0 {
 			t.Errorf("%s for none", d)
 		}
