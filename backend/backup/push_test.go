@@ -138,6 +138,9 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		git(t, dir, "gc", "-q") // with deltas
+		if _, fetches := target.place.(*server); fetches {
+			leftBy(t, target.temp, "crash")
+		}
 		report, err := target.Verify(ctx, repo, tipOf(t, repo), now)
 		if err != nil || !report.Good() || report.Behind != 2 || report.Commits != 6 || report.Tip != behind {
 			t.Errorf("%+v, %v", report, err)
@@ -146,6 +149,54 @@ func TestVerify(t *testing.T) {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
 	})
+}
+
+// leftBy makes what a verification leaves if its process is killed.
+func leftBy(t *testing.T, temp, whom string) string {
+	t.Helper()
+	dir := filepath.Join(temp, scratchMark+whom)
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "objects"), 0o700), os.WriteFile(filepath.Join(dir, "objects", "x"), []byte("x"), 0o400)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestKilledVerificationsFillTheStateFolder: each left all that it had fetched.
+func TestKilledVerificationsFillTheStateFolder(t *testing.T) {
+	target := parse(t, Settings{}, "git://127.0.0.1/store.git")
+	old, dead := leftBy(t, target.temp, "old"), leftBy(t, target.temp, "dead")
+	lock, err := durable.AcquireLock(filepath.Join(dead, scratchLock))
+	if err == nil {
+		err = lock.Release() // as the end of its process does
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, err := newScratch(target.temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(target.temp, "other")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	leftBy(t, target.temp, "again")
+	if err := target.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{old, dead, filepath.Join(target.temp, scratchMark+"again")} {
+		if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", gone, err)
+		}
+	}
+	for _, kept := range []string{alive.dir, other} {
+		if _, err := os.Stat(kept); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := alive.remove(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestVerifyFindsDamage: an object that is gone from the backup's folder.

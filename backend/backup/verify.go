@@ -196,16 +196,16 @@ func (v *verifier) relate(ctx context.Context, ours *gitrepo.Repo, tip gitrepo.H
 }
 
 func (s *server) fetch(ctx context.Context, temp string) (repo *gitrepo.Repo, tip gitrepo.Hash, done func() error, err error) {
-	dir, err := os.MkdirTemp(temp, "backup-verify-")
+	room, err := newScratch(temp)
 	if err != nil {
 		return nil, tip, nil, err
 	}
-	remove := func() error { return os.RemoveAll(dir) }
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, remove())
+			err = errors.Join(err, room.remove())
 		}
 	}()
+	dir := room.repository()
 	empty, err := gitrepo.OpenDisk(dir, gitrepo.Options{})
 	if err != nil {
 		return nil, tip, nil, err
@@ -219,7 +219,7 @@ func (s *server) fetch(ctx context.Context, temp string) (repo *gitrepo.Repo, ti
 	if repo, err = gitrepo.OpenDisk(dir, gitrepo.Options{}); err != nil {
 		return nil, tip, nil, err
 	}
-	return repo, tip, func() error { return errors.Join(repo.Close(), remove()) }, nil
+	return repo, tip, func() error { return errors.Join(repo.Close(), room.remove()) }, nil
 }
 
 // fetchInto writes all that the server's main is made of as one pack.

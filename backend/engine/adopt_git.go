@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/gitstore"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 )
@@ -44,6 +45,8 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		return fmt.Errorf("state file: %w", err)
 	}
 	close(e.adopted)
+	left := e.o.Git.Left()
+	e.tellOthers(gitstore.Others{Count: int64(left.Total()), Named: left.First[:min(len(left.First), toldParked)]})
 	if a.adopted > 0 {
 		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", a.adopted, roundDuration(e.o.Now().Sub(started))), "")
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -81,4 +82,31 @@ func TestANewStateBringsADeletedBranchBack(t *testing.T) {
 		runGit(t, git, "merge-base", "--is-ancestor", was, "main")
 		stop(t, h)
 	}
+}
+
+// TestANewStateSaysWhatItLeavesOut: what lies among the documents of a
+// repository and cannot be shown as one was counted, and nobody was told.
+func TestANewStateSaysWhatItLeavesOut(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	put(t, h, doc("a", "one"))
+	taken(t, h)
+	c := cloneOf(t, dir)
+	c.file("documents/text/2026/11/"+strings.Repeat("n", 201)+"/metadata.json", "{}")
+	if err := os.Symlink("text", filepath.Join(c.dir, "documents", "latest")); err != nil {
+		t.Fatal(err)
+	}
+	at := c.commit("theirs")
+	c.git("update-index", "--add", "--cacheinfo", "160000,"+at+",documents/module")
+	c.git("commit", "-q", "-m", "more")
+	c.git("push", "-q", "origin", "main")
+	lookNow(h)
+	taken(t, h)
+	wantEvent(t, h, "git", "documents/module (submodule)")
+	stop(t, h)
+	losesItsState(t, dir)
+	h = start(t, detached(dir))
+	taken(t, h)
+	wantText(t, h, "a", "one")
+	wantEvent(t, h, "git", "documents/latest (symbolic link), documents/module (submodule), documents/text/2026/11/nnn")
 }

@@ -42,6 +42,9 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 	if o.Repo == nil {
 		return nil, errors.New("engine: a backup needs the repository")
 	}
+	if err := o.Target.Sweep(); err != nil {
+		e.event(Warning, backupKind, fmt.Sprintf("What a verification that was killed left in the state folder cannot be removed: %v", err), "Remove the folders backup-verify-* there")
+	}
 	var last backup.Done
 	if kept := e.o.State.Meta(metaBackup); kept != "" {
 		if err := json.Unmarshal([]byte(kept), &last); err != nil {

@@ -60,7 +60,8 @@ type Engine struct {
 	// knows everything, "" if unknown; the commit that the process before this one
 	// did not record any more, "" if none; why the repository is to be mended, "" if
 	// it is not; that the snapshot under way was told of; the folders and files that
-	// were told as no documents. gitSeen is gitTip for others. gitFill asks to look
+	// were told as no documents. gitSeen is gitTip for others; pushedTo the
+	// newest operation that a push brought. gitFill asks to look
 	// again for what git lacks.
 	gitTip        string
 	gitUnfinished string
@@ -70,6 +71,7 @@ type Engine struct {
 	strangers     map[string]struct{}
 	incoming      incoming
 	gitSeen       atomic.Pointer[string]
+	pushedTo      atomic.Int64
 	gitFill       atomic.Bool
 
 	drillMu sync.Mutex // one drill command at a time
@@ -147,6 +149,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
+	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	now := o.Now()
 	e.view = view{state: StateProbing, since: now, reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
 	if o.Primary == nil {
@@ -236,7 +239,7 @@ func (e *Engine) Sync(ctx context.Context) error {
 	if err := e.settleGit(ctx); err != nil {
 		return err
 	}
-	if n := e.gitMissing(); n > 0 {
+	if n, _ := e.gitMissing(); n > 0 {
 		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
 	}
 	return nil

@@ -100,8 +100,11 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 	if err != nil {
 		return gitSnapshot, fmt.Errorf("%w: %w", errGitSide, err)
 	}
-	_, seq, err := e.gitHeld(ctx)
+	last, seq, err := e.gitHeld(ctx)
 	if err != nil || seq < e.gitMark.now() {
+		return gitSnapshot, err
+	}
+	if err := e.markAgain(ctx, last, was); err != nil {
 		return gitSnapshot, err
 	}
 	if done.Written {
@@ -109,6 +112,25 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 			"Nothing is lost; look for what deletes in "+e.o.GitDir)
 	}
 	return gitFollow, nil
+}
+
+// markAgain marks what was written again before anybody can force the branch
+// elsewhere: was, up to where the index knew everything, if the branch has it.
+func (e *Engine) markAgain(ctx context.Context, last, was string) error {
+	tip, err := e.o.Git.Look(ctx)
+	if err == nil && was != "" && tip != "" {
+		var has bool
+		if has, err = e.o.Git.BuiltUpon(ctx, was, tip); has {
+			last = was
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil // it is gone, and what is there is another history
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	return e.mark(ctx, last)
 }
 
 // roomAside reports whether one more damaged repository may be kept.
@@ -155,18 +177,22 @@ func (e *Engine) isKnown(replica string) bool {
 	return e.view.known[replica]
 }
 
-// gitMissing is how many documents git is known to lack.
-func (e *Engine) gitMissing() int64 {
+// gitMissing is how many documents git is known to lack, and of how many its
+// branch holds what cannot be read.
+func (e *Engine) gitMissing() (missing, spoilt int64) {
 	if e.o.State.ParkedCount() == 0 {
-		return 0
+		return 0, 0
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), second)
 	defer cancel()
 	n, err := e.o.State.ParkedAmong(ctx, gitReplica)
-	if err != nil {
-		return e.o.State.ParkedCount() // not known: rather too many
+	if err == nil {
+		spoilt, err = e.o.State.ParkedFor(ctx, gitReplica, parkedUnreadable)
 	}
-	return n
+	if err != nil {
+		return e.o.State.ParkedCount(), 0 // not known: rather too many
+	}
+	return n - spoilt, spoilt
 }
 
 // parkMissing records the documents that git lacks and no store could deliver,
@@ -224,6 +250,9 @@ func (e *Engine) fillGit(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range parked {
+		if isSpoilt(p) {
+			continue
+		}
 		row, err := e.o.State.Lookup(ctx, p.ID)
 		if errors.Is(err, store.ErrNotFound) || (err == nil && (row.Deleted || row.Seq != p.Seq)) {
 			ids = append(ids, p.ID) // the outbox carries, or carried, what is newer

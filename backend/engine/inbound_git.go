@@ -254,6 +254,9 @@ func (e *Engine) takePush(ctx context.Context, from, to string) error {
 	if err == nil {
 		err = in.flush(ctx)
 	}
+	if err == nil {
+		err = in.park(ctx)
+	}
 	if err != nil {
 		return e.inboundError(err)
 	}
@@ -330,7 +333,7 @@ func (e *Engine) pendingOurs(ctx context.Context, row state.Row) (bool, error) {
 	}
 	parked, err := e.o.State.ParkedAt(ctx, row.ID)
 	for _, p := range parked {
-		if p.Store == gitReplica && p.Seq == row.Seq {
+		if p.Store == gitReplica && p.Seq == row.Seq && !isSpoilt(p) {
 			return true, nil
 		}
 	}

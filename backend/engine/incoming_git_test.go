@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,14 +34,21 @@ func TestCommitsWaitForAPushThatComesIn(t *testing.T) {
 	if now := gitOutput(t, dir, "rev-parse", "main"); now != before {
 		t.Errorf("main moved from %s to %s under a push", before, now)
 	}
+	git := filepath.Join(dir, GitDir)
+	theirs := runGit(t, git, "commit-tree", "-p", "main", "-m", "theirs", "main^{tree}")
+	runGit(t, git, "update-ref", "refs/heads/main", theirs)
 	if err := os.Remove(push); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if now := gitOutput(t, dir, "rev-parse", "main"); now == before {
+	if now := runGit(t, git, "rev-parse", "main"); now == theirs {
 		t.Error("nothing was committed after the push")
+	}
+	runGit(t, git, "merge-base", "--is-ancestor", theirs, "main")
+	if told := toldAbout(h, "git", Info); len(told) > 0 {
+		t.Errorf("told: %q", told)
 	}
 }
 
@@ -81,6 +89,68 @@ func TestAPushThatDoesNotEndHoldsCommitsUpOnce(t *testing.T) {
 		}
 		if len(in.overdue) != 1 {
 			t.Errorf("%v are overdue", in.overdue)
+		}
+	})
+}
+
+// TestALargePushIsRefusedForEver: git compares the branch with where it was when
+// the push began, and shows no sign of one until the other side has compressed
+// what it sends. A store that was always written to refused every large push.
+func TestALargePushIsRefusedForEver(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		in := newIncoming(dir, time.Now)
+		var pushed atomic.Bool
+		told := 0
+		in.moved = func(context.Context) bool { return pushed.Load() }
+		in.refused = func() { told++ }
+		waited := func() time.Duration {
+			began := time.Now()
+			in.await(t.Context())
+			return time.Since(began).Round(100 * time.Millisecond)
+		}
+		push := func(after time.Duration, moves bool) {
+			folder := filepath.Join(dir, "objects", "tmp_objdir-incoming-x")
+			appear := func() {
+				if err := os.MkdirAll(folder, 0o700); err != nil {
+					t.Error(err)
+				}
+			}
+			if after == 0 {
+				appear()
+			} else {
+				time.AfterFunc(after, appear)
+			}
+			time.AfterFunc(after+2*time.Second, func() {
+				if err := os.Remove(folder); err != nil {
+					t.Error(err)
+				}
+				time.AfterFunc(incomingGrace/2, func() { pushed.Store(moves) })
+			})
+		}
+		push(0, true)
+		if d := waited(); d < 2*time.Second || d > 2*time.Second+incomingGrace || told != 0 {
+			t.Errorf("%s for one that is taken, told %d", d, told)
+		}
+		pushed.Store(false)
+		push(0, false)
+		push(6*time.Second, true)
+		if d := waited(); d < 8*time.Second || d > 8*time.Second+incomingGrace || told != 1 || !pushed.Load() {
+			t.Errorf("%s for one that was refused and came again, told %d", d, told)
+		}
+		pushed.Store(false)
+		push(0, false)
+		if d := waited(); d > 3*time.Second || told != 1 {
+			t.Errorf("%s for one that is refused so soon after, told %d", d, told)
+		}
+		pause(t.Context(), incomingRest, nil)
+		push(0, false)
+		if d := waited(); d < incomingAgain || d > incomingAgain+3*time.Second || told != 2 {
+			t.Errorf("%s for one that does not come again, told %d", d, told)
+		}
+		pushed.Store(true) // before a look: nothing comes in
+		if d := waited(); d != 0 {
+			t.Errorf("%s for none", d)
 		}
 	})
 }

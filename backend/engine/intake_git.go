@@ -31,24 +31,29 @@ type intake struct {
 	put, deleted, conflicts, unreadable int
 	named                               []string
 	moved                               map[document.ID]bool // to another folder
+	spoilt                              []state.Parked
+	healed                              []document.ID
 }
 
 // take compares a document that the commit holds with the index.
 func (in *intake) take(ctx context.Context, key store.Key) error {
-	doc, hash, err := in.read(ctx, key)
-	if err != nil || doc == nil {
+	doc, hash, why, err := in.read(ctx, key)
+	if err != nil {
 		return err
 	}
 	row, err := in.lookup(ctx, key.ID)
 	if err != nil {
 		return err
 	}
+	if why != nil {
+		return in.spoil(ctx, key, row, why)
+	}
 	known := !row.ID.IsZero()
 	if known && row.Folder != key.Folder {
 		return in.elsewhere(ctx, key, row, doc, hash)
 	}
 	if known && !row.Deleted && row.Hash == hash {
-		return nil
+		return in.heal(ctx, key.ID)
 	}
 	ours := false
 	if known {
@@ -65,18 +70,17 @@ func (in *intake) take(ctx context.Context, key store.Key) error {
 	}
 }
 
-// read returns the document, nil if there is none that can be read.
-func (in *intake) read(ctx context.Context, key store.Key) (*document.Document, document.Hash, error) {
-	doc, hash, err := in.e.o.Git.Readable(ctx, in.commit, key)
+// read returns the document, or why there is none that can be read.
+func (in *intake) read(ctx context.Context, key store.Key) (doc *document.Document, hash document.Hash, why, err error) {
+	found, hash, err := in.e.o.Git.Readable(ctx, in.commit, key)
 	if err == nil {
-		return &doc, hash, nil
+		return &found, hash, nil, nil
 	}
 	if gitstore.Unreadable(err) {
 		in.unreadable++
-		in.e.tellUnreadable(key.Folder.String(), err)
-		return nil, hash, nil
+		return nil, hash, err, nil
 	}
-	return nil, hash, err
+	return nil, hash, nil, err
 }
 
 // lookup is the row of a document, zero if the index does not know it.
@@ -143,9 +147,13 @@ func (in *intake) yieldTo(ctx context.Context, key store.Key) error {
 	if err != nil || !there {
 		return err // deleted there, changed here: ours stays
 	}
-	doc, hash, err := in.read(ctx, key)
-	if err != nil || doc == nil {
+	doc, hash, why, err := in.read(ctx, key)
+	if err != nil {
 		return err
+	}
+	if why != nil { // ours stays, theirs is in the history of the merge
+		in.e.tellUnreadable(key.Folder.String(), why)
+		return nil
 	}
 	row, err := in.lookup(ctx, key.ID)
 	if err != nil || (!row.ID.IsZero() && row.Hash == hash) {
@@ -249,6 +257,7 @@ func (in *intake) append(ctx context.Context, ops []state.Operation) error {
 		return local(err)
 	}
 	in.e.feedMemory(ops, issued)
+	in.e.pushedTo.Store(issued[len(issued)-1].Seq)
 	in.e.appended()
 	for _, op := range ops {
 		if op.Doc == nil {

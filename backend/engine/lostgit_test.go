@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caiatech/caiatop/backend/gitstore"
 	"github.com/caiatech/caiatop/backend/memstore"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
@@ -72,6 +73,33 @@ func TestADeletedGitFolderComesBackWithItsHistory(t *testing.T) {
 	}
 	wantHistory(t, h, "d00", "two", "one")
 	wantText(t, h, "later", "written meanwhile")
+}
+
+// TestAWrittenRepositoryHasNoMark: a push that was forced before the next commit
+// of ours let go of our history, and git may collect what nothing names.
+func TestAWrittenRepositoryHasNoMark(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	put(t, h, doc("a", "one"))
+	taken(t, h)
+	c := cloneOf(t, dir)
+	put(t, h, doc("b", "two"))
+	taken(t, h)
+	last := gitOutput(t, dir, "rev-parse", "main")
+	removeGit(t, dir)
+	lookNow(h)
+	await(t, h, "noticed", func(*Stats) bool { return len(toldAbout(h, "git", Warning)) > 0 })
+	await(t, h, "git whole", gitWhole)
+	if mark := gitOutput(t, dir, "rev-parse", gitstore.LastRef); mark != last {
+		t.Errorf("the mark is at %s, main at %s", mark, last)
+	}
+	c.write("c", "three")
+	c.push(h, "--force")
+	taken(t, h)
+	for id, text := range map[string]string{"a": "one", "b": "two", "c": "three"} {
+		wantText(t, h, id, text)
+	}
+	gitOutput(t, dir, "merge-base", "--is-ancestor", strings.TrimSpace(last), "main")
 }
 
 func TestAnEmptyRepositoryInThePlaceOfGitHidesTheLoss(t *testing.T) {

@@ -332,6 +332,10 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 		}
 		for _, p := range parked {
 			switch {
+			case isSpoilt(p):
+				if row.Git != Behind {
+					row.Git = Parked
+				}
 			case p.Store == gitReplica && p.Seq == r.Seq:
 				row.Git = Missing
 			case p.Store != primaryReplica || row.Govc == Detached:

@@ -122,7 +122,8 @@ func (e *Engine) publish() {
 
 // snapshot gathers one consistent view.
 func (e *Engine) snapshot() *Stats {
-	summary, missing := e.o.State.Summary(), e.gitMissing()
+	summary := e.o.State.Summary()
+	missing, spoilt := e.gitMissing()
 	govcSeq, gitSeq, textSeq := e.govcMark.now(), e.gitMark.now(), e.textMark.now()
 	s := &Stats{
 		At: e.o.Now(), Phase: e.o.Phase,
@@ -168,7 +169,7 @@ func (e *Engine) snapshot() *Stats {
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
-	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing && len(e.missing) == 0 {
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 {
 		s.Also = []string{"govc"}
 	}
 	return s

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
@@ -82,6 +83,12 @@ func (e *Engine) operation(ctx context.Context, doc document.Document, now time.
 	doc.CreatedAt, doc.UpdatedAt = doc.CreatedAt.UTC(), now
 	if err := doc.Validate(); err != nil {
 		return state.Operation{}, err
+	}
+	// Git would have to refuse it later, and everything behind it would wait.
+	for _, data := range [][]byte{[]byte(doc.Content.Text), doc.Content.Raw} {
+		if err := gitrepo.CheckContent(data); err != nil {
+			return state.Operation{}, fmt.Errorf("%w: content of %q: %w", document.ErrInvalid, doc.ID, err)
+		}
 	}
 	hash, err := doc.Hash()
 	if err != nil {
@@ -159,6 +166,11 @@ func (e *Engine) admit(ctx context.Context, n int) error {
 	return nil
 }
 
+// pushWaits is how many operations somebody's push may put before a write that
+// waits for the primary: so many that the wait can be worth its while. Behind
+// more of them a write is acknowledged as local at once.
+const pushWaits = 1000
+
 // commit is the acknowledgement point: what it returns without error is
 // durable in the state file. While the primary is healthy it also waits for
 // the primary's replicator, within the caller's budget.
@@ -182,7 +194,7 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 		last = max(last, issued[i].Seq)
 	}
 	stateCtx, healthy := e.waitContext()
-	if !healthy {
+	if !healthy || e.pushedTo.Load()-e.govcMark.now() > pushWaits {
 		return ack, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, deadline.Sub(e.o.Now())-localReserve)

@@ -1,6 +1,6 @@
 // Package gitimport brings the documents of a git repository into another one
 // with their history: each commit of the source's branch that changed documents
-// becomes a commit with the same author, time and message, with the documents
+// becomes a commit with the same author, times and message, with the documents
 // in the folders of this repository's layout, on a reference of its own; one
 // merge commit then joins them with the main branch.
 //
@@ -14,6 +14,8 @@
 //     source has of it is in the history of the merge only, and is reported.
 //   - A folder that cannot be read as a document is reported, and the rest goes
 //     on.
+//   - Everything else (files, symbolic links, submodules) is left out, counted,
+//     and the first of it named.
 //   - Memory holds one batch of commits, and for each document where it lies.
 //
 // The package knows nothing of the index and of other stores: whoever keeps

@@ -77,6 +77,12 @@ type Report struct {
 	// Failed versions could not be read.
 	Failed   int       `json:"failed"`
 	Failures []Failure `json:"failures"`
+	// LeftOut are the files at the branch's tip that are no part of a document;
+	// Links and Submodules of them are symbolic links and other repositories.
+	LeftOut    int64    `json:"left_out"`
+	Links      int64    `json:"links"`
+	Submodules int64    `json:"submodules"`
+	LeftNames  []string `json:"left_out_first"` // the first paths; unsanitised
 	// Conflicts are documents that exist here with other content.
 	Conflicts int      `json:"conflicts"`
 	Kept      []string `json:"kept_in_history_only"` // their ids; unsanitised
@@ -134,7 +140,7 @@ type place struct {
 func (s *Source) Run(ctx context.Context, into *gitrepo.Repo, o Options) (Report, error) {
 	r := &run{
 		Source: s, Options: o, into: into, here: gitstore.New(into), places: map[document.ID]place{},
-		report: Report{Failures: []Failure{}, Kept: []string{}},
+		report: Report{Failures: []Failure{}, Kept: []string{}, LeftNames: []string{}},
 	}
 	err := r.all(ctx)
 	for _, p := range r.places {
@@ -170,7 +176,21 @@ func (r *run) all(ctx context.Context) error {
 	if r.report.Revisions+r.report.Deletes+from == 0 {
 		return fmt.Errorf("%w: %s, branch %s", ErrNoDocuments, r.dir, r.report.Branch)
 	}
+	if err := r.leftOut(ctx); err != nil {
+		return err
+	}
 	return r.join(ctx)
+}
+
+// leftOut notes what the source holds and nobody asked for.
+func (r *run) leftOut(ctx context.Context) error {
+	left, err := r.docs.LeftOut(ctx, r.chain[len(r.chain)-1].String())
+	if err != nil {
+		return fmt.Errorf("what %s holds beside its documents: %w", r.dir, err)
+	}
+	r.report.LeftOut, r.report.Links, r.report.Submodules = left.Count, left.Links, left.Submodules
+	r.report.LeftNames = append(r.report.LeftNames, left.Named...)
+	return nil
 }
 
 // walk finds the commits of the branch.

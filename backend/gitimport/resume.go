@@ -215,18 +215,20 @@ func Own(dir, git string) error {
 	return nil
 }
 
-// linkOf makes a commit of the same author and time as one that anybody may
+// linkOf makes a commit of the same author and times as one that anybody may
 // have written.
 func linkOf(c gitrepo.Commit) gitrepo.Link {
-	l := gitrepo.Link{Author: c.Author, At: c.At}
+	l := gitrepo.Link{Author: c.Author, At: c.At, Authored: c.Authored}
 	if strings.Trim(l.Author.Name, " .,:;\"'\\<>\t\r\n") == "" {
 		l.Author.Name = "unknown"
 	}
 	if strings.Trim(l.Author.Email, " .,:;\"'\\<>\t\r\n") == "" {
 		l.Author.Email = "unknown"
 	}
-	if l.At.Unix() < 0 || l.At.Year() > 9999 {
-		l.At = time.Unix(0, 0)
+	for _, at := range []*time.Time{&l.At, &l.Authored} {
+		if at.Unix() < 0 || at.Year() > 9999 {
+			*at = time.Unix(0, 0)
+		}
 	}
 	return l
 }

@@ -16,6 +16,8 @@ type Link struct {
 	Message string
 	Author  Signature
 	At      time.Time
+	// Authored is the author's time, if that is another one.
+	Authored time.Time
 }
 
 // CommitChain writes commits, each upon the one before and the first upon the
@@ -93,7 +95,7 @@ func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, 
 			return Hash{}, Hash{}, err
 		}
 	}
-	c := Commit{Tree: changed, Author: l.Author, At: l.At, Message: l.Message}
+	c := Commit{Tree: changed, Author: l.Author, At: l.At, Authored: l.Authored, Message: l.Message}
 	if !on.IsZero() {
 		c.Parents = []Hash{on}
 	}

@@ -206,7 +206,11 @@ func (b *builder) rebuildHeld(ctx context.Context, name string, at Hash, old hel
 func (b *builder) apply(ctx context.Context, n *node, folder held, at place) (side, error) {
 	old := side{at.mode, at.hash}
 	if n.file {
-		now := side{modeFile, hashObject(plumbing.BlobObject, n.data)}
+		name, err := nameObject(plumbing.BlobObject, n.data)
+		if err != nil {
+			return side{}, fmt.Errorf("%s: %w", n.name, err)
+		}
+		now := side{modeFile, name}
 		if old.mode == modeExecutable {
 			now.mode = modeExecutable
 		}

@@ -25,7 +25,7 @@ func TestHostileNamesOfAForeignRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	items := []item{{name: []byte("docs"), mode: modeTree, hash: docs}, {name: []byte("sub"), mode: modeSubmodule, hash: tip}}
+	items := []item{{name: []byte("docs"), mode: modeTree, hash: docs}, {name: []byte("sub"), mode: modeSubmodule, hash: tip}, {name: []byte("to"), mode: modeSymlink, hash: blob}}
 	for _, name := range hostileNames {
 		items = append(items, item{name: []byte(name), mode: modeFile, hash: blob})
 	}
@@ -46,6 +46,9 @@ func TestHostileNamesOfAForeignRepository(t *testing.T) {
 	listed := map[string]bool{}
 	for _, e := range entries {
 		listed[e.Path] = true
+		if e.IsSubmodule != (e.Path == "sub") || e.IsLink != (e.Path == "to") {
+			t.Errorf("%.40q is listed as %+v", e.Path, e)
+		}
 	}
 	walked := map[string]bool{}
 	if err := r.Walk(context.Background(), at, pathRoot, func(e Entry) error { walked[e.Path] = true; return nil }); err != nil {
@@ -56,7 +59,7 @@ func TestHostileNamesOfAForeignRepository(t *testing.T) {
 			t.Errorf("%.40q is skipped without a word: listed %t, walked %t", name, listed[name], walked[name])
 		}
 	}
-	if len(listed) != len(hostileNames)+1 || len(walked) != len(hostileNames)+3 {
+	if len(listed) != len(hostileNames)+3 || len(walked) != len(hostileNames)+5 || !walked["sub"] {
 		t.Errorf("listed %d, walked %d", len(listed), len(walked))
 	}
 	if got := git(t, dir, "rev-parse", "main:sub"); got != tip.String() {

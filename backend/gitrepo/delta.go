@@ -225,7 +225,8 @@ func applyDelta(base, delta []byte) ([]byte, error) {
 	case from != uint64(len(base)):
 		return nil, fmt.Errorf("%w: it is for a base of %d bytes, not of %d", errDelta, from, len(base))
 	}
-	out := make([]byte, 0, size)
+	// It rarely makes more than it is made of; what does gets more as it comes.
+	out := make([]byte, 0, min(size, uint64(len(base)+len(delta))))
 	for len(rest) > 0 {
 		op := rest[0]
 		rest = rest[1:]

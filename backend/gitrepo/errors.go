@@ -11,6 +11,8 @@ import (
 var (
 	// ErrNotFound: the branch, commit, file or folder does not exist.
 	ErrNotFound = errors.New("not found")
+	// ErrNoFile: a symbolic link or a submodule is where a file was asked for.
+	ErrNoFile = errors.New("a symbolic link or a submodule, not a file")
 	// ErrNothing: the commit would not change the tree.
 	ErrNothing = errors.New("nothing to commit")
 	// ErrMoved: the branch does not point where the caller said.
@@ -23,6 +25,10 @@ var (
 	ErrInvalid = errors.New("invalid input")
 	// ErrTooLarge: an object is over MaxObject. It is also an ErrInvalid.
 	ErrTooLarge = fmt.Errorf("%w: object too large", ErrInvalid)
+	// ErrCollision: the content has blocks by which an object of another content
+	// gets the same SHA-1 name. It is neither written nor given to others, and is
+	// also an ErrInvalid.
+	ErrCollision = fmt.Errorf("%w: part of a SHA-1 collision attack", ErrInvalid)
 	// ErrCorrupt: a file or an object of the repository is not what it should
 	// be. The message names it.
 	ErrCorrupt = errors.New("corrupt repository")

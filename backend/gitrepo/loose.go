@@ -34,8 +34,11 @@ func (s *packStore) loose(h Hash) (o object, err error) {
 	if errors.Is(err, ErrTooLarge) {
 		return object{}, fmt.Errorf("object %s: %w", h, err)
 	}
-	if err == nil && hashObject(o.kind, o.data) != h {
-		err = errors.New("its content is not what its name says")
+	if err == nil {
+		var name Hash
+		if name, err = nameObject(o.kind, o.data); err == nil && name != h {
+			err = errors.New("its content is not what its name says")
+		}
 	}
 	if err != nil {
 		return object{}, fmt.Errorf("%w: object %s: %s: %w", ErrCorrupt, h, path, err)

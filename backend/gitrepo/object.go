@@ -47,7 +47,7 @@ type staged struct {
 // hasher is a hash with the room for what goes in and what comes out: passed
 // through an interface, each would be an allocation.
 type hasher struct {
-	githash.Hash
+	detecting
 	in  [32 + wholeBytes]byte
 	sum [hashSize]byte
 }
@@ -57,11 +57,45 @@ type hasher struct {
 // as hashing a hundred bytes.
 const wholeBytes = 2048
 
-// hashers are collision detecting, as git's are; making one costs more than
-// hashing a small object.
-var hashers = sync.Pool{New: func() any { return &hasher{Hash: githash.New(crypto.SHA1)} }}
+// detecting is a SHA-1 that knows the blocks of which collisions are made, as
+// git's does.
+type detecting interface {
+	githash.Hash
+	// CollisionResistantSum is Sum, and reports whether there was such a block.
+	CollisionResistantSum(b []byte) ([]byte, bool)
+}
 
+// newHash makes one. A plain SHA-1, which a program may make the one of
+// plumbing/hash, is refused at the start rather than trusted.
+var newHash = func() detecting { return githash.New(crypto.SHA1).(detecting) } //nolint:forcetypeassert // see above
+
+// hashers are kept: making one costs more than hashing a small object.
+var hashers = sync.Pool{New: func() any { return &hasher{detecting: newHash()} }}
+
+// hashObject names an object that is known to be harmless.
 func hashObject(kind plumbing.ObjectType, data []byte) Hash {
+	h, _ := sumObject(kind, data)
+	return h
+}
+
+// nameObject names an object. ErrCollision if two objects may have that name.
+func nameObject(kind plumbing.ObjectType, data []byte) (Hash, error) {
+	h, collides := sumObject(kind, data)
+	if collides {
+		// The sum is not that of SHA-1 then, and names nothing.
+		return h, fmt.Errorf("%s of %d bytes: %w", kind, len(data), ErrCollision)
+	}
+	return h, nil
+}
+
+// CheckContent reports whether data can be the content of a file: ErrTooLarge
+// and ErrCollision.
+func CheckContent(data []byte) error {
+	_, err := stage(plumbing.BlobObject, data)
+	return err
+}
+
+func sumObject(kind plumbing.ObjectType, data []byte) (Hash, bool) {
 	h := hashers.Get().(*hasher) //nolint:forcetypeassert // the pool makes nothing else
 	h.Reset()
 	b := append(h.in[:0], kind.String()...)
@@ -73,10 +107,10 @@ func hashObject(kind plumbing.ObjectType, data []byte) Hash {
 	}
 	h.Write(b)
 	h.Write(data)
-	h.Sum(h.sum[:0])
+	_, collides := h.CollisionResistantSum(h.sum[:0])
 	out := Hash(h.sum)
 	hashers.Put(h)
-	return out
+	return out, collides
 }
 
 // stage names an object.
@@ -84,7 +118,8 @@ func stage(kind plumbing.ObjectType, data []byte) (staged, error) {
 	if len(data) > MaxObject {
 		return staged{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), MaxObject)
 	}
-	return staged{hash: hashObject(kind, data), object: object{kind, data}}, nil
+	h, err := nameObject(kind, data)
+	return staged{hash: h, object: object{kind, data}}, err
 }
 
 // Signature names who made a commit.
@@ -96,10 +131,11 @@ type Commit struct {
 	Parents    []Hash
 	Author     Signature
 	At         time.Time // of the commit (the committer's time), UTC
+	Authored   time.Time // the author's time, UTC; zero is At where it is written
 	Message    string
 }
 
-// encodeCommit writes c. Author and committer are the same, and the time is
+// encodeCommit writes c. Author and committer are the same, and the times are
 // in UTC.
 func encodeCommit(c Commit) ([]byte, error) {
 	name, email := cleanIdentity(c.Author.Name), cleanIdentity(c.Author.Email)
@@ -108,6 +144,13 @@ func encodeCommit(c Commit) ([]byte, error) {
 	}
 	if c.At.Unix() < 0 || c.At.Year() > 9999 {
 		return nil, fmt.Errorf("%w: the commit time %v is outside 1970 to 9999", ErrInvalid, c.At)
+	}
+	authored := c.Authored
+	if authored.IsZero() {
+		authored = c.At
+	}
+	if authored.Unix() < 0 || authored.Year() > 9999 {
+		return nil, fmt.Errorf("%w: the author's time %v is outside 1970 to 9999", ErrInvalid, authored)
 	}
 	message, err := cleanMessage(c.Message)
 	if err != nil {
@@ -120,15 +163,18 @@ func encodeCommit(c Commit) ([]byte, error) {
 		b = append(b, "\nparent "...)
 		b = hex.AppendEncode(b, c.Parents[i][:])
 	}
-	for _, role := range [...]string{"author", "committer"} {
+	for _, role := range [...]struct {
+		name string
+		at   time.Time
+	}{{"author", authored}, {"committer", c.At}} {
 		b = append(b, '\n')
-		b = append(b, role...)
+		b = append(b, role.name...)
 		b = append(b, ' ')
 		b = append(b, name...)
 		b = append(b, " <"...)
 		b = append(b, email...)
 		b = append(b, "> "...)
-		b = strconv.AppendInt(b, c.At.Unix(), 10)
+		b = strconv.AppendInt(b, role.at.Unix(), 10)
 		b = append(b, " +0000"...)
 	}
 	b = append(b, "\n\n"...)
@@ -158,7 +204,7 @@ func decodeCommit(h Hash, data []byte) (Commit, error) {
 			p, ok = parseHash(value)
 			c.Parents = append(c.Parents, p)
 		case "author":
-			c.Author, _, ok = parseIdentity(value)
+			c.Author, c.Authored, ok = parseIdentity(value)
 		case "committer":
 			_, c.At, ok = parseIdentity(value)
 		}

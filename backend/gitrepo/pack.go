@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,10 @@ const (
 	// storedPack is the size below which it does not matter whether a pack is
 	// compressed, in bytes (16 KiB).
 	storedPack = 16 << 10
+	// firstRoom is what an object is given before it is read, in bytes (512
+	// KiB). A larger one gets more as it comes: it never takes more than twice
+	// what is there of it, or about 2,000 times the bytes of the file.
+	firstRoom = 512 << 10
 )
 
 // pack reads one pack file. It is safe for concurrent use.
@@ -278,9 +283,18 @@ func (in *input) inflate(size int) ([]byte, error) {
 	} else if err := in.zlib.(zlib.Resetter).Reset(in.buffer, nil); err != nil { //nolint:forcetypeassert // the package says so
 		return nil, err
 	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(in.zlib, data); err != nil {
-		return nil, err
+	// What it says of its size is not believed before it is read.
+	data := make([]byte, min(size, firstRoom))
+	for filled := 0; ; {
+		n, err := io.ReadFull(in.zlib, data[filled:])
+		if err != nil {
+			return nil, err
+		}
+		if filled += n; filled == size {
+			break
+		}
+		more := min(size-filled, filled)
+		data = slices.Grow(data, more)[:filled+more]
 	}
 	// The checksum of the stream is only looked at with its end.
 	var more [1]byte

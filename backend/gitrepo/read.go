@@ -18,7 +18,10 @@ type Entry struct {
 	Path  string // from the root; not safe to show
 	Hash  Hash
 	IsDir bool
-	Size  int64 // in bytes; -1 where it was not asked for
+	// IsLink is a symbolic link, whose content is its target. IsSubmodule is
+	// another repository; Hash is a commit there, and nothing of it is here.
+	IsLink, IsSubmodule bool
+	Size                int64 // in bytes; -1 where it was not asked for
 }
 
 // ReadCommit returns a commit. ErrNotFound if there is none of that name.
@@ -61,7 +64,7 @@ func (r *Repo) Find(ctx context.Context, at Hash, path document.Path) (Entry, er
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Path: path.String(), Hash: it.hash, IsDir: it.mode.isTree(), Size: -1}, nil
+	return entryAt(path.String(), it), nil
 }
 
 // ReadFile returns the content of a file as it is in a commit; of a symbolic
@@ -135,6 +138,8 @@ func (r *Repo) ReadFolder(ctx context.Context, at Hash, folder document.Path) (m
 }
 
 // ReadFiles is ReadFolder for the files for which want is true; nil wants all.
+// A symbolic link or a submodule that want picks is ErrNoFile: whoever asks for
+// a file by its name is not to take the target of a link for its content.
 func (r *Repo) ReadFiles(ctx context.Context, at Hash, folder document.Path, want func(name string) bool) (map[string][]byte, error) {
 	files, err := r.ReadFilesShared(ctx, at, folder, want)
 	for name, data := range files {
@@ -156,8 +161,11 @@ func (r *Repo) ReadFilesShared(ctx context.Context, at Hash, folder document.Pat
 			return nil, fmt.Errorf("%s: %w", folder, err)
 		}
 		from = p.to
-		if !p.mode.isBlob() || (want != nil && !want(string(p.name))) {
+		if p.mode.isTree() || (want == nil && !p.mode.isBlob()) || (want != nil && !want(string(p.name))) {
 			continue
+		}
+		if want != nil && (p.mode.isLink() || !p.mode.isBlob()) {
+			return nil, fmt.Errorf("%s/%s: %w", folder, p.name, ErrNoFile)
 		}
 		data, err := r.blobBelow(t, p.from, &p.hash)
 		if err != nil {
@@ -216,9 +224,9 @@ func (r *Repo) eachItem(ctx context.Context, tree Hash, fn func(item) error) err
 	return nil
 }
 
-// List returns the files and folders directly in a folder, in git's order; the
-// zero path is the root. Submodules are left out. ErrNotFound if the commit or
-// the folder does not exist.
+// List returns the files, folders and submodules directly in a folder, in git's
+// order; the zero path is the root. ErrNotFound if the commit or the folder
+// does not exist.
 func (r *Repo) List(ctx context.Context, at Hash, folder document.Path) ([]Entry, error) {
 	tree, err := r.folder(ctx, at, folder)
 	if err != nil {
@@ -226,9 +234,7 @@ func (r *Repo) List(ctx context.Context, at Hash, folder document.Path) ([]Entry
 	}
 	var out []Entry
 	err = r.eachItem(ctx, tree, func(it item) error {
-		if it.mode != modeSubmodule {
-			out = append(out, entryOf(folder.String(), it))
-		}
+		out = append(out, entryOf(folder.String(), it))
 		return nil
 	})
 	return out, err
@@ -239,10 +245,16 @@ func entryOf(folder string, it item) Entry {
 	if folder != "" {
 		path = folder + "/" + path
 	}
-	return Entry{Path: path, Hash: it.hash, IsDir: it.mode.isTree(), Size: -1}
+	return entryAt(path, it)
 }
 
-// Walk calls fn with every file below a folder, in git's order, and holds no
+func entryAt(path string, it item) Entry {
+	return Entry{
+		Path: path, Hash: it.hash, IsDir: it.mode.isTree(), IsLink: it.mode.isLink(), IsSubmodule: it.mode == modeSubmodule, Size: -1,
+	}
+}
+
+// Walk calls fn with every file and submodule below a folder, in git's order, and holds no
 // more than the trees on the way to it. An error of fn ends it and is
 // returned.
 func (r *Repo) Walk(ctx context.Context, at Hash, folder document.Path, fn func(Entry) error) error {
@@ -271,9 +283,6 @@ func (r *Repo) walk(ctx context.Context, tree Hash, folder string, depth int, fn
 		return fmt.Errorf("%w: trees deeper than %d", ErrCorrupt, maxDepth)
 	}
 	return r.eachItem(ctx, tree, func(it item) error {
-		if it.mode == modeSubmodule {
-			return nil
-		}
 		e := entryOf(folder, it)
 		err := fn(e)
 		switch {

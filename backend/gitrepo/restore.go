@@ -22,7 +22,7 @@ const maxOrphans = 2 * maxPacks
 func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
 	orphans := *s.orphans.Load()
 	for _, p := range gone {
-		held, look := covered(p, present)
+		held, look := s.covered(p, present)
 		if look != nil {
 			err = errors.Join(err, look)
 		}
@@ -37,8 +37,9 @@ func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
 	return rest, err
 }
 
-// covered reports whether every object of p is in one of the packs.
-func covered(p *pack, packs []*pack) (bool, error) {
+// covered reports whether every object of p is in one of the packs, or a file of
+// its own: git makes that of what no reference reaches, or does not yet.
+func (s *packStore) covered(p *pack, packs []*pack) (bool, error) {
 	entries, err := p.index.entries()
 	if err != nil {
 		return false, err
@@ -50,8 +51,13 @@ func covered(p *pack, packs []*pack) (bool, error) {
 				return false, err
 			}
 		}
-		if !found {
+		if found {
+			continue
+		}
+		if _, err := s.loose(e.hash); errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 			return false, nil
+		} else if err != nil {
+			return false, err
 		}
 	}
 	return true, nil

@@ -210,3 +210,21 @@ func TestADamagedRepositoryStaysWhereItMayNotBeMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestObjectsThatGitMadeLooseSeemedLost: git writes what no reference reaches as
+// files of their own before it removes a pack, and so what was just stored by a
+// commit whose reference has not moved yet.
+func TestObjectsThatGitMadeLooseSeemedLost(t *testing.T) {
+	needGit(t)
+	r, dir := disked(t)
+	commit(t, r, put(t, "doc", "one"))
+	at := commitOn(t, r, "side", when, put(t, "other", "two"))
+	git(t, dir, "update-ref", "-d", "refs/heads/side")
+	git(t, dir, "repack", "-Adq")
+	if err := r.Look(); err != nil {
+		t.Error(err)
+	}
+	wantFile(t, r, at, "other", "two")
+	commit(t, r, put(t, "doc", "three"))
+	fsck(t, dir)
+}

@@ -39,10 +39,14 @@ func (r *Repo) Object(ctx context.Context, h Hash) (plumbing.ObjectType, []byte,
 		return 0, nil, ErrClosed
 	}
 	o, err := r.pass(h)
+	if err != nil {
+		return 0, nil, err
+	}
+	name, err := nameObject(o.kind, o.data)
 	switch {
 	case err != nil:
-		return 0, nil, err
-	case hashObject(o.kind, o.data) != h:
+		return 0, nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, h, err)
+	case name != h:
 		return 0, nil, fmt.Errorf("%w: the bytes of %s %s are not what its name says", ErrCorrupt, o.kind, h)
 	}
 	return o.kind, o.data, nil

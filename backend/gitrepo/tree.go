@@ -26,6 +26,9 @@ func (m mode) isTree() bool { return m == modeTree }
 // submodules.
 func (m mode) isBlob() bool { return m != modeTree && m != modeSubmodule }
 
+// isLink tells symbolic links, as git does: by the type alone.
+func (m mode) isLink() bool { return m&0o170000 == modeSymlink }
+
 // item is one entry of a tree. name points into the tree's bytes.
 type item struct {
 	name []byte

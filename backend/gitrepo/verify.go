@@ -235,8 +235,14 @@ func (v *verifier) check(i int, o object, err error, file string) {
 		return
 	}
 	f.Kind = o.kind.String()
-	if name := hashObject(o.kind, o.data); name != k.hash {
+	name, err := nameObject(o.kind, o.data)
+	switch {
+	case err != nil:
+		f.What = err.Error()
+	case name != k.hash:
 		f.What = "its content is that of " + name.String()
+	}
+	if f.What != "" {
 		v.find(f)
 		return
 	}

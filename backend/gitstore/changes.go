@@ -27,8 +27,20 @@ type Change struct {
 
 // Others counts what differs between two commits and is no document.
 type Others struct {
-	Count int64    // files, and folders as a whole where they cannot hold documents
-	Named []string // the first of them, at most maxNamed; not safe to show
+	Count int64 // files, and folders as a whole where they cannot hold documents
+	// Links and Submodules of them are symbolic links and other repositories.
+	Links, Submodules int64
+	Named             []string // the first of them, at most maxNamed; not safe to show
+}
+
+func (o *Others) entry(e gitrepo.Entry) {
+	switch {
+	case e.IsSubmodule:
+		o.Submodules++
+	case e.IsLink:
+		o.Links++
+	}
+	o.add(named(e))
 }
 
 func (o *Others) add(path string) {
@@ -186,7 +198,11 @@ func (w *changeWalk) entry(ctx context.Context, in document.Path, p pair, depth 
 	}
 	wasFile, isFile := p.before.Path != "" && !p.before.IsDir, p.after.Path != "" && !p.after.IsDir
 	if wasFile || isFile {
-		w.others.add(text)
+		e := p.after
+		if !isFile {
+			e = p.before
+		}
+		w.others.entry(e)
 	}
 	if !p.before.IsDir && !p.after.IsDir {
 		return nil
@@ -202,11 +218,16 @@ func (w *changeWalk) entry(ctx context.Context, in document.Path, p pair, depth 
 		}
 		return nil
 	}
-	if depth >= documentDepth || libraryShape(text) {
+	if noWay(text) {
 		w.others.add(text)
 		return nil
 	}
 	return w.folder(ctx, path, depth, p.before.IsDir, p.after.IsDir)
+}
+
+// noWay reports whether a folder that is no document leads to none either.
+func noWay(folder string) bool {
+	return strings.Count(folder, "/")+1 >= documentDepth || libraryShape(folder)
 }
 
 // libraryShape reports whether a folder lies where the CAIA Library has its

@@ -95,6 +95,22 @@ func TestDocumentsSurviveEveryPowerCut(t *testing.T) {
 	}
 }
 
+// plumbing runs git with an input, below a repository.
+func plumbing(t *testing.T, dir string) func(input string, args ...string) string {
+	return func(input string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command("git", args...)
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(input)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+			"GIT_AUTHOR_NAME=Gil", "GIT_AUTHOR_EMAIL=gil@example.org", "GIT_COMMITTER_NAME=Gil", "GIT_COMMITTER_EMAIL=gil@example.org")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+}
+
 // Folders whose names no document may have are left out of a listing, and
 // counted.
 func TestFoldersThatAreLeftOutAreCounted(t *testing.T) {
@@ -112,18 +128,7 @@ func TestFoldersThatAreLeftOutAreCounted(t *testing.T) {
 	if left := s.Left(); left.Folders != 0 {
 		t.Fatalf("before the first listing: %+v", left)
 	}
-	plumb := func(input string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command("git", args...)
-		cmd.Dir, cmd.Stdin = dir, strings.NewReader(input)
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-			"GIT_AUTHOR_NAME=Gil", "GIT_AUTHOR_EMAIL=gil@example.org", "GIT_COMMITTER_NAME=Gil", "GIT_COMMITTER_EMAIL=gil@example.org")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
+	plumb := plumbing(t, dir)
 	tree := plumb("", "rev-parse", "main:documents")
 	listing := plumb("", "ls-tree", "-z", tree)
 	const hostile = 30

@@ -235,31 +235,14 @@ func (s *Store) textName(ctx context.Context, tip gitrepo.Hash, folder store.Pat
 }
 
 // List implements store.Store. The version of a document is the hash of its
-// folder's tree. Folders whose names no document may have are not documents
-// and are left out; Left counts them.
+// folder's tree. What lies among the documents and is none is left out; Left
+// counts it.
 func (s *Store) List(ctx context.Context) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		if err := s.list(ctx, yield); err != nil && !errors.Is(err, errStop) {
 			yield(store.Entry{}, wrap("list git", err))
 		}
 	}
-}
-
-// maxLeft bounds the paths that a Left names.
-const maxLeft = 20
-
-// Left is what a listing left out: folders whose names no document may have.
-type Left struct {
-	Folders int      // each with all that is in it
-	First   []string // the first of their paths; not safe to show
-}
-
-// Left returns what the last List that came to its end left out.
-func (s *Store) Left() Left {
-	if left := s.left.Load(); left != nil {
-		return *left
-	}
-	return Left{}
 }
 
 // errStop says that the reader of a listing has enough.
@@ -297,16 +280,19 @@ func (s *Store) listAt(ctx context.Context, tip gitrepo.Hash, yield func(store.E
 	var left Left
 	err = s.repo.WalkTree(ctx, tip, root, func(e gitrepo.Entry) error {
 		if !e.IsDir {
+			left.entry(e)
 			return nil
 		}
 		folder, err := document.ParsePath(e.Path)
 		if err != nil {
-			if left.Folders++; left.Folders <= maxLeft {
-				left.First = append(left.First, e.Path)
-			}
+			left.add(&left.Folders, e.Path)
 			return gitrepo.ErrSkipFolder
 		}
 		id, ok := document.IDOfFolder(folder)
+		if !ok && noWay(e.Path) {
+			left.add(&left.Folders, e.Path)
+			return gitrepo.ErrSkipFolder
+		}
 		if !ok {
 			return nil
 		}
@@ -338,6 +324,7 @@ var sentinels = []struct{ from, to error }{
 	{gitrepo.ErrGone, store.ErrIdentity},
 	{gitrepo.ErrLost, store.ErrIdentity},
 	{gitrepo.ErrCorrupt, store.ErrCorrupt},
+	{gitrepo.ErrNoFile, store.ErrCorrupt},
 	{gitrepo.ErrTooLarge, store.ErrTooLarge},
 	{gitrepo.ErrMoved, store.ErrUnavailable}, // somebody pushes faster than we commit
 	{gitrepo.ErrBusy, store.ErrUnavailable},

@@ -81,7 +81,7 @@ func (r *repo) folderAt(ctx context.Context, at gitrepo.Hash, p document.Path) (
 	}
 	total := 0
 	for _, e := range entries {
-		if e.IsDir {
+		if e.IsDir || e.IsSubmodule {
 			continue
 		}
 		data, err := r.git.ReadBlobShared(ctx, e.Hash)

@@ -108,8 +108,11 @@ func (r *repo) dropEmptied(ctx context.Context, byPath map[string]treeEntry, pen
 
 func entryOf(e gitrepo.Entry) treeEntry {
 	kind := "file"
-	if e.IsDir {
+	switch {
+	case e.IsDir:
 		kind = "tree"
+	case e.IsSubmodule:
+		kind = "commit"
 	}
 	return treeEntry{Name: path.Base(e.Path), Path: e.Path, Type: kind, Modified: epoch, Hash: e.Hash.String()}
 }
@@ -117,7 +120,7 @@ func entryOf(e gitrepo.Entry) treeEntry {
 // sized is entryOf with the size of a file, for which it has to be read.
 func (r *repo) sized(ctx context.Context, e gitrepo.Entry) (treeEntry, error) {
 	entry, size := entryOf(e), int64(0)
-	if !e.IsDir {
+	if !e.IsDir && !e.IsSubmodule {
 		data, err := r.git.ReadBlobShared(ctx, e.Hash)
 		if err != nil {
 			return treeEntry{}, err

@@ -330,5 +330,13 @@ func (db *DB) ParkedAmong(ctx context.Context, name string) (n int64, err error)
 	return n, wrap(err, "count what is parked in", db.file)
 }
 
+// ParkedFor returns how many operations are parked at one store for a reason.
+func (db *DB) ParkedFor(ctx context.Context, name, reason string) (n int64, err error) {
+	err = db.readers.use(ctx, func(r *reader) error {
+		return r.stmts[qParkedFor].QueryRowContext(context.WithoutCancel(ctx), name, reason).Scan(&n)
+	})
+	return n, wrap(err, "count what is parked in", db.file)
+}
+
 // ParkedCount returns how many operations are parked, from memory.
 func (db *DB) ParkedCount() int64 { return db.memory.Load().parked }

@@ -96,6 +96,7 @@ const (
 	qEvents
 	qGrave
 	qParkedAmong
+	qParkedFor
 	readStatements
 )
 
@@ -127,4 +128,5 @@ var readSQL = [readStatements]string{
 	qEvents:      `SELECT at, level, kind, text, next FROM events ORDER BY n DESC LIMIT ?`,
 	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
+	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (a *app) backupNowCommand() *cobra.Command {
 				}
 				run, err := session.Backup(ctx, anew)
 				if err != nil {
-					return fault("the backup was not made", err)
+					return backupFault(ctx, session, "the backup was not made", err)
 				}
 				if a.json {
 					return a.printJSON(a.Stdout, run)
@@ -93,7 +94,7 @@ func (a *app) backupVerifyCommand() *cobra.Command {
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 				report, err := session.VerifyBackup(ctx)
 				if err != nil {
-					return fault("the backup could not be verified", err)
+					return backupFault(ctx, session, "the backup could not be verified", err)
 				}
 				if a.json {
 					err = a.printJSON(a.Stdout, report)
@@ -109,6 +110,17 @@ func (a *app) backupVerifyCommand() *cobra.Command {
 	}
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+// backupFault is fault, and tells a backup that nobody has set up: that is a
+// matter of the configuration, which an engine behind a socket cannot say.
+func backupFault(ctx context.Context, session Session, what string, err error) error {
+	if errors.Is(err, httpapi.ErrInvalid) {
+		if status, look := session.Control().Status(ctx); look == nil && status.Backup.Target == "" {
+			err = coded{err, ErrConfig}
+		}
+	}
+	return fault(what, err)
 }
 
 // verifyResult is nil for a backup from which this store can be restored.

@@ -176,6 +176,22 @@ func (r gitReport) sentence() string {
 	return text
 }
 
+// leftOut says what the source holds beside its documents.
+func leftOut(r gitimport.Report) string {
+	text := "left out, no part of a document: " + count(r.LeftOut, "file")
+	if r.Links+r.Submodules > 0 {
+		text = fmt.Sprintf("left out, no part of a document: %s, among them %s and %s", ui.Count(r.LeftOut),
+			count(r.Links, "symbolic link"), count(r.Submodules, "submodule"))
+	}
+	for _, path := range r.LeftNames {
+		text += "\n  left out: " + safe(path)
+	}
+	if more := r.LeftOut - int64(len(r.LeftNames)); more > 0 {
+		text += "\n  and " + ui.Count(more) + " more"
+	}
+	return text
+}
+
 func (a *app) printGitReport(r gitReport) error {
 	if a.json {
 		return a.printJSON(a.Stdout, r)
@@ -193,6 +209,9 @@ func (a *app) printGitReport(r gitReport) error {
 		for _, id := range r.Kept {
 			text += "\n  exists here: " + safe(id)
 		}
+	}
+	if r.LeftOut > 0 {
+		text += "\n" + leftOut(r.Report)
 	}
 	return emit(a.Stdout, "%s\n", text)
 }
