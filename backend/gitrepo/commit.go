@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -149,33 +150,65 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 }
 
 // storeAndMove stores the objects of b, and only then moves references. A
-// reference that has moved is found before anything is written, unless that is
+// reference that has moved is found before anything is stored, unless that is
 // much.
 func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
 	size := 0
 	for _, s := range b.out {
 		size += len(s.data)
 	}
-	large := size > overlapBytes
-	if large {
-		if err := r.storeAll(ctx, b.out); err != nil {
+	p, onDisk := r.objects.(*packStore)
+	if onDisk && size <= overlapBytes {
+		return r.storeWhileLocking(ctx, p, b.out, updates...)
+	}
+	if !onDisk {
+		change, err := r.refs.prepare(ctx, updates...)
+		if err != nil {
 			return err
 		}
-	}
-	// Waiting for the maintenance is not for those who hold a lock.
-	if p, ok := r.objects.(*packStore); ok {
-		if err := p.room(ctx); err != nil {
-			return err
-		}
-	}
-	change, err := r.refs.prepare(ctx, updates...)
-	if err != nil {
-		return err
-	}
-	if !large {
 		if err := r.storeAll(ctx, b.out); err != nil {
 			return errors.Join(err, change.abort())
 		}
+		return change.commit(ctx)
+	}
+	if err := r.storeAll(ctx, b.out); err != nil {
+		return err
+	}
+	// Waiting for the maintenance is not for those who hold a lock.
+	if err := p.room(ctx); err != nil {
+		return err
+	}
+	return r.move(ctx, updates...)
+}
+
+// storeWhileLocking is storeAndMove for a few objects: it locks the references
+// while it writes the pack, and syncs all at once, in one step of the journal
+// of the file system. The references move when the pack is durable.
+func (r *Repo) storeWhileLocking(ctx context.Context, p *packStore, objects []staged, updates ...refUpdate) error {
+	// Waiting for the maintenance is not for those who hold a lock.
+	if err := p.room(ctx); err != nil {
+		return err
+	}
+	var change refChange
+	var refused error
+	locked := make(chan struct{})
+	go func() {
+		defer close(locked)
+		change, refused = r.refs.prepare(ctx, updates...)
+	}()
+	begin := sync.OnceValue(func() error {
+		<-locked
+		if refused == nil {
+			change.begin()
+		}
+		return refused
+	})
+	err := p.storeWhen(ctx, objects, begin)
+	if refused := begin(); refused != nil {
+		return refused
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store %d objects: %w", len(objects), err), change.abort())
 	}
 	return change.commit(ctx)
 }

@@ -26,9 +26,9 @@ const (
 	// softPacks is how many may exist before some become one while commits go
 	// on; in a quiet moment that happens earlier.
 	softPacks = 40
-	// storedLimit is how much may wait for a quiet moment to be compressed, in
+	// waitingLimit is how much may wait for a quiet moment to be compressed, in
 	// bytes (512 MiB): some 350,000 documents. More makes writers wait for it.
-	storedLimit = 512 << 20
+	waitingLimit = 512 << 20
 	// lockName is that of the lock which lets one process at a time do this
 	// work. It lies beside git's own objects/maintenance.lock, where no git
 	// program calls it garbage.
@@ -64,6 +64,10 @@ func (s *packStore) ours() []*pack {
 // due, and reports whether it did anything. With all, everything that would
 // make the repository smaller is due; else only too many packs are.
 func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error) {
+	// Whoever writes a pack has read the folder just before.
+	if !all && len(due(s.ours(), false).packs) == 0 {
+		return false, nil
+	}
 	if err := s.rescan(); err != nil {
 		return false, err
 	}
@@ -132,7 +136,7 @@ func (s *packStore) lock() (func() error, error) {
 // job is packs that are to become one.
 type job struct {
 	packs []*pack
-	// quick copies what is stored as it is, which leaves the disk and the
+	// quick copies everything as it is, which leaves the disk and the
 	// processors to those who commit.
 	quick bool
 }
@@ -154,7 +158,7 @@ func due(packs []*pack, all bool) job {
 	if all {
 		take := rollUp(row)
 		for i, p := range row {
-			if p.stored {
+			if p.unfinished {
 				take = max(take, i+1)
 			}
 		}
@@ -163,9 +167,9 @@ func due(packs []*pack, all bool) job {
 		}
 		return job{packs: row[:take]}
 	}
-	if stored := storedOf(row); len(stored) > softPacks/2 {
-		if take := rollUp(stored); take > 1 {
-			return job{stored[:take], true}
+	if waiting := waitingOf(row); len(waiting) > softPacks/2 {
+		if take := rollUp(waiting); take > 1 {
+			return job{waiting[:take], true}
 		}
 	}
 	if take := rollUp(row); take > 0 {
@@ -193,18 +197,19 @@ func objectsOf(packs []*pack) (n int) {
 	return n
 }
 
-// storedOf returns the packs that wait for their compression, none if they are
-// so many bytes that it must not wait any longer.
-func storedOf(packs []*pack) []*pack {
-	stored := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return !p.stored })
+// waitingOf returns the packs that wait for their compression, or are so small
+// that they cannot have got much of it; none if they are so many bytes that it
+// must not wait any longer.
+func waitingOf(packs []*pack) []*pack {
+	waiting := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return !p.unfinished && p.size >= smallPack })
 	bytes := int64(0)
-	for _, p := range stored {
+	for _, p := range waiting {
 		bytes += p.size
 	}
-	if bytes > storedLimit {
+	if bytes > waitingLimit {
 		return nil
 	}
-	return stored
+	return waiting
 }
 
 // consolidate makes one pack of several. The old ones go only when the new one

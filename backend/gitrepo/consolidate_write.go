@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -25,6 +27,9 @@ func (m *repacker) arrange(commits []int32) []int32 {
 			order = append(order, chain[n])
 		}
 	}
+	if m.quick {
+		place(m.firstFresh())
+	}
 	for _, i := range commits {
 		place(i)
 	}
@@ -37,6 +42,12 @@ func (m *repacker) arrange(commits []int32) []int32 {
 		place(int32(i)) //nolint:gosec // see scan
 	}
 	return order
+}
+
+// firstFresh returns a whole member that is to be compressed better, if there
+// is one: in front of the new pack, it says that there is something to do.
+func (m *repacker) firstFresh() int32 {
+	return int32(slices.IndexFunc(m.members, func(o member) bool { return o.fresh && o.base == none })) //nolint:gosec // see scan
 }
 
 // write makes the new pack.
@@ -93,7 +104,7 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 	}
 	in := inputs.Get().(*input) //nolint:forcetypeassert // the pool makes nothing else
 	defer inputs.Put(in)
-	e, err := o.pack.entry(in, o.offset)
+	e, err := o.pack.entryFrom(in, o.offset, rawAt{raw, o.offset})
 	if err != nil {
 		return inPack(o.pack, err)
 	}
@@ -102,6 +113,23 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 		level = levelSmall
 	}
 	return deflate(out, e.data, level)
+}
+
+// rawAt is a part of a file that was read already.
+type rawAt struct {
+	data []byte
+	at   int64
+}
+
+func (r rawAt) ReadAt(b []byte, at int64) (int, error) {
+	if at < r.at || at >= r.at+int64(len(r.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, r.data[at-r.at:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // encodeDelta writes a delta that was planned.

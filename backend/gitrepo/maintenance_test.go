@@ -172,12 +172,12 @@ func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
 	}
 	stored := 0
 	for _, p := range *p.packs.Load() {
-		if p.stored {
+		if p.unfinished {
 			stored++
 		}
 	}
 	if now := packBytes(t, dir); stored != 1 || now < before*9/10 {
-		t.Errorf("%d stored packs, %d bytes of %d", stored, now, before)
+		t.Errorf("%d unfinished packs, %d bytes of %d", stored, now, before)
 	}
 	<-p.keeper.turn
 	if m := settle(t, r); m.Packs != 1 || m.Bytes > before/10 {

@@ -34,13 +34,15 @@ type leader struct {
 	misses int
 }
 
-// writePack writes objects as one pack and returns the path of its index.
-func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged) (string, error) {
-	b := newBatch(objects)
+// writePack writes objects as one pack and returns the path of its index. It
+// calls ready, if that is set, before it brings anything to the disk.
+func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged, ready func() error) (string, error) {
 	w, err := newPackWriter(v, dir, len(objects))
 	if err != nil {
 		return "", err
 	}
+	w.ready = ready
+	b := newBatch(objects)
 	if err := b.write(ctx, w); err != nil {
 		return "", errors.Join(err, w.abort())
 	}

@@ -137,15 +137,25 @@ func (s *packStore) packedOnce(h Hash) (object, error) {
 
 // find returns the pack that has an object.
 func (s *packStore) find(h Hash) (*pack, int64, error) {
+	p, offset, err := s.lookup(h)
+	if err == nil && p == nil {
+		err = fmt.Errorf("object %s: %w", h, ErrNotFound)
+	}
+	return p, offset, err
+}
+
+// lookup is find for those who expect that no pack has the object, which is
+// no error: then the pack is nil.
+func (s *packStore) lookup(h Hash) (*pack, int64, error) {
 	last := s.hit.Load()
 	packs := *s.packs.Load()
-	if last != nil && slices.Contains(packs, last) {
+	if last != nil && !last.index.lacks(h) && slices.Contains(packs, last) {
 		if offset, ok, err := last.index.find(h); ok || err != nil {
 			return last, offset, err
 		}
 	}
 	for _, p := range packs {
-		if p == last {
+		if p == last || p.index.lacks(h) {
 			continue
 		}
 		offset, ok, err := p.index.find(h)
@@ -157,11 +167,18 @@ func (s *packStore) find(h Hash) (*pack, int64, error) {
 			return p, offset, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("object %s: %w", h, ErrNotFound)
+	return nil, 0, nil
 }
 
 // store writes the objects that no pack has into one new pack.
 func (s *packStore) store(ctx context.Context, objects []staged) error {
+	return s.storeWhen(ctx, objects, nil)
+}
+
+// storeWhen is store that calls ready, if that is set, when all is written that
+// is to be synced; if it fails, nothing is stored. It is not called if there
+// is nothing to write.
+func (s *packStore) storeWhen(ctx context.Context, objects []staged, ready func() error) error {
 	// What a pack had that garbage collection removed must be written again.
 	if err := s.rescan(); err != nil {
 		return err
@@ -169,20 +186,9 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	if s.lost.Load() {
 		return fmt.Errorf("%w: packs vanished from %s", ErrLost, s.packDir())
 	}
-	missing := make([]staged, 0, len(objects))
-	seen := make(map[Hash]struct{}, len(objects))
-	for _, o := range objects {
-		if _, twice := seen[o.hash]; twice {
-			continue
-		}
-		seen[o.hash] = struct{}{}
-		_, _, err := s.find(o.hash)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			missing = append(missing, o)
-		case err != nil:
-			return err
-		}
+	missing, err := s.missing(objects)
+	if err != nil {
+		return err
 	}
 	if len(missing) == 0 {
 		if err := ctx.Err(); err != nil {
@@ -195,7 +201,7 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing)
+	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing, ready)
 	if err != nil {
 		return err
 	}
@@ -216,6 +222,30 @@ func (s *packStore) store(ctx context.Context, objects []staged) error {
 	}
 	s.keeper.wake()
 	return nil
+}
+
+// missing returns the objects that no pack has, each once.
+func (s *packStore) missing(objects []staged) ([]staged, error) {
+	for _, p := range *s.packs.Load() {
+		if err := p.index.filterFor(len(objects)); err != nil {
+			return nil, err
+		}
+	}
+	missing := make([]staged, 0, len(objects))
+	seen := make(map[Hash]struct{}, len(objects))
+	for _, o := range objects {
+		if _, twice := seen[o.hash]; twice {
+			continue
+		}
+		seen[o.hash] = struct{}{}
+		switch p, _, err := s.lookup(o.hash); {
+		case err != nil:
+			return nil, err
+		case p == nil:
+			missing = append(missing, o)
+		}
+	}
+	return missing, nil
 }
 
 // found reads the folder again and fails unless its packs have all objects.

@@ -35,6 +35,9 @@ type packWriter struct {
 	header  []byte // scratch
 	entries []indexEntry
 	index   chan created // of the index, which is made while the pack is filled
+	// ready, if set, is called when all is written and nothing is synced. If it
+	// fails, so does finish, and nothing is left.
+	ready func() error
 }
 
 type created struct {
@@ -118,10 +121,8 @@ func (w *packWriter) finish() (string, error) {
 		return "", errors.Join(err, w.abort())
 	}
 	w.release()
-	synced := make(chan error, 1)
-	go func() { synced <- w.file.Sync() }()
-	index, err := w.writeIndex(sum)
-	if err = errors.Join(err, <-synced); err != nil {
+	index, err := w.syncBoth(sum)
+	if err != nil {
 		return "", errors.Join(err, abort(index), w.file.Abort())
 	}
 	base := filepath.Join(w.dir, "pack-"+sum.String())
@@ -134,16 +135,44 @@ func (w *packWriter) finish() (string, error) {
 	return base + ".idx", w.volume.SyncDir(w.dir)
 }
 
-// writeIndex fills the index and syncs it. The file may come with an error.
-func (w *packWriter) writeIndex(pack Hash) (*durable.File, error) {
-	index := <-w.index
-	if index.err != nil {
-		return nil, index.err
+// soonObjects is up to how many objects the index is written before anything is
+// synced. A sync ends what the journal of the file system collects, and what is
+// written a moment later waits for the next one; but the index of many objects
+// takes longer than that.
+const soonObjects = 512
+
+// syncBoth fills the index and brings it and the pack to the disk, beside each
+// other. The index may come with an error.
+func (w *packWriter) syncBoth(sum Hash) (*durable.File, error) {
+	made := <-w.index
+	index, err := made.file, made.err
+	if err != nil {
+		return nil, err
 	}
-	if _, err := index.file.Write(encodeIndex(w.entries, pack)); err != nil {
-		return index.file, err
+	soon := w.count <= soonObjects
+	if soon {
+		err = w.writeIndex(index, sum)
 	}
-	return index.file, index.file.Sync()
+	if err == nil && w.ready != nil {
+		err = w.ready()
+	}
+	if err != nil {
+		return index, err
+	}
+	synced := make(chan error, 1)
+	go func() { synced <- w.file.Sync() }()
+	if !soon {
+		err = w.writeIndex(index, sum)
+	}
+	if err == nil {
+		err = index.Sync()
+	}
+	return index, errors.Join(err, <-synced)
+}
+
+func (w *packWriter) writeIndex(index *durable.File, pack Hash) error {
+	_, err := index.Write(encodeIndex(w.entries, pack))
+	return err
 }
 
 func (w *packWriter) abort() error {

@@ -29,6 +29,8 @@ type refUpdate struct {
 // refChange is a number of updates that were found to be possible and that
 // nobody else can make impossible. It ends in commit or in abort.
 type refChange interface {
+	// begin brings what commit needs to the disk, and does not wait for it.
+	begin()
 	// commit makes the updates in their order, and durable. Once ctx is done
 	// it is abort.
 	commit(ctx context.Context) error
@@ -42,11 +44,12 @@ func (r *Repo) move(ctx context.Context, updates ...refUpdate) error {
 	if err != nil {
 		return err
 	}
+	change.begin()
 	return change.commit(ctx)
 }
 
-// diskChange holds git's own lock files, with the new content in them, which a
-// goroutine for each brings to the disk meanwhile.
+// diskChange holds git's own lock files, with the new content in them, which
+// from begin on a goroutine for each brings to the disk.
 type diskChange struct {
 	refs  *diskRefs
 	locks []*refLock // in the order of the updates
@@ -61,7 +64,7 @@ type refLock struct {
 }
 
 // prepare implements refStore. It takes the lock that every git program
-// respects, compares, and begins to write.
+// respects, compares, and writes.
 func (d *diskRefs) prepare(ctx context.Context, updates ...refUpdate) (_ refChange, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -86,12 +89,16 @@ func (d *diskRefs) prepare(ctx context.Context, updates ...refUpdate) (_ refChan
 			return nil, err
 		}
 	}
+	return c, nil
+}
+
+// begin implements refChange.
+func (c *diskChange) begin() {
 	for _, l := range c.locks {
 		if !l.target.IsZero() {
 			c.syncs.Go(l.file.Sync)
 		}
 	}
-	return c, nil
 }
 
 // take locks a reference, compares, and writes its target into the lock.
