@@ -157,64 +157,43 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 	for _, s := range b.out {
 		size += len(s.data)
 	}
-	p, onDisk := r.objects.(*packStore)
-	if onDisk && size <= overlapBytes {
-		return r.storeWhileLocking(ctx, p, b.out, updates...)
-	}
-	if !onDisk {
-		change, err := r.refs.prepare(ctx, updates...)
-		if err != nil {
+	large := size > overlapBytes
+	if large {
+		if err := r.storeAll(ctx, b.out, nil); err != nil {
 			return err
 		}
-		if err := r.storeAll(ctx, b.out); err != nil {
+	}
+	// Waiting for the maintenance is not for those who hold a lock.
+	if p, ok := r.objects.(*packStore); ok {
+		if err := p.room(ctx); err != nil {
+			return err
+		}
+	}
+	change, err := r.refs.prepare(ctx, updates...)
+	if err != nil {
+		return err
+	}
+	begin := sync.OnceFunc(change.begin)
+	if !large {
+		if err := r.storeAll(ctx, b.out, begin); err != nil {
 			return errors.Join(err, change.abort())
 		}
-		return change.commit(ctx)
 	}
-	if err := r.storeAll(ctx, b.out); err != nil {
-		return err
-	}
-	// Waiting for the maintenance is not for those who hold a lock.
-	if err := p.room(ctx); err != nil {
-		return err
-	}
-	return r.move(ctx, updates...)
-}
-
-// storeWhileLocking is storeAndMove for a few objects: it locks the references
-// while it writes the pack, and syncs all at once, in one step of the journal
-// of the file system. The references move when the pack is durable.
-func (r *Repo) storeWhileLocking(ctx context.Context, p *packStore, objects []staged, updates ...refUpdate) error {
-	// Waiting for the maintenance is not for those who hold a lock.
-	if err := p.room(ctx); err != nil {
-		return err
-	}
-	var change refChange
-	var refused error
-	locked := make(chan struct{})
-	go func() {
-		defer close(locked)
-		change, refused = r.refs.prepare(ctx, updates...)
-	}()
-	begin := sync.OnceValue(func() error {
-		<-locked
-		if refused == nil {
-			change.begin()
-		}
-		return refused
-	})
-	err := p.storeWhen(ctx, objects, begin)
-	if refused := begin(); refused != nil {
-		return refused
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("store %d objects: %w", len(objects), err), change.abort())
-	}
+	begin()
 	return change.commit(ctx)
 }
 
-func (r *Repo) storeAll(ctx context.Context, objects []staged) error {
-	if err := r.objects.store(ctx, objects); err != nil {
+// storeAll stores objects. It calls syncing, if that is set, when it begins to
+// sync them: what is synced at the same time shares one step of the journal of
+// the file system.
+func (r *Repo) storeAll(ctx context.Context, objects []staged, syncing func()) error {
+	var err error
+	if p, ok := r.objects.(*packStore); ok {
+		err = p.storeSyncing(ctx, objects, syncing)
+	} else {
+		err = r.objects.store(ctx, objects)
+	}
+	if err != nil {
 		return fmt.Errorf("store %d objects: %w", len(objects), err)
 	}
 	return nil

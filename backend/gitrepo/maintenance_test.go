@@ -158,7 +158,7 @@ func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
 	r, dir := disked(t)
 	p := r.objects.(*packStore)
 	p.keeper.turn <- struct{}{} // nobody else maintains
-	large := strings.Repeat("x", storedBytes)
+	large := strings.Repeat("x", 256<<10)
 	var tip Hash
 	for n := range softPacks/2 + 1 {
 		tip = commit(t, r, put(t, fmt.Sprint("large ", n), fmt.Sprint(n, large)))

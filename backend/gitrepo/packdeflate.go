@@ -12,14 +12,11 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// How entries are compressed. The zlib header tells which of the first two
-// from the third, so that the maintenance knows what it has still to do.
+// How the maintenance compresses entries. Commits do not compress theirs, see
+// appendStored: 100,000 documents in batches are on the disk in two thirds of
+// the time, and a single one costs no compressor. The zlib header tells what
+// has still to be done.
 const (
-	// levelStored does not compress. 100,000 documents in batches are on the
-	// disk in two thirds of the time; the maintenance compresses them later.
-	levelStored = zlib.NoCompression
-	// levelFast is for single commits, whose time is that of the disk.
-	levelFast = zlib.BestSpeed
 	// levelFinal is what the maintenance writes: for small texts it takes 7 to
 	// make what git's own default makes.
 	levelFinal = 7
@@ -34,9 +31,6 @@ const (
 	// it hands over.
 	chunkObjects = 64
 	chunkBytes   = 1 << 20
-	// inlineBytes is the work below which no other goroutine is asked, in
-	// bytes (64 KiB): about half a millisecond.
-	inlineBytes = 64 << 10
 	// pooledBytes bounds the buffers that are kept for the next object.
 	pooledBytes = 1 << 20
 )
@@ -56,15 +50,11 @@ func deflaterPool(level int) *sync.Pool {
 }
 
 var deflaters = map[int]*sync.Pool{
-	levelFast: deflaterPool(levelFast), levelSmall: deflaterPool(levelSmall), levelFinal: deflaterPool(levelFinal),
+	levelSmall: deflaterPool(levelSmall), levelFinal: deflaterPool(levelFinal),
 }
 
 // deflate appends a zlib stream of data.
 func deflate(out *bytes.Buffer, data []byte, level int) error {
-	if level == levelStored {
-		appendStored(out, data)
-		return nil
-	}
 	if level == levelFinal && len(data) < smallBytes {
 		level = levelSmall
 	}
@@ -203,14 +193,6 @@ func inOrder(ctx context.Context, n, workers int, size func(i int) int,
 		}
 	}
 	return nil
-}
-
-// workers is how many goroutines compress a commit.
-func workers(bytes int) int {
-	if bytes <= inlineBytes {
-		return 1
-	}
-	return runtime.GOMAXPROCS(0)
 }
 
 // idleWorkers leaves one processor to the callers.

@@ -172,13 +172,12 @@ func (s *packStore) lookup(h Hash) (*pack, int64, error) {
 
 // store writes the objects that no pack has into one new pack.
 func (s *packStore) store(ctx context.Context, objects []staged) error {
-	return s.storeWhen(ctx, objects, nil)
+	return s.storeSyncing(ctx, objects, nil)
 }
 
-// storeWhen is store that calls ready, if that is set, when all is written that
-// is to be synced; if it fails, nothing is stored. It is not called if there
-// is nothing to write.
-func (s *packStore) storeWhen(ctx context.Context, objects []staged, ready func() error) error {
+// storeSyncing is store that calls syncing, if that is set, when all is written
+// and begins to be synced. It is not called if there is nothing to write.
+func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing func()) error {
 	// What a pack had that garbage collection removed must be written again.
 	if err := s.rescan(); err != nil {
 		return err
@@ -201,7 +200,7 @@ func (s *packStore) storeWhen(ctx context.Context, objects []staged, ready func(
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing, ready)
+	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing, syncing)
 	if err != nil {
 		return err
 	}

@@ -35,9 +35,8 @@ type packWriter struct {
 	header  []byte // scratch
 	entries []indexEntry
 	index   chan created // of the index, which is made while the pack is filled
-	// ready, if set, is called when all is written and nothing is synced. If it
-	// fails, so does finish, and nothing is left.
-	ready func() error
+	// syncing, if set, is called when all is written and begins to be synced.
+	syncing func()
 }
 
 type created struct {
@@ -57,12 +56,15 @@ func newPackWriter(v durable.Volume, dir string, count int) (*packWriter, error)
 		volume: v, dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count), index: make(chan created, 1),
 	}
-	// To make a file takes as long as to sync one. That the index is there when
-	// the pack is full lets the disk sync both at once.
-	go func() {
+	create := func() {
 		file, err := v.CreateTemp(dir, tempName(), packPerm)
 		w.index <- created{file, err}
-	}()
+	}
+	if count <= soonObjects {
+		create() // another goroutine would be later
+	} else {
+		go create()
+	}
 	w.out.Reset(file)
 	header := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count)) //nolint:gosec // bounded by memory
 	if err := w.write(header); err != nil {
@@ -153,11 +155,11 @@ func (w *packWriter) syncBoth(sum Hash) (*durable.File, error) {
 	if soon {
 		err = w.writeIndex(index, sum)
 	}
-	if err == nil && w.ready != nil {
-		err = w.ready()
-	}
 	if err != nil {
 		return index, err
+	}
+	if w.syncing != nil {
+		w.syncing()
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- w.file.Sync() }()

@@ -139,10 +139,13 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 // compare fails if the reference is not where the update says, and fills in
 // where it is.
 func (d *diskRefs) compare(u *refUpdate) error {
-	if _, symbolic, err := d.looseRef(u.name); err == nil && symbolic != "" {
+	now, symbolic, err := d.looseRef(u.name)
+	if symbolic != "" {
 		return fmt.Errorf("%w: %s is a symbolic reference", ErrInvalid, u.name)
 	}
-	now, err := d.ref(u.name)
+	if errors.Is(err, ErrNotFound) {
+		now, err = d.ref(u.name)
+	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
