@@ -42,6 +42,7 @@ func (k *keeper) start(s *packStore) {
 			case <-k.stopping:
 				return
 			case <-k.wanted:
+				s.spares.fill()
 				_, _ = s.once(context.Background(), false)
 				quiet.Reset(quietTime)
 			case <-quiet.C:

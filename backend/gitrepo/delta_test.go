@@ -152,7 +152,7 @@ func TestGitReadsOurDeltas(t *testing.T) {
 		o.name = "metadata.json"
 		objects = append(objects, o)
 	}
-	index, err := writePack(t.Context(), durable.Volume{}, filepath.Join(dir, "objects", "pack"), objects, nil)
+	index, err := writePack(t.Context(), &spares{dir: filepath.Join(dir, "objects", "pack")}, objects, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

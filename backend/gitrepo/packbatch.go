@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -32,8 +31,8 @@ type leader struct {
 
 // writePack writes objects as one pack and returns the path of its index. It
 // calls syncing, if that is set, when all is written and begins to be synced.
-func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged, syncing func()) (string, error) {
-	w, err := newPackWriter(v, dir, len(objects))
+func writePack(ctx context.Context, files *spares, objects []staged, syncing func()) (string, error) {
+	w, err := newPackWriter(files, len(objects))
 	if err != nil {
 		return "", err
 	}

@@ -34,6 +34,7 @@ type packStore struct {
 	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
+	spares spares
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -49,6 +50,7 @@ func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, e
 // openPackStore opens packs that nobody maintains.
 func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
+	s.spares.volume, s.spares.dir = v, s.packDir()
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
@@ -63,7 +65,7 @@ func (s *packStore) close() error {
 	if s.keeper.done != nil {
 		s.keeper.stop()
 	}
-	err := s.closePacks()
+	err := errors.Join(s.spares.close(), s.closePacks())
 	for _, lender := range s.lenders {
 		err = errors.Join(err, lender.close())
 	}
@@ -200,7 +202,7 @@ func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing 
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing, syncing)
+	indexPath, err := writePack(ctx, &s.spares, missing, syncing)
 	if err != nil {
 		return err
 	}

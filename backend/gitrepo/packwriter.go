@@ -46,18 +46,18 @@ type created struct {
 
 var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
 
-// newPackWriter begins a pack of exactly count objects in dir.
-func newPackWriter(v durable.Volume, dir string, count int) (*packWriter, error) {
-	file, err := v.CreateTemp(dir, tempName(), packPerm)
+// newPackWriter begins a pack of exactly count objects where the files are.
+func newPackWriter(files *spares, count int) (*packWriter, error) {
+	file, err := files.temp()
 	if err != nil {
 		return nil, err
 	}
 	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
-		volume: v, dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
+		volume: files.volume, dir: files.dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count), index: make(chan created, 1),
 	}
 	create := func() {
-		file, err := v.CreateTemp(dir, tempName(), packPerm)
+		file, err := files.temp()
 		w.index <- created{file, err}
 	}
 	if count <= soonObjects {
