@@ -11,7 +11,9 @@ TOOL    := go tool -modfile=.ci/go.mod
 # A copy of the vulnerability database beside the clone is used instead of the
 # live one, for machines without a way out.
 VULNDB  ?= $(if $(wildcard ../shared/vulndb),file://$(abspath ../shared/vulndb),https://vuln.go.dev)
-CHECKS  := fmt-check vet lint vuln test race
+CHECKS  := fmt-check vet lint vuln thorough race
+# Tests that are left out or made shorter under the race detector.
+THOROUGH := ./backend/state ./backend/gitrepo ./probe/httpapi
 ARGS    ?=
 
 .PHONY: help
@@ -29,6 +31,10 @@ build: ## a static binary in dist/
 .PHONY: test
 test: ## every test once
 	@.ci/gotest -timeout 10m ./...
+
+.PHONY: thorough
+thorough: ## the tests that the race run leaves out or shortens
+	@.ci/gotest -timeout 10m $(THOROUGH)
 
 .PHONY: race
 race: ## every test once under the race detector

@@ -32,6 +32,9 @@ var (
 	// ErrRejected: the target took the objects, and refuses to move the branch,
 	// or does not speak git.
 	ErrRejected = errors.New("the backup target rejects the push")
+
+	// errNoParent: the folder around a folder is not there.
+	errNoParent = errors.New("the folder around it is not there")
 )
 
 // advices say what to do about an error; the first that fits counts.
@@ -46,12 +49,13 @@ var advices = []struct {
 	{ErrRefused, "Look at backup.token (CAIATOP_BACKUP_TOKEN), the user and password in backup.remote, or backup.ssh_key and the ssh agent"},
 	{ErrMissing, "Make an empty repository there, or mend backup.remote; some servers say this, too, when credentials are missing"},
 	{ErrRejected, "Look at the protections of the branch main and at the hooks of the target"},
-	{ErrInvalid, "Mend backup.remote; see: caiatop config show"},
+	{ErrInvalid, "Mend the setting; see: caiatop config show"},
 	{gitrepo.ErrInvalid, "Something else lies in that folder: name an empty one in backup.remote, or one that is not there yet"},
 	{durable.ErrDiskFull, "Free space on the disk of the backup, it goes on by itself"},
 	{durable.ErrReadOnly, "Make the folder of the backup writable, it goes on by itself"},
 	{gitrepo.ErrCorrupt, "Look at the repository with: git fsck --full"},
-	{ErrUnavailable, "Look at the network and the server; it is tried again by itself, or now with: caiatop backup now"},
+	{errNoParent, "Mount the disk, or make the folder around the backup, or mend backup.remote; then: caiatop backup now"},
+	{ErrUnavailable, "Look at the network and the server; a running engine tries again by itself, or now: caiatop backup now"},
 }
 
 // Advice says what to do about an error of this package.
@@ -61,13 +65,13 @@ func Advice(err error) string {
 			return a.next
 		}
 	}
-	return "It is tried again by itself, or now with: caiatop backup now"
+	return "A running engine tries again by itself, or now: caiatop backup now"
 }
 
 // unavailable marks what the network did.
 func unavailable(err error) error {
 	var network net.Error
-	if errors.Is(err, context.Canceled) || errors.Is(err, ErrHostKey) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, ErrHostKey) || errors.Is(err, ErrInvalid) {
 		return err
 	}
 	if errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {

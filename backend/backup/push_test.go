@@ -109,7 +109,7 @@ func TestATargetWithOtherCommitsIsLeftAlone(t *testing.T) {
 		theirs := git(t, dir, "commit-tree", "-p", "main", "-m", "theirs", tree)
 		git(t, dir, "update-ref", "refs/heads/main", theirs)
 		refuse("commits of others", tipOf(t, repo), gitrepo.ErrNotForward)
-		report, err := target.Verify(ctx, repo, now)
+		report, err := target.Verify(ctx, repo, tipOf(t, repo), now)
 		if err != nil || report.Good() || report.Behind != -1 || report.Strange == "" {
 			t.Errorf("verified: %+v, %v", report, err)
 		}
@@ -131,14 +131,14 @@ func TestVerify(t *testing.T) {
 	grow(t, repo, 6, 2, 10)
 	eachServer(t, func(t *testing.T, dir string, target *Target) {
 		ctx := context.Background()
-		if _, err := target.Verify(ctx, repo, now); !errors.Is(err, ErrMissing) && !errors.Is(err, gitrepo.ErrNotFound) {
+		if _, err := target.Verify(ctx, repo, tipOf(t, repo), now); !errors.Is(err, ErrMissing) && !errors.Is(err, gitrepo.ErrNotFound) {
 			t.Errorf("empty: %v", err)
 		}
 		if _, err := target.Push(ctx, repo, behind, zero, nil); err != nil {
 			t.Fatal(err)
 		}
 		git(t, dir, "gc", "-q") // with deltas
-		report, err := target.Verify(ctx, repo, now)
+		report, err := target.Verify(ctx, repo, tipOf(t, repo), now)
 		if err != nil || !report.Good() || report.Behind != 2 || report.Commits != 6 || report.Tip != behind {
 			t.Errorf("%+v, %v", report, err)
 		}
@@ -172,7 +172,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "objects", blob[:2], blob[2:])); err != nil {
 		t.Fatal(err)
 	}
-	report, err := target.Verify(context.Background(), repo, now)
+	report, err := target.Verify(context.Background(), repo, tipOf(t, repo), now)
 	if err != nil || report.Good() || report.Damaged != 1 || !strings.Contains(report.Damages[0], blob) {
 		t.Errorf("%+v, %v; want %s missing", report, err, blob)
 	}
@@ -199,8 +199,8 @@ func TestFolders(t *testing.T) {
 	if _, err := os.Stat(fresh); !os.IsNotExist(err) {
 		t.Errorf("the folder was made anew: %v", err)
 	}
-	if err := push(filepath.Join(root, "not", "mounted"), zero); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("no parent: %v, want ErrUnavailable", err)
+	if err := push(filepath.Join(root, "not", "mounted"), zero); !errors.Is(err, ErrUnavailable) || !strings.HasPrefix(Advice(err), "Mount the disk") {
+		t.Errorf("no parent: %v, want ErrUnavailable; %s", err, Advice(err))
 	}
 	if err := os.WriteFile(filepath.Join(root, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -208,8 +208,10 @@ func TestFolders(t *testing.T) {
 	if err := push(root, zero); !errors.Is(err, gitrepo.ErrInvalid) {
 		t.Errorf("a folder with something else: %v, want ErrInvalid", err)
 	}
-	if err := push(filepath.Join(root, "file"), zero); err == nil {
-		t.Error("a file was taken for a folder")
+	for _, known := range []gitrepo.Hash{zero, tipOf(t, repo)} {
+		if err := push(filepath.Join(root, "file"), known); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a file: %v, want ErrInvalid", err)
+		}
 	}
 	for cause, want := range map[error]error{syscall.ENOSPC: durable.ErrDiskFull, syscall.EROFS: durable.ErrReadOnly} {
 		target := parse(t, Settings{Volume: durable.Volume{FS: failing{err: cause}}}, filepath.Join(root, "other.git"))

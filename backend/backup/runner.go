@@ -39,6 +39,10 @@ type Done struct {
 	Target string    `json:"target"`
 	Commit string    `json:"commit"` // of main there
 	At     time.Time `json:"at"`     // of the last push that ended well
+	// Err is what the last push failed with, and Next what to do about it; "" if
+	// it went well.
+	Err  string `json:"err,omitempty"`
+	Next string `json:"next,omitempty"`
 }
 
 // Status is one view of a Runner.
@@ -64,6 +68,10 @@ type Options struct {
 	Interval time.Duration
 	// Last is what was kept of an earlier Runner.
 	Last Done
+	// Tip says which commit is to be pushed, nil for the tip of main. Whoever
+	// rewrites main may take back what was pushed: a store that knows better names
+	// a commit that only ever moves forward.
+	Tip func(context.Context) (gitrepo.Hash, error)
 	// Keep is called with what the target holds after each step of a push.
 	Keep func(Done)
 	// Failed is called with the first of several failures in a row, Recovered
@@ -88,8 +96,7 @@ type Runner struct {
 	counted  gitrepo.Hash // up to here the lag is counted
 	lag      int64        // from commit to counted, -1 if unknown
 	oldest   time.Time
-	err      error
-	failures int
+	failures int       // in a row
 	retry    time.Time // of the next try, while failing
 	started  time.Time // of the last push
 }
@@ -99,9 +106,18 @@ func New(o Options) *Runner {
 	if o.Rand == nil {
 		o.Rand = rand.Float64
 	}
+	if o.Tip == nil {
+		o.Tip = func(context.Context) (gitrepo.Hash, error) { return o.Repo.Tip(gitrepo.Main) }
+	}
 	r := &Runner{o: o, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), state: Idle, lag: -1}
-	if o.Last.Target == o.Target.String() && len(o.Last.Commit) == 40 {
-		r.done, r.commit = o.Last, plumbing.NewHash(o.Last.Commit)
+	if o.Last.Target == o.Target.String() {
+		if r.done = o.Last; len(o.Last.Commit) == 40 {
+			r.commit = plumbing.NewHash(o.Last.Commit)
+		}
+		if o.Last.Err != "" {
+			// It still fails as far as anybody knows, was told, and is tried at once.
+			r.state, r.failures = Failing, 1
+		}
 	}
 	r.done.Target = o.Target.String()
 	return r
@@ -147,13 +163,13 @@ func (r *Runner) pause(ctx context.Context, wait time.Duration, planned bool) {
 	}
 }
 
-// due counts the lag and says whether there is any, and in what time it may be
-// pushed.
+// due counts the lag and says whether there is anything to push or a failure to
+// try again, and in what time it may be.
 func (r *Runner) due(ctx context.Context) (time.Duration, bool) {
-	lag := r.count(ctx)
+	lag, tip := r.count(ctx), r.tip(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if lag == 0 || r.o.Interval == 0 || r.tip().IsZero() {
+	if lag == 0 && r.failures == 0 || r.o.Interval == 0 || tip.IsZero() {
 		return 0, false
 	}
 	now := r.o.Now()
@@ -167,8 +183,8 @@ func (r *Runner) due(ctx context.Context) (time.Duration, bool) {
 }
 
 // tip is that of the store, zero while there is none.
-func (r *Runner) tip() gitrepo.Hash {
-	tip, err := r.o.Repo.Tip(gitrepo.Main)
+func (r *Runner) tip(ctx context.Context) gitrepo.Hash {
+	tip, err := r.o.Tip(ctx)
 	if err != nil {
 		return gitrepo.Hash{}
 	}
@@ -177,7 +193,7 @@ func (r *Runner) tip() gitrepo.Hash {
 
 // count brings the lag up to date; each commit is read once.
 func (r *Runner) count(ctx context.Context) int64 {
-	tip := r.tip()
+	tip := r.tip(ctx)
 	r.mu.Lock()
 	from, commit, known := r.counted, r.commit, r.lag
 	r.mu.Unlock()
@@ -244,7 +260,7 @@ func (r *Runner) push(ctx context.Context, anew bool) (gitrepo.Copied, error) {
 		return gitrepo.Copied{}, ctx.Err()
 	}
 	defer func() { <-r.turn }()
-	tip, err := r.o.Repo.Tip(gitrepo.Main)
+	tip, err := r.o.Tip(ctx)
 	if err != nil {
 		if errors.Is(err, gitrepo.ErrNotFound) {
 			err = fmt.Errorf("%w: there is nothing to back up yet", gitrepo.ErrNotFound)
@@ -260,7 +276,11 @@ func (r *Runner) push(ctx context.Context, anew bool) (gitrepo.Copied, error) {
 		r.holds(copied.Tip)
 	}
 	if ctx.Err() != nil {
-		r.set(func() { r.state = Idle })
+		r.set(func() {
+			if r.state = Idle; r.failures > 0 {
+				r.state = Failing
+			}
+		})
 		return copied, ctx.Err()
 	}
 	if err != nil {
@@ -284,13 +304,18 @@ func (r *Runner) begin(anew bool) (known gitrepo.Hash) {
 
 func (r *Runner) failed(err error) {
 	first := false
+	var done Done
 	r.set(func() {
-		r.state, r.err = Failing, err
+		r.state, r.done.Err, r.done.Next = Failing, err.Error(), Advice(err)
+		done = r.done
 		first = r.failures == 0
 		pause := min(max(retryFirst, r.o.Interval)<<min(r.failures, 10), retryMost)
 		r.failures++
 		r.retry = r.o.Now().Add(pause - time.Duration(r.o.Rand()*float64(pause)/2))
 	})
+	if r.o.Keep != nil {
+		r.o.Keep(done)
+	}
 	if first && r.o.Failed != nil {
 		r.o.Failed(err, Advice(err))
 	}
@@ -301,8 +326,8 @@ func (r *Runner) succeeded() {
 	var done Done
 	r.set(func() {
 		again = r.failures > 0
-		r.state, r.err, r.failures = Idle, nil, 0
-		r.done.At = r.o.Now().UTC()
+		r.state, r.failures = Idle, 0
+		r.done.At, r.done.Err, r.done.Next = r.o.Now().UTC(), "", ""
 		done = r.done
 	})
 	if r.o.Keep != nil {
@@ -331,7 +356,7 @@ func (r *Runner) Look(ctx context.Context) { r.count(ctx) }
 
 // Verify is Target.Verify of the store's repository.
 func (r *Runner) Verify(ctx context.Context) (Report, error) {
-	return r.o.Target.Verify(ctx, r.o.Repo, r.o.Now)
+	return r.o.Target.Verify(ctx, r.o.Repo, r.tip(ctx), r.o.Now)
 }
 
 // Status returns what is known now.
@@ -345,16 +370,16 @@ func (r *Runner) Status() Status {
 	if r.lag <= 0 {
 		s.Oldest = time.Time{}
 	}
-	if r.err != nil {
-		s.Err = r.err.Error()
-	}
+	s.Err = r.done.Err
 	switch {
-	case r.state == Failing && !s.Manual:
-		s.Next = fmt.Sprintf("%s. The next try is at %s", Advice(r.err), r.retry.UTC().Format(time.TimeOnly+" MST"))
+	case r.state == Failing && !s.Manual && !r.retry.IsZero():
+		s.Next = fmt.Sprintf("%s. The next try is at %s", r.done.Next, r.retry.UTC().Format(time.TimeOnly+" MST"))
 	case r.state == Failing:
-		s.Next = Advice(r.err)
+		s.Next = r.done.Next
 	case r.state == Idle && s.Manual && r.lag != 0:
 		s.Next = "backup.interval is 0: it is pushed by the command caiatop backup now"
+	case r.state == Idle && r.lag > 0 && r.started.IsZero():
+		s.Next = "It is pushed by the next engine that runs, or now: caiatop backup now"
 	case r.state == Idle && r.lag > 0:
 		s.Next = fmt.Sprintf("The next push is at %s; an end of the engine does not wait for it", r.started.Add(r.o.Interval).UTC().Format(time.TimeOnly+" MST"))
 	}

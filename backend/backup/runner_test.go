@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,50 @@ func TestARunnerThatWaitsToBeTold(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		if s := b.Status(); s.State != Failing || s.Next != Advice(ErrRefused) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestAFailureIsKnownAfterARestart: a command that asks how the backup is must
+// not call it well because another process failed at it.
+func TestAFailureIsKnownAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newBench(t, 0, Done{})
+		first.shelf.fail(ErrRefused)
+		if _, err := first.Now(context.Background(), false); !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+		first.end()
+		b := newBench(t, 10*time.Second, first.kept)
+		defer b.end()
+		if s := New(Options{Repo: b.repo, Target: b.o.Target, Last: first.kept}).Status(); s.State != Failing || !strings.HasSuffix(s.Err, ErrRefused.Error()) || s.Next != Advice(ErrRefused) {
+			t.Errorf("%+v", s)
+		}
+		if s := New(Options{Repo: b.repo, Target: &Target{shown: "another"}, Last: first.kept}).Status(); s.State != Idle || s.Err != "" {
+			t.Errorf("another target: %+v", s)
+		}
+		synctest.Wait()
+		if s := b.Status(); s.State != Idle || s.Err != "" || b.kept.Err != "" || len(b.told) != 1 || b.told[0] != "recovered" {
+			t.Errorf("%+v, told %q", s, b.told)
+		}
+	})
+}
+
+// TestAFailureIsTriedAgainAlsoWithNothingNew, or it would be told forever.
+func TestAFailureIsTriedAgainAlsoWithNothingNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 10*time.Second, Done{})
+		defer b.end()
+		synctest.Wait()
+		b.shelf.fail(ErrUnavailable)
+		if _, err := b.Now(context.Background(), false); !errors.Is(err, ErrUnavailable) {
+			t.Fatal(err)
+		}
+		b.shelf.fail(nil)
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		if s := b.Status(); s.State != Idle || s.Lag != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

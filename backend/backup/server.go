@@ -149,7 +149,7 @@ func (s *server) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 			return p.done, fmt.Errorf("%w: there is no branch %s, but %s", gitrepo.ErrForeign, gitrepo.Main, other)
 		}
 		if !known.IsZero() {
-			return p.done, fmt.Errorf("%w: it was at %s, and the repository is empty", ErrEmptied, known)
+			return p.done, fmt.Errorf("%w: it was at %.12s, and the repository is empty", ErrEmptied, known)
 		}
 	}
 	err = repo.Send(ctx, l.tip, tip, p)

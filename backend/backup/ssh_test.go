@@ -148,7 +148,7 @@ func TestSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, dir, tipOf(t, repo))
-	report, err := target.Verify(context.Background(), repo, now)
+	report, err := target.Verify(context.Background(), repo, tipOf(t, repo), now)
 	if err != nil || !report.Good() || report.Commits != 3 {
 		t.Errorf("%+v, %v", report, err)
 	}

@@ -82,7 +82,7 @@ func parseURL(s Settings, remote string) (*Target, error) {
 	u, err := url.Parse(remote)
 	if err != nil {
 		// The parser quotes what it was given, the password, too.
-		return nil, fmt.Errorf("%w: backup.remote is no URL; write a password with %%XX for other than letters and digits", ErrInvalid)
+		return nil, fmt.Errorf("%w: the value is no URL; write a password with %%XX for other than letters and digits", ErrInvalid)
 	}
 	scheme := strings.ToLower(u.Scheme)
 	if scheme == "file" {
@@ -94,11 +94,11 @@ func parseURL(s Settings, remote string) (*Target, error) {
 	password, _ := u.User.Password()
 	switch {
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("%w: the URL in backup.remote names no host", ErrInvalid)
+		return nil, fmt.Errorf("%w: the URL names no host", ErrInvalid)
 	case strings.Trim(u.Path, "/") == "":
-		return nil, fmt.Errorf("%w: the URL in backup.remote names no repository", ErrInvalid)
+		return nil, fmt.Errorf("%w: the URL names no repository", ErrInvalid)
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%w: the URL in backup.remote has a query or a fragment", ErrInvalid)
+		return nil, fmt.Errorf("%w: the URL has a query or a fragment", ErrInvalid)
 	}
 	switch scheme {
 	case "http", "https":
@@ -115,7 +115,7 @@ func parseURL(s Settings, remote string) (*Target, error) {
 		}
 		return &Target{shown: u.String(), place: &server{dialer: &gitDialer{addr: hostPort(u, "9418"), path: u.Path}}, temp: s.Temp}, nil
 	}
-	return nil, fmt.Errorf("%w: the scheme %q; known are file, git, ssh, http and https", ErrInvalid, scheme)
+	return nil, fmt.Errorf("%w: unknown scheme %q; known are file, git, ssh, http and https", ErrInvalid, scheme)
 }
 
 func hostPort(u *url.URL, port string) string {
@@ -148,7 +148,7 @@ func newFolder(s Settings, dir string) (*Target, error) {
 	if s.Store != "" {
 		ours, there := resolved(s.Store), resolved(dir)
 		if within(there, ours) || within(ours, there) {
-			return nil, fmt.Errorf("%w: %s is the store's own folder, in it or around it", ErrInvalid, dir)
+			return nil, fmt.Errorf("%w: %s is the store's own folder, or lies in it or around it", ErrInvalid, dir)
 		}
 	}
 	return &Target{shown: dir, place: &folder{dir, s.Volume}, temp: s.Temp}, nil
@@ -197,13 +197,19 @@ type folder struct {
 }
 
 func (f *folder) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrepo.Hash, progress func(gitrepo.Copied)) (done gitrepo.Copied, err error) {
+	if err := f.aFolder(); err != nil {
+		return gitrepo.Copied{}, err
+	}
 	if !known.IsZero() {
 		if err := f.there(known); err != nil {
 			return gitrepo.Copied{}, err
 		}
 	}
 	if _, err := f.volume.Stat(filepath.Dir(f.dir)); err != nil {
-		return gitrepo.Copied{}, fmt.Errorf("%w: the folder around it: %w", ErrUnavailable, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errNoParent
+		}
+		return gitrepo.Copied{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	to, err := gitrepo.OpenDisk(f.dir, gitrepo.Options{Volume: f.volume, CacheBytes: 4 << 20})
 	if err != nil {
@@ -211,21 +217,32 @@ func (f *folder) push(ctx context.Context, repo *gitrepo.Repo, tip, known gitrep
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 	if _, err := to.Tip(gitrepo.Main); errors.Is(err, gitrepo.ErrNotFound) && !known.IsZero() {
-		return gitrepo.Copied{}, fmt.Errorf("%w: it was at %s, and has no %s now", ErrEmptied, known, gitrepo.Main)
+		return gitrepo.Copied{}, fmt.Errorf("%w: it was at %.12s, and has no %s now", ErrEmptied, known, gitrepo.Main)
 	}
 	return to.ReceiveFrom(ctx, repo, tip, progress)
+}
+
+// aFolder fails if something other than a folder lies there.
+func (f *folder) aFolder() error {
+	if info, err := f.volume.Stat(f.dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%w: it is a file, not a folder", ErrInvalid)
+	}
+	return nil
 }
 
 // there fails if the folder has nothing in it.
 func (f *folder) there(known gitrepo.Hash) error {
 	entries, err := f.volume.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return fmt.Errorf("%w: it was at %s, and the folder is missing or empty", ErrEmptied, known)
+		return fmt.Errorf("%w: it was at %.12s, and the folder is missing or empty", ErrEmptied, known)
 	}
 	return err
 }
 
 func (f *folder) fetch(_ context.Context, _ string) (*gitrepo.Repo, gitrepo.Hash, func() error, error) {
+	if err := f.aFolder(); err != nil {
+		return nil, gitrepo.Hash{}, nil, err
+	}
 	if err := f.there(gitrepo.Hash{}); errors.Is(err, ErrEmptied) {
 		return nil, gitrepo.Hash{}, nil, fmt.Errorf("%w: the folder is missing or empty", ErrMissing)
 	}

@@ -108,3 +108,12 @@ func TestNoFormOfASecretIsShown(t *testing.T) {
 		t.Errorf("%#v", err)
 	}
 }
+
+// TestAMissingFileOfTheSettingsIsNotTheNetwork, though the error of the system
+// looks like one of the network.
+func TestAMissingFileOfTheSettingsIsNotTheNetwork(t *testing.T) {
+	_, missing := readable("backup.ssh_key", filepath.Join(t.TempDir(), "key"))
+	if err := unavailable(missing); errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+}

@@ -47,21 +47,21 @@ func (r Report) Good() bool { return r.Damaged == 0 && r.Behind >= 0 }
 
 // Verify reads all of a backup: every object that its main is made of must be
 // there and have the bytes that its name says, and main must be a commit of the
-// store's history. From a server all of it is fetched first, into a temporary
+// history of tip, which is that of the store. From a server all of it is fetched first, into a temporary
 // folder that is removed again. It holds about 50 bytes an object.
-func (t *Target) Verify(ctx context.Context, ours *gitrepo.Repo, now func() time.Time) (report Report, err error) {
+func (t *Target) Verify(ctx context.Context, ours *gitrepo.Repo, tip gitrepo.Hash, now func() time.Time) (report Report, err error) {
 	started := now()
-	repo, tip, done, err := t.place.fetch(ctx, t.temp)
+	repo, theirs, done, err := t.place.fetch(ctx, t.temp)
 	if err != nil {
 		return Report{}, t.safe("verify", err)
 	}
 	defer func() { err = errors.Join(err, t.safe("verify", done())) }()
 	v := &verifier{repo: repo, seen: map[gitrepo.Hash]struct{}{}}
-	v.report.Tip = tip
-	if err := v.walk(ctx, tip); err != nil {
+	v.report.Tip = theirs
+	if err := v.walk(ctx, theirs); err != nil {
 		return v.report, t.safe("verify", err)
 	}
-	v.relate(ctx, ours)
+	v.relate(ctx, ours, tip)
 	v.report.Took = now().Sub(started)
 	return v.report, ctx.Err()
 }
@@ -181,12 +181,9 @@ func (v *verifier) treeParts(h gitrepo.Hash, data []byte) error {
 }
 
 // relate says where the backup is in the history of the store.
-func (v *verifier) relate(ctx context.Context, ours *gitrepo.Repo) {
-	v.report.Behind = -1
-	tip, err := ours.Tip(gitrepo.Main)
-	if err == nil {
-		v.report.Behind, _, err = ours.Ahead(ctx, v.report.Tip, tip)
-	}
+func (v *verifier) relate(ctx context.Context, ours *gitrepo.Repo, tip gitrepo.Hash) {
+	var err error
+	v.report.Behind, _, err = ours.Ahead(ctx, v.report.Tip, tip)
 	switch {
 	case err == nil:
 		return

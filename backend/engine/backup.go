@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/backup"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/gitstore"
 )
 
 // ErrNoBackup: no place for a backup is set.
@@ -44,21 +46,41 @@ func (e *Engine) newBackup(ctx context.Context) (*backup.Runner, error) {
 	if kept := e.o.State.Meta(metaBackup); kept != "" {
 		if err := json.Unmarshal([]byte(kept), &last); err != nil {
 			// It is a hint: the target says what it holds.
-			e.event(Warning, backupKind, fmt.Sprintf("what is known of the last backup cannot be read: %v", err), "Nothing need be done: the next push finds out")
+			e.event(Warning, backupKind, fmt.Sprintf("What is known of the last backup cannot be read: %v", err), "Nothing need be done: the next push finds out")
 		}
 	}
 	r := backup.New(backup.Options{
 		Repo: o.Repo, Target: o.Target, Interval: o.Interval, Last: last, Keep: e.keepBackup,
+		Tip: func(ctx context.Context) (gitrepo.Hash, error) { return backupTip(ctx, o.Repo) },
 		Failed: func(err error, next string) {
-			e.event(Warning, backupKind, "the backup fails: "+err.Error(), next)
+			why := strings.TrimPrefix(err.Error(), "back up to "+o.Target.String()+": ")
+			// The target comes last: it gives way where there is no room for all.
+			e.event(Warning, backupKind, "The backup fails: "+why+" ("+o.Target.String()+")", next)
 		},
-		Recovered: func() { e.event(Info, backupKind, "the backup is made again, to "+o.Target.String(), "") },
+		Recovered: func() { e.event(Info, backupKind, "The backup is made again, to "+o.Target.String(), "") },
 		Changed:   e.touch, Now: e.o.Now, Rand: e.o.Rand,
 	})
 	if o.Detached {
 		r.Look(ctx)
 	}
 	return r, nil
+}
+
+// backupTip is the commit that a backup is brought to: the last one that the
+// index knows everything of, and the branch where there is no such mark yet.
+// What others pushed is not backed up before it is taken over: until then they
+// may take it away again, and a backup that never forces could not follow.
+func backupTip(ctx context.Context, repo *gitrepo.Repo) (gitrepo.Hash, error) {
+	last, err := repo.Ref(gitstore.LastRef)
+	if err == nil {
+		if _, err = repo.ReadCommit(ctx, last); err == nil {
+			return last, nil
+		}
+	}
+	if !errors.Is(err, gitrepo.ErrNotFound) && !errors.Is(err, gitrepo.ErrCorrupt) {
+		return gitrepo.Hash{}, err
+	}
+	return repo.Tip(gitrepo.Main)
 }
 
 // keepBackup remembers over a restart what lies at the target. Without it

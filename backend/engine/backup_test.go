@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/backup"
+	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/config"
 )
 
@@ -101,5 +103,54 @@ func TestWithoutABackup(t *testing.T) {
 	}
 	if _, err := h.VerifyBackup(t.Context()); !errors.Is(err, ErrNoBackup) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAPushThatIsTakenBackLeavesTheBackupAlone: what others push and take away
+// before it is looked at never gets into the backup, which could not go on from
+// there; and a branch that they moved back or deleted is no failure of it.
+func TestAPushThatIsTakenBackLeavesTheBackupAlone(t *testing.T) {
+	state, dir := t.TempDir(), filepath.Join(t.TempDir(), "backup.git")
+	h := start(t, detached(state))
+	put(t, h, doc("a", "one"))
+	if err := h.Sync(t.Context()); err != nil { // a commit of its own
+		t.Fatal(err)
+	}
+	put(t, h, doc("b", "two"))
+	if err := h.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop(t, h) // nobody looks at what is pushed now
+	git := filepath.Join(state, GitDir)
+	first, ours := runGit(t, git, "rev-parse", "main~1"), runGit(t, git, "rev-parse", "main")
+	theirs := runGit(t, git, "commit-tree", "-p", ours, "-m", "theirs", "main^{tree}")
+	repo, err := gitrepo.OpenDisk(git, gitrepo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := repo.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	r := backup.New(backup.Options{
+		Repo: repo, Target: backedUp(t, state, dir).Backup, Now: time.Now,
+		Tip: func(ctx context.Context) (gitrepo.Hash, error) { return backupTip(ctx, repo) },
+	})
+	for _, at := range []string{ours, theirs, first, ""} {
+		if at == "" {
+			runGit(t, git, "update-ref", "-d", "refs/heads/main")
+		} else {
+			runGit(t, git, "update-ref", "refs/heads/main", at)
+		}
+		if _, err := r.Now(t.Context(), false); err != nil {
+			t.Errorf("main at %q: %v", at, err)
+		}
+		if there := runGit(t, dir, "rev-parse", "main"); there != ours {
+			t.Errorf("main at %q: the backup is at %s, not %s", at, there, ours)
+		}
+		if report, err := r.Verify(t.Context()); err != nil || !report.Good() || report.Behind != 0 {
+			t.Errorf("main at %q: %+v, %v", at, report, err)
+		}
 	}
 }

@@ -16,64 +16,7 @@ import (
 var errWaiting = errors.New("documents are missing that only the service can have")
 
 // unreadableAdvice says what to do about a folder that is no document.
-const unreadableAdvice = "It is left as it is and not listed; mend its metadata.json in git, or leave it"
-
-// adoptGit fills the index of a new state from the documents that git holds.
-// It may be interrupted and begun again.
-func (e *Engine) adoptGit(ctx context.Context) error {
-	var ops []state.Operation
-	adopted, size, started := 0, int64(0), e.o.Now()
-	flush := func() error {
-		n, err := e.appendNew(ctx, ops)
-		adopted, ops, size = adopted+n, ops[:0], 0
-		return err
-	}
-	// One commit is taken over as a whole; what is pushed meanwhile comes later.
-	tip, err := e.o.Git.Look(ctx)
-	if err != nil {
-		return err
-	}
-	for entry, err := range e.listAt(ctx, tip) {
-		if err != nil {
-			return err
-		}
-		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); err == nil {
-			continue // an earlier attempt, or a caller, was here first
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("state file: %w", err)
-		}
-		op, err := e.gitOperation(ctx, tip, entry.Key)
-		if err != nil {
-			e.tellUnreadable(entry.Key.Folder.String(), err)
-			continue
-		}
-		ops, size = append(ops, op), size+op.Doc.Content.Size()
-		if len(ops) == govcBatchOps || size > govcBatchBytes {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	if tip != "" {
-		if err := e.noteTaken(ctx, tip, metaGitDone); err != nil {
-			return err
-		}
-		if err := e.o.Git.SetLast(ctx, tip); err != nil {
-			return fmt.Errorf("%w: %w", errGitSide, err)
-		}
-	}
-	if err := e.o.State.SetMeta(ctx, metaGitAdopt, ""); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	close(e.adopted)
-	if adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", adopted, roundDuration(e.o.Now().Sub(started))), "")
-	}
-	return nil
-}
+const unreadableAdvice = "It is left as it is and not listed; mend that folder in git, or leave it"
 
 // listAt lists what a commit holds, "" for none.
 func (e *Engine) listAt(ctx context.Context, commit string) iter.Seq2[store.Entry, error] {

@@ -55,8 +55,8 @@ type Engine struct {
 		probed time.Time // of the good probe before the last attempt
 	}
 
-	// gitTip, gitUnfinished, gitDamage, gitTold, unreadable and strangers belong
-	// to the goroutine that writes to git: the newest commit of which the index
+	// gitTip, gitUnfinished, gitDamage, gitTold, unreadable, strangers and incoming
+	// belong to the goroutine that writes to git: the newest commit of which the index
 	// knows everything, "" if unknown; the commit that the process before this one
 	// did not record any more, "" if none; why the repository is to be mended, "" if
 	// it is not; that the snapshot under way was told of; the folders and files that
@@ -68,6 +68,7 @@ type Engine struct {
 	gitTold       bool
 	unreadable    map[string]struct{}
 	strangers     map[string]struct{}
+	incoming      incoming
 	gitSeen       atomic.Pointer[string]
 	gitFill       atomic.Bool
 
@@ -142,6 +143,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		unfed:       map[document.ID]struct{}{},
 		unreadable:  map[string]struct{}{},
 		strangers:   map[string]struct{}{},
+		incoming:    newIncoming(o.GitDir, o.Now),
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}

@@ -309,10 +309,10 @@ func (e *Engine) joinGit(ctx context.Context, tip, last string) error {
 	}
 	text := fmt.Sprintf("The branch main was rewritten in git by somebody else (now %s) and no longer held commit %s: both histories are joined", short(tip), short(last))
 	if in.conflicts > 0 {
-		text += fmt.Sprintf(", %d documents were changed on both sides", in.conflicts)
+		text += ", " + numbered(in.conflicts, "document was", "documents were") + " changed on both sides"
 	}
 	if files > 0 {
-		text += fmt.Sprintf("; of %d files that are no documents ours were kept", files)
+		text += "; of " + numbered(files, "file that is no document ours was", "files that are no documents ours were") + " kept"
 	}
 	e.event(Warning, "git", text, "Nothing was dropped; to bring back earlier versions, restore them (caiatop restore), or push commits on top of main")
 	return nil

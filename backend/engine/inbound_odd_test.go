@@ -187,6 +187,9 @@ func TestADocumentThatIsMovedOrLiesTwice(t *testing.T) {
 	}
 	wantEvent(t, h, "git", "lies in")
 	wantEvent(t, h, "git", "was moved there")
+	if told := toldAbout(h, "conflict", Info); len(told) > 0 {
+		t.Errorf("nobody changed anything here, and conflicts are told: %q", told)
+	}
 }
 
 // A push of more commits than are searched for our trailer does not hide it.

@@ -30,6 +30,7 @@ type intake struct {
 
 	put, deleted, conflicts, unreadable int
 	named                               []string
+	moved                               map[document.ID]bool // to another folder
 }
 
 // take compares a document that the commit holds with the index.
@@ -90,7 +91,7 @@ func (in *intake) lookup(ctx context.Context, id document.ID) (state.Row, error)
 // drop compares a document that the commit does not hold any more.
 func (in *intake) drop(ctx context.Context, key store.Key) error {
 	row, err := in.lookup(ctx, key.ID)
-	if err != nil || row.ID.IsZero() || row.Deleted || row.Folder != key.Folder {
+	if err != nil || row.ID.IsZero() || row.Deleted || row.Folder != key.Folder || in.moved[key.ID] {
 		return err
 	}
 	ours, err := in.e.pendingOurs(ctx, row)
@@ -166,6 +167,10 @@ func (in *intake) elsewhere(ctx context.Context, key store.Key, row state.Row, d
 		in.e.tellUnreadable(key.Folder.String(), fmt.Errorf("the document %q lies in %s already", key.ID, row.Folder))
 		return nil
 	}
+	if in.moved == nil {
+		in.moved = map[document.ID]bool{}
+	}
+	in.moved[key.ID] = true
 	ours, err := in.e.pendingOurs(ctx, row)
 	switch {
 	case err != nil:
@@ -258,10 +263,18 @@ func (in *intake) append(ctx context.Context, ops []state.Operation) error {
 	return nil
 }
 
+// numbered is a number and the word that belongs to it.
+func numbered(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // tell says what was taken over, and each file that is no document once.
 func (in *intake) tell(others gitstore.Others) {
 	if in.put+in.deleted+in.unreadable > 0 {
-		text := fmt.Sprintf("Somebody changed git (now commit %s): %d documents were taken over, %d deleted", short(in.commit), in.put, in.deleted)
+		text := fmt.Sprintf("Somebody changed git (now commit %s): %s taken over, %d deleted", short(in.commit), numbered(in.put, "document was", "documents were"), in.deleted)
 		if len(in.named) > 0 {
 			text += ": " + strings.Join(in.named, ", ")
 			if in.put+in.deleted > len(in.named) {
@@ -269,7 +282,7 @@ func (in *intake) tell(others gitstore.Others) {
 			}
 		}
 		if in.unreadable > 0 {
-			text += fmt.Sprintf("; %d folders cannot be read as documents", in.unreadable)
+			text += fmt.Sprintf("; %s cannot be read as documents", numbered(in.unreadable, "folder", "folders"))
 		}
 		in.e.event(Info, "inbound", text, "")
 	}

@@ -167,6 +167,9 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 		e.setKnown(gitReplica, true)
 	}
 	e.gate.yield(ctx, gitYieldMost)
+	if e.lag(gitReplica) > 0 {
+		e.incoming.await(ctx)
+	}
 	n, err := e.gitRound(ctx)
 	if err == nil && e.gitFill.Swap(false) {
 		if err = e.fillGit(ctx); err != nil {

@@ -185,7 +185,7 @@ func (r *run) walk(ctx context.Context) error {
 	}
 	r.report.Branch = branch
 	if errors.Is(err, gitrepo.ErrNotFound) && r.Branch == "" {
-		return fmt.Errorf("%w: its branch %q has no commits; name another branch", ErrNoDocuments, branch)
+		return fmt.Errorf("%w: its branch %q has no commits", ErrNoDocuments, branch)
 	}
 	if err != nil {
 		return fmt.Errorf("branch %q: %w", branch, err)

@@ -129,19 +129,24 @@ func (r *run) join(ctx context.Context) error {
 		Theirs: r.tip, Author: gitrepo.Signature(r.Author), At: r.Now().UTC(), Favour: gitrepo.FavourOurs,
 		Whole: gitstore.IsDocument, AllowUnrelated: true,
 		Message: fmt.Sprintf("Import the history of %s, branch %s", store.ASCII(filepath.Base(r.dir)), store.ASCII(r.report.Branch)),
-		Before: func(overridden []string) error {
-			for _, path := range overridden {
-				if err := r.overridden(ctx, path); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		Before:  func(paths []string) error { return r.allOverridden(ctx, paths) },
 	})
 	if err != nil {
 		return fmt.Errorf("join what was imported: %w", err)
 	}
 	r.report.Merge = result.Commit.String()
+	return nil
+}
+
+// allOverridden notes what is not taken by one attempt to merge. What an earlier
+// one noted, under which the branch moved, is forgotten.
+func (r *run) allOverridden(ctx context.Context, paths []string) error {
+	r.report.Conflicts, r.report.Kept = 0, []string{}
+	for _, path := range paths {
+		if err := r.overridden(ctx, path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -362,3 +362,20 @@ func benchLog(b *testing.B, r *Repo) {
 		}
 	}
 }
+
+// BenchmarkSharedMemory is BenchmarkReadMemory without the copy.
+func BenchmarkSharedMemory(b *testing.B) {
+	sized(b, func(b *testing.B, docs int) {
+		r := NewMemory(Options{})
+		defer closeRepo(b, r)
+		tip, paths := benchPaths(b, r, docs)
+		l := startLaps(b)
+		defer l.report("best-ns/op")
+		for i := 0; b.Loop(); i++ {
+			l.next()
+			if _, err := r.ReadShared(context.Background(), tip, paths[i%len(paths)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -19,6 +19,8 @@ const tableShards = 64
 //
 // With a limit, entries that nobody used since the hand passed them last are
 // dropped (the clock algorithm); without one, every object stays.
+//
+// Entries of trees lead to those of what is in them, see links.go.
 type table struct {
 	limit  int64 // in bytes of heap; 0 is none
 	single int64 // the most that one entry may take of it
@@ -36,21 +38,38 @@ type shard struct {
 	hand    int
 }
 
-// tableEntry is 64 bytes; a document's tree has little more than that.
+// tableEntry is 104 bytes; a document's tree has little more than that.
 type tableEntry struct {
 	hash  Hash
-	state atomic.Uint32 // the kind, and entryUsed
-	next  atomic.Pointer[tableEntry]
+	state atomic.Uint32 // the kind, and marks
 	data  []byte
 	index *treeIndex
+	next  atomic.Pointer[tableEntry]
+	// latest, if set, is what was stored right before this one in a table without
+	// a limit: of a commit its tree, of a tree mostly what is new in it.
+	latest *tableEntry
+	// below leads to the entries of what is in this one. It is set once, before
+	// entryLinked is.
+	below []link
+	// above is the one link that leads here, in a table with a limit.
+	above atomic.Pointer[link]
 }
 
-// entryUsed marks an entry that was found since the hand passed it.
-const entryUsed = 1 << 8
+// Marks of an entry.
+const (
+	// entryUsed: it was found since the hand passed it. Without a limit it is
+	// always set.
+	entryUsed = 1 << (8 + iota)
+	// entryLinked: below is there.
+	entryLinked
+	// entryDropped: it is in the table no more.
+	entryDropped
+	entryMarks = entryUsed | entryLinked | entryDropped
+)
 
 // entryHeap is what an entry takes of the heap besides its bytes: itself, and
 // its share of the buckets, which are half full at least once there are some.
-const entryHeap = 64 + 16
+const entryHeap = 112 + 16
 
 func newTable(limit, single int64) *table { return &table{limit: limit, single: single} }
 
@@ -64,11 +83,15 @@ func heapSize(n int) int64 {
 }
 
 func (e *tableEntry) kind() plumbing.ObjectType {
-	return plumbing.ObjectType(e.state.Load() &^ entryUsed) //nolint:gosec // as it was put
+	return plumbing.ObjectType(e.state.Load() &^ entryMarks) //nolint:gosec // as it was put
 }
 
 func (e *tableEntry) heap() int64 {
-	return entryHeap + heapSize(cap(e.data)) + e.index.heap()
+	size := entryHeap + heapSize(cap(e.data)) + e.index.heap()
+	if e.state.Load()&entryLinked != 0 {
+		size += linksHeap(len(e.below))
+	}
+	return size
 }
 
 // place returns the shard and the bucket number of a hash, which is random
@@ -111,10 +134,15 @@ func (t *table) lookup(h Hash) *tableEntry {
 			return nil
 		}
 	}
-	if state := e.state.Load(); t.limit > 0 && state&entryUsed == 0 {
-		e.state.Store(state | entryUsed)
-	}
+	e.use()
 	return e
+}
+
+// use notes that an entry was found.
+func (e *tableEntry) use() {
+	if e.state.Load()&entryUsed == 0 {
+		e.state.Or(entryUsed)
+	}
 }
 
 func (t *table) get(h Hash) (object, bool) {
@@ -130,6 +158,9 @@ func (t *table) get(h Hash) (object, bool) {
 func (t *table) put(h Hash, o object, index *treeIndex) {
 	e := &tableEntry{hash: h, data: o.data, index: index}
 	e.state.Store(uint32(o.kind)) //nolint:gosec // kinds are below 8
+	if t.limit == 0 {
+		e.state.Or(entryUsed)
+	}
 	cost := e.heap()
 	if t.limit > 0 && cost > t.single {
 		return
@@ -146,24 +177,58 @@ func (t *table) put(h Hash, o object, index *treeIndex) {
 	}
 }
 
-// putStaged is put for a table without a limit. It copies the bytes of a blob,
-// the only ones that the caller may change, unless it has them.
-func (t *table) putStaged(o *staged) {
-	s, at := t.place(o.hash)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.find(o.hash, at) != nil {
-		return
+// putStaged is put for a table without a limit, of many objects.
+func (t *table) putStaged(objects []staged) {
+	const atOnce = 16
+	var latest *tableEntry
+	for len(objects) > 0 {
+		n := min(len(objects), atOnce)
+		// Looked for without locks, which would make every search wait for the
+		// memory that the one before it wanted.
+		var known [atOnce]*tableEntry
+		for i := range objects[:n] {
+			s, at := t.place(objects[i].hash)
+			known[i] = s.find(objects[i].hash, at)
+		}
+		entries := make([]tableEntry, n) // what stays for ever may stay together
+		for i := range objects[:n] {
+			if known[i] == nil {
+				known[i] = &entries[i]
+				t.putOne(&objects[i], known[i], latest)
+			}
+			latest = known[i]
+		}
+		objects = objects[n:]
 	}
-	e := &tableEntry{hash: o.hash, data: o.data, index: o.index}
+}
+
+// putOne makes e the entry of an object, unless there is one. It copies the
+// bytes of a blob, the only ones that the caller may change.
+func (t *table) putOne(o *staged, e, latest *tableEntry) {
+	e.hash, e.data, e.index = o.hash, o.data, o.index
 	switch {
 	case o.kind == plumbing.BlobObject:
 		e.data = bytes.Clone(o.data)
-	case o.kind == plumbing.TreeObject && e.index == nil:
-		e.index = indexTree(o.data)
+	case o.kind == plumbing.TreeObject:
+		if e.latest = latest; e.index == nil {
+			e.index = indexTree(o.data)
+		}
+	case o.kind == plumbing.CommitObject && latest != nil:
+		if tree, err := treeOf(o.hash, o.data); err == nil && tree == latest.hash {
+			e.latest = latest
+		}
 	}
-	e.state.Store(uint32(o.kind)) //nolint:gosec // kinds are below 8
-	s.insert(e, at)
+	state := uint32(o.kind) | entryUsed //nolint:gosec // kinds are below 8
+	if o.like != nil && o.like.state.Load()&entryLinked != 0 {
+		e.below, state = o.like.below, state|entryLinked
+	}
+	e.state.Store(state)
+	s, at := t.place(o.hash)
+	s.mu.Lock()
+	if s.find(o.hash, at) == nil {
+		s.insert(e, at)
+	}
+	s.mu.Unlock()
 }
 
 // insert adds an entry, with more buckets where there are as many entries as
@@ -228,12 +293,14 @@ func (s *shard) advance() int64 {
 	s.hand++
 	for e := link.Load(); e != nil; e = e.next.Load() {
 		if state := e.state.Load(); state&entryUsed != 0 {
-			e.state.Store(state &^ entryUsed)
+			e.state.And(^uint32(entryUsed))
 			link = &e.next
 			continue
 		}
 		link.Store(e.next.Load())
 		s.count--
+		e.state.Or(entryDropped)
+		e.unlink()
 		freed += e.heap()
 	}
 	return freed

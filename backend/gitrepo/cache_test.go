@@ -28,7 +28,7 @@ func spread(i int) Hash {
 }
 
 func TestTableEntrySizeIsTheOneAccounted(t *testing.T) {
-	if size := unsafe.Sizeof(tableEntry{}); size != 64 {
+	if size := unsafe.Sizeof(tableEntry{}); size != 104 {
 		t.Errorf("an entry has %d bytes", size)
 	}
 	if size := unsafe.Sizeof(treeIndex{}); size > indexHeap {

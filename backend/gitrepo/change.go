@@ -148,8 +148,8 @@ func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name s
 	return s.hash, nil
 }
 
-// stageTree is stage for a tree; the zero hash if it is empty.
-func (b *builder) stageTree(t tree, base Hash, name string) (Hash, error) {
+// stageTree is stage for a tree, see staged.like; the zero hash if it is empty.
+func (b *builder) stageTree(t tree, base Hash, name string, like *tableEntry) (Hash, error) {
 	if len(t.data) == 0 {
 		return Hash{}, nil
 	}
@@ -157,7 +157,7 @@ func (b *builder) stageTree(t tree, base Hash, name string) (Hash, error) {
 	if err != nil {
 		return Hash{}, err
 	}
-	s.base, s.name, s.index = base, name, t.index
+	s.base, s.name, s.index, s.like = base, name, t.index, like
 	b.keep(s)
 	return s.hash, nil
 }
@@ -176,25 +176,38 @@ func (b *builder) keep(s staged) {
 
 // tree returns a tree of the repository or a virtual one; the zero hash is one
 // without entries.
-func (b *builder) tree(h Hash) (tree, error) {
+func (b *builder) tree(h Hash) (held, error) {
 	if h.IsZero() {
-		return tree{}, nil
+		return held{}, nil
 	}
 	if t, ok := b.virtual[h]; ok {
-		return t, nil
+		return held{tree: t}, nil
 	}
-	return b.repo.treeAt(h)
+	return b.repo.heldAt(h)
+}
+
+// below returns the tree that the entry at a place of a tree names.
+func (b *builder) below(folder held, at place) (held, error) {
+	if len(b.virtual) > 0 {
+		return b.tree(at.hash)
+	}
+	return b.repo.treeBelow(folder, at.from, &at.hash)
 }
 
 // rebuild applies n to the tree and returns the new tree, which is the old
 // one if nothing changed, and the zero hash if nothing is left. Only trees on
 // the way to a change are read and written, each once.
 func (b *builder) rebuild(ctx context.Context, name string, at Hash, n *node) (Hash, error) {
-	if err := ctx.Err(); err != nil {
-		return Hash{}, err
-	}
 	old, err := b.tree(at)
 	if err != nil {
+		return Hash{}, err
+	}
+	return b.rebuildHeld(ctx, name, at, old, n)
+}
+
+// rebuildHeld is rebuild for a tree that was found.
+func (b *builder) rebuildHeld(ctx context.Context, name string, at Hash, old held, n *node) (Hash, error) {
+	if err := ctx.Err(); err != nil {
 		return Hash{}, err
 	}
 	first := len(b.edits)
@@ -204,7 +217,7 @@ func (b *builder) rebuild(ctx context.Context, name string, at Hash, n *node) (H
 		if err != nil {
 			return Hash{}, fmt.Errorf("tree %s: %w", at, err)
 		}
-		became, err := b.apply(ctx, child, side{now.mode, now.hash})
+		became, err := b.apply(ctx, child, old, now)
 		if err != nil {
 			return Hash{}, err
 		}
@@ -220,15 +233,20 @@ func (b *builder) rebuild(ctx context.Context, name string, at Hash, n *node) (H
 	if len(b.edits) == first {
 		return at, nil
 	}
-	t, err := editTree(old, b.edits[first:])
+	t, err := editTree(old.tree, b.edits[first:])
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", at, err)
 	}
-	return b.stageTree(t, at, name)
+	like := old.entry
+	if !inPlace(b.edits[first:]) {
+		like = nil
+	}
+	return b.stageTree(t, at, name, like)
 }
 
-// apply returns what becomes of one name that is old now.
-func (b *builder) apply(ctx context.Context, n *node, old side) (side, error) {
+// apply returns what becomes of one name of a folder, where at is now.
+func (b *builder) apply(ctx context.Context, n *node, folder held, at place) (side, error) {
+	old := side{at.mode, at.hash}
 	if n.file {
 		now := side{modeFile, hashObject(plumbing.BlobObject, n.data)}
 		if old.mode == modeExecutable {
@@ -240,10 +258,15 @@ func (b *builder) apply(ctx context.Context, n *node, old side) (side, error) {
 		return now, nil
 	}
 	var base Hash
+	var was held
 	if old.mode.isTree() && !n.cleared {
+		var err error
+		if was, err = b.below(folder, at); err != nil {
+			return side{}, err
+		}
 		base = old.hash
 	}
-	tree, err := b.rebuild(ctx, n.name, base, n)
+	tree, err := b.rebuildHeld(ctx, n.name, base, was, n)
 	switch {
 	case err != nil:
 		return side{}, err

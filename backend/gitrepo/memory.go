@@ -32,9 +32,7 @@ func (m *memory) store(ctx context.Context, objects []staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for i := range objects {
-		m.objects.putStaged(&objects[i])
-	}
+	m.objects.putStaged(objects)
 	return nil
 }
 

@@ -75,18 +75,20 @@ func (r *Repo) MergeFavouring(ctx context.Context, in MergeInput) (MergeResult, 
 	if err != nil {
 		return MergeResult{}, err
 	}
-	from, source := "", "commit "+in.Theirs.String()
+	var from, source string
 	if in.Theirs.IsZero() {
 		if from, err = branchRef(in.From); err != nil {
 			return MergeResult{}, err
 		}
 		source = from[len(headsPrefix):]
+	} else {
+		source = "commit " + in.Theirs.String()
 	}
 	if err := checkMark(in.Mark); err != nil {
 		return MergeResult{}, err
 	}
 	if in.Message == "" {
-		in.Message = fmt.Sprintf("Merge %s into %s", source, into[len(headsPrefix):])
+		in.Message = "Merge " + source + " into " + into[len(headsPrefix):]
 	}
 	if err := r.acquire(ctx); err != nil {
 		return MergeResult{}, err
@@ -120,7 +122,10 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 	if in.Theirs.IsZero() {
 		theirs, err = r.tipCommit(from)
 	} else {
-		theirs, err = r.ReadCommit(ctx, in.Theirs)
+		var data []byte
+		if data, err = r.commitData(ctx, in.Theirs); err == nil {
+			theirs, err = decodeLinks(in.Theirs, data)
+		}
 	}
 	if err != nil {
 		return MergeResult{}, err

@@ -22,6 +22,11 @@ const maxVirtual = 100
 // share no history, several after criss-cross merges. It reads no further back
 // than the histories differ.
 func (r *Repo) mergeBases(ctx context.Context, ours, theirs Commit) ([]Commit, error) {
+	// Made on the same commit, they have all in common that it has, and no more.
+	if len(ours.Parents) == 1 && len(theirs.Parents) == 1 && ours.Parents[0] == theirs.Parents[0] && ours.Hash != theirs.Hash {
+		base, err := r.links(ours.Parents[0])
+		return []Commit{base}, err
+	}
 	return r.commonAncestors(ctx, []Commit{ours}, theirs)
 }
 
@@ -122,5 +127,5 @@ func (b *builder) imagined(ctx context.Context, from origin, ours, theirs Hash, 
 	b.imagine = true
 	defer func() { b.imagine = false }()
 	m := &merger{builder: b, ctx: ctx, in: MergeInput{Whole: in.Whole}}
-	return m.trees(from, ours, theirs, "")
+	return m.trees(from, ours, theirs, "", [3]where{})
 }

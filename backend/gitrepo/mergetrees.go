@@ -56,7 +56,7 @@ type merger struct {
 // it decided nothing.
 func (b *builder) merge(ctx context.Context, base origin, ours, theirs Hash, in MergeInput) (Hash, []string, error) {
 	m := &merger{builder: b, ctx: ctx, in: in}
-	tree, err := m.trees(base, ours, theirs, "")
+	tree, err := m.trees(base, ours, theirs, "", [3]where{})
 	if err != nil {
 		return Hash{}, nil, err
 	}
@@ -87,9 +87,23 @@ func (m *merger) conflict(name string, ours, theirs side) side {
 	return ours
 }
 
-// trees merges folders. A zero hash is a folder that is not there; the result
+// where is a place in a tree that names another one.
+type where struct {
+	folder held
+	from   int
+}
+
+// treeAt is tree for one that was named somewhere.
+func (m *merger) treeAt(at where, h Hash) (held, error) {
+	if h.IsZero() || at.folder.entry == nil || len(m.virtual) > 0 {
+		return m.tree(h)
+	}
+	return m.repo.treeNear(at.folder, at.from, &h)
+}
+
+// trees merges folders, which at names. A zero hash is a folder that is not there; the result
 // is zero if nothing is left.
-func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error) {
+func (m *merger) trees(base origin, ours, theirs Hash, name string, at [3]where) (Hash, error) {
 	switch {
 	case ours == theirs || base.is(theirs):
 		return ours, nil
@@ -101,17 +115,17 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error
 	if err := m.ctx.Err(); err != nil {
 		return Hash{}, err
 	}
-	var three [3]tree
+	var three [3]held
 	for i, h := range [...]Hash{base.tree, ours, theirs} {
 		var err error
-		if three[i], err = m.tree(h); err != nil {
+		if three[i], err = m.treeAt(at[i], h); err != nil {
 			return Hash{}, err
 		}
 	}
 	first := len(m.edits)
 	defer func() { m.edits = m.edits[:first] }()
-	err := eachDifference(three[1], three[2], func(mine, other place) error {
-		return m.name(base, three[0], mine, other)
+	err := eachDifference(three[1].tree, three[2].tree, func(mine, other place) error {
+		return m.name(base, &three, mine, other)
 	})
 	if err != nil {
 		return Hash{}, fmt.Errorf("trees %s and %s: %w", ours, theirs, err)
@@ -119,29 +133,35 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error
 	if len(m.edits) == first {
 		return ours, nil
 	}
-	t, err := editTree(three[1], m.edits[first:])
+	t, err := editTree(three[1].tree, m.edits[first:])
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", ours, err)
 	}
-	return m.stageTree(t, ours, name)
+	like := three[1].entry
+	if !inPlace(m.edits[first:]) {
+		like = nil
+	}
+	return m.stageTree(t, ours, name, like)
 }
 
 // name merges what differs at one name, and notes what becomes of ours.
-func (m *merger) name(base origin, old tree, mine, other place) error {
+func (m *merger) name(base origin, three *[3]held, mine, other place) error {
 	name := string(mine.name)
 	if mine.name == nil {
 		name = string(other.name)
 	}
+	var p place
 	was := side{mode: modeUnsure}
 	if !base.unsure {
-		p, _, err := old.find(name)
-		if err != nil {
+		var err error
+		if p, _, err = three[0].find(name); err != nil {
 			return err
 		}
 		was = side{p.mode, p.hash}
 	}
+	at := [3]where{{three[0], p.from}, {three[1], mine.from}, {three[2], other.from}}
 	ours := side{mine.mode, mine.hash}
-	merged, err := m.entry(name, was, ours, side{other.mode, other.hash})
+	merged, err := m.entry(name, was, ours, side{other.mode, other.hash}, at)
 	if err != nil || merged == ours {
 		return err
 	}
@@ -153,7 +173,7 @@ func (m *merger) name(base origin, old tree, mine, other place) error {
 }
 
 // entry merges one name.
-func (m *merger) entry(name string, base, ours, theirs side) (side, error) {
+func (m *merger) entry(name string, base, ours, theirs side, at [3]where) (side, error) {
 	unsure := base.mode == modeUnsure
 	if !unsure {
 		switch base {
@@ -172,7 +192,7 @@ func (m *merger) entry(name string, base, ours, theirs side) (side, error) {
 		return m.conflict(name, ours, theirs), nil
 	}
 	m.path = append(m.path, name)
-	tree, err := m.trees(origin{base.folder(), unsure}, ours.folder(), theirs.folder(), name)
+	tree, err := m.trees(origin{base.folder(), unsure}, ours.folder(), theirs.folder(), name, at)
 	m.path = m.path[:len(m.path)-1]
 	if err != nil || tree.IsZero() {
 		return side{}, err

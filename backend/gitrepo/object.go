@@ -39,6 +39,9 @@ type staged struct {
 	name string
 	// index is that of a tree, if it has been made already.
 	index *treeIndex
+	// like is the entry of a tree that has the same names and kinds in the same
+	// places, nil if none is known.
+	like *tableEntry
 }
 
 // hasher is a hash with the room for what goes in first and what comes out:

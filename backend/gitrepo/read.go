@@ -1,11 +1,9 @@
 package gitrepo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -52,49 +50,8 @@ func (r *Repo) commitData(ctx context.Context, h Hash) ([]byte, error) {
 
 // resolve returns what a commit has at a path, the root being a tree.
 func (r *Repo) resolve(ctx context.Context, at Hash, path document.Path) (item, error) {
-	data, err := r.commitData(ctx, at)
-	if err != nil {
-		return item{}, err
-	}
-	tree, err := treeOf(at, data)
-	if err != nil {
-		return item{}, err
-	}
-	it, ok, err := r.lookup(tree, path.String())
-	if err == nil && !ok {
-		err = fmt.Errorf("%s: %w", path, ErrNotFound)
-	}
-	return it, err
-}
-
-// lookup walks from a tree to a path, and reports whether there is anything.
-func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
-	at := item{mode: modeTree, hash: tree}
-	for path != "" {
-		if !at.mode.isTree() {
-			return item{}, false, nil
-		}
-		segment := path
-		if i := strings.IndexByte(path, '/'); i >= 0 {
-			segment, path = path[:i], path[i+1:]
-		} else {
-			path = ""
-		}
-		t, err := r.treeAt(at.hash)
-		if err != nil {
-			return item{}, false, err
-		}
-		from, to, err := t.locate(segment)
-		if err != nil {
-			return item{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
-		}
-		if from == to {
-			return item{}, false, nil
-		}
-		at.mode = t.modeAt(from)
-		copy(at.hash[:], t.data[to-hashSize:to])
-	}
-	return at, true, nil
+	p, err := r.walkTo(ctx, at, path)
+	return p.item, err
 }
 
 // Find returns what a commit has at a path, without reading it. ErrNotFound if
@@ -111,19 +68,40 @@ func (r *Repo) Find(ctx context.Context, at Hash, path document.Path) (Entry, er
 // link, its target. ErrNotFound if the commit or the file does not exist, or
 // the path is a folder.
 func (r *Repo) ReadFile(ctx context.Context, at Hash, path document.Path) ([]byte, error) {
-	it, err := r.resolve(ctx, at, path)
+	data, err := r.ReadShared(ctx, at, path)
 	if err != nil {
 		return nil, err
 	}
-	if !it.mode.isBlob() {
+	return copied(data), nil
+}
+
+// ReadShared is ReadFile without a copy: the bytes are those that the
+// repository and other readers have, and must never be changed. They stay what
+// they are for as long as somebody holds them, which may be longer than the
+// cache would.
+func (r *Repo) ReadShared(ctx context.Context, at Hash, path document.Path) ([]byte, error) {
+	p, err := r.walkTo(ctx, at, path)
+	if err != nil {
+		return nil, err
+	}
+	if !p.mode.isBlob() {
 		return nil, fmt.Errorf("%s is no file: %w", path, ErrNotFound)
 	}
-	return r.blob(it.hash)
+	return r.blobBelow(p.folder, p.from, &p.hash)
 }
 
 // ReadBlob returns the content of a file by the name of its object, which
 // List and Walk give. ErrNotFound if there is none.
 func (r *Repo) ReadBlob(ctx context.Context, h Hash) ([]byte, error) {
+	data, err := r.ReadBlobShared(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return copied(data), nil
+}
+
+// ReadBlobShared is ReadBlob without a copy, as ReadShared is ReadFile.
+func (r *Repo) ReadBlobShared(ctx context.Context, h Hash) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -140,18 +118,14 @@ func (r *Repo) ReadBlob(ctx context.Context, h Hash) ([]byte, error) {
 	if o.kind != plumbing.BlobObject {
 		return nil, fmt.Errorf("%s is a %s: %w", h, o.kind, ErrNotFound)
 	}
-	return bytes.Clone(o.data), nil
+	return o.data, nil
 }
 
-// blob copies, because the bytes of an object are shared.
-func (r *Repo) blob(h Hash) ([]byte, error) {
-	data, err := r.get(h, plumbing.BlobObject)
-	if err != nil {
-		return nil, err
-	}
+// copied is a copy of what is shared; never nil.
+func copied(data []byte) []byte {
 	out := make([]byte, len(data))
 	copy(out, data)
-	return out, nil
+	return out
 }
 
 // ReadFolder returns the files directly in a folder, by name. ErrNotFound if
@@ -162,23 +136,52 @@ func (r *Repo) ReadFolder(ctx context.Context, at Hash, folder document.Path) (m
 
 // ReadFiles is ReadFolder for the files for which want is true; nil wants all.
 func (r *Repo) ReadFiles(ctx context.Context, at Hash, folder document.Path, want func(name string) bool) (map[string][]byte, error) {
-	tree, err := r.folder(ctx, at, folder)
+	files, err := r.ReadFilesShared(ctx, at, folder, want)
+	for name, data := range files {
+		files[name] = copied(data)
+	}
+	return files, err
+}
+
+// ReadFilesShared is ReadFiles without a copy, as ReadShared is ReadFile.
+func (r *Repo) ReadFilesShared(ctx context.Context, at Hash, folder document.Path, want func(name string) bool) (map[string][]byte, error) {
+	t, err := r.folderAt(ctx, at, folder)
 	if err != nil {
 		return nil, err
 	}
 	files := make(map[string][]byte)
-	err = r.eachItem(ctx, tree, func(it item) error {
-		if !it.mode.isBlob() || (want != nil && !want(string(it.name))) {
-			return nil
-		}
-		data, err := r.blob(it.hash)
+	for from := 0; from < len(t.data); {
+		p, err := t.entryAt(from)
 		if err != nil {
-			return fmt.Errorf("%s/%s: %w", folder, it.name, err)
+			return nil, fmt.Errorf("%s: %w", folder, err)
 		}
-		files[string(it.name)] = data
-		return nil
-	})
-	return files, err
+		from = p.to
+		if !p.mode.isBlob() || (want != nil && !want(string(p.name))) {
+			continue
+		}
+		data, err := r.blobBelow(t, p.from, &p.hash)
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s: %w", folder, p.name, err)
+		}
+		files[string(p.name)] = data
+	}
+	return files, nil
+}
+
+// folderAt returns the tree that a commit has at a path.
+func (r *Repo) folderAt(ctx context.Context, at Hash, folder document.Path) (held, error) {
+	if folder.IsZero() {
+		_, t, err := r.root(ctx, at)
+		return t, err
+	}
+	p, err := r.walkTo(ctx, at, folder)
+	if err != nil {
+		return held{}, err
+	}
+	if !p.mode.isTree() {
+		return held{}, fmt.Errorf("%s is no folder: %w", folder, ErrNotFound)
+	}
+	return r.treeBelow(p.folder, p.from, &p.hash)
 }
 
 func (r *Repo) folder(ctx context.Context, at Hash, folder document.Path) (Hash, error) {

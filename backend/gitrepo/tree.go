@@ -106,23 +106,32 @@ type edit struct {
 // editTree returns a tree with edits made, one a name, which it sorts, and the
 // index of the new tree. It copies what lies between them as it is.
 func editTree(t tree, edits []edit) (tree, error) {
-	size, inPlace := len(t.data), true
-	for i := range edits {
-		e := &edits[i]
-		inPlace = inPlace && e.put && e.to > e.from && e.mode == e.before
-		if e.put {
-			size += len(e.name) + 8 + hashSize
-		}
-		size -= e.to - e.from
-	}
-	if inPlace {
+	if inPlace(edits) {
 		data := append(make([]byte, 0, len(t.data)), t.data...)
 		for i := range edits {
 			copy(data[edits[i].to-hashSize:], edits[i].hash[:])
 		}
 		return tree{data, t.index}, nil
 	}
+	size := len(t.data)
+	for i := range edits {
+		e := &edits[i]
+		if e.put {
+			size += len(e.name) + 8 + hashSize
+		}
+		size -= e.to - e.from
+	}
 	return replaceEntries(t, edits, size)
+}
+
+// inPlace tells edits that leave all names and modes where they are.
+func inPlace(edits []edit) bool {
+	for i := range edits {
+		if e := &edits[i]; !e.put || e.to == e.from || e.mode != e.before {
+			return false
+		}
+	}
+	return true
 }
 
 // splice is one step of writing a tree: bytes that go, and an entry that comes.

@@ -3,8 +3,6 @@ package gitrepo
 import (
 	"bytes"
 	"fmt"
-
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // tree is the content of a tree object, for looking things up. It is never
@@ -291,29 +289,8 @@ func (t tree) startOf(name string, folder bool) (int, error) {
 // treeAt returns a tree object that another one names. What was read or written
 // lately comes from memory, and nobody waits for it.
 func (r *Repo) treeAt(h Hash) (tree, error) {
-	if r.closed.Load() {
-		return tree{}, ErrClosed
-	}
-	var trees *table
-	switch s := r.objects.(type) {
-	case *memory:
-		trees = s.objects
-	case *packStore:
-		trees = s.cache.trees
-	}
-	if trees != nil {
-		if e := trees.lookup(h); e != nil && e.kind() == plumbing.TreeObject {
-			return tree{e.data, e.index}, nil
-		}
-	}
-	if h == emptyTree {
-		return tree{}, nil
-	}
-	data, err := r.get(h, plumbing.TreeObject)
-	if err != nil {
-		return tree{}, err
-	}
-	return tree{data, indexTree(data)}, nil
+	t, err := r.heldAt(h)
+	return t.tree, err
 }
 
 // entry returns what a tree has at a name.

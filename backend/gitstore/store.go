@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,23 +68,35 @@ func isDocumentFile(name string) bool {
 }
 
 func (s *Store) read(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, error) {
-	d, _, err := s.readFiles(ctx, at, key)
+	files, err := s.repo.ReadFilesShared(ctx, at, key.Folder, isDocumentFile)
+	if err != nil {
+		return document.Document{}, fail("get", key, err)
+	}
+	d, err := decode(files, key)
+	// All but these bytes was copied when it was decoded.
+	d.Content.Raw = bytes.Clone(d.Content.Raw)
 	return d, err
 }
 
+// readFiles is read, and returns the files, which are the caller's.
 func (s *Store) readFiles(ctx context.Context, at gitrepo.Hash, key store.Key) (document.Document, map[string][]byte, error) {
 	files, err := s.repo.ReadFiles(ctx, at, key.Folder, isDocumentFile)
 	if err != nil {
 		return document.Document{}, nil, fail("get", key, err)
 	}
+	d, err := decode(files, key)
+	return d, files, err
+}
+
+func decode(files map[string][]byte, key store.Key) (document.Document, error) {
 	d, err := document.FromFiles(files, folderType(key.Folder))
 	if err != nil {
-		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
+		return document.Document{}, fmt.Errorf("get %q from git: %w: %w", key.ID, store.ErrCorrupt, err)
 	}
 	if d.ID != key.ID {
-		return document.Document{}, nil, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
+		return document.Document{}, fmt.Errorf("get %q from git: %w: the folder holds %q", key.ID, store.ErrCorrupt, d.ID)
 	}
-	return d, files, nil
+	return d, nil
 }
 
 // folderType is the type that the folder of a document names, zero if none.

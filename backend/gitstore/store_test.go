@@ -181,6 +181,10 @@ func TestTrailersAreAlwaysRecorded(t *testing.T) {
 	if err != nil || value != "me/2" || commit != tip(t, repo).String() {
 		t.Fatalf("%s at %s, %v", value, commit, err)
 	}
+	apply(t, s, trailer("me/3"))
+	if c, err := repo.ReadCommit(t.Context(), tip(t, repo)); err != nil || !strings.HasPrefix(c.Message, "Record how far git is\n\nOutbox-Seq: me/3") {
+		t.Errorf("a commit that changes nothing says %q, %v", c.Message, err)
+	}
 	before := tip(t, repo)
 	apply(t, s, nil, putOp(d))
 	if tip(t, repo) != before {

@@ -84,7 +84,7 @@ func (r *repo) folderAt(ctx context.Context, at gitrepo.Hash, p document.Path) (
 		if e.IsDir {
 			continue
 		}
-		data, err := r.git.ReadBlob(ctx, e.Hash)
+		data, err := r.git.ReadBlobShared(ctx, e.Hash)
 		if err != nil {
 			return out, 0, err
 		}

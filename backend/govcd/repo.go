@@ -112,7 +112,7 @@ func (r *repo) pending(p string) (change, bool) {
 }
 
 // read returns the content of a file as clients see it: staged before
-// committed.
+// committed. The bytes are shared and never changed.
 func (r *repo) read(ctx context.Context, p document.Path) ([]byte, error) {
 	r.mu.RLock()
 	c, pending := r.pending(p.String())
@@ -131,11 +131,12 @@ func (r *repo) read(ctx context.Context, p document.Path) ([]byte, error) {
 	return data, err
 }
 
+// readAt returns bytes that are shared and never changed.
 func (r *repo) readAt(ctx context.Context, at gitrepo.Hash, born bool, p document.Path) ([]byte, bool, error) {
 	if !born {
 		return nil, false, nil
 	}
-	data, err := r.git.ReadFile(ctx, at, p)
+	data, err := r.git.ReadShared(ctx, at, p)
 	if errors.Is(err, gitrepo.ErrNotFound) {
 		return nil, false, nil
 	}

@@ -118,7 +118,7 @@ func entryOf(e gitrepo.Entry) treeEntry {
 func (r *repo) sized(ctx context.Context, e gitrepo.Entry) (treeEntry, error) {
 	entry, size := entryOf(e), int64(0)
 	if !e.IsDir {
-		data, err := r.git.ReadBlob(ctx, e.Hash)
+		data, err := r.git.ReadBlobShared(ctx, e.Hash)
 		if err != nil {
 			return treeEntry{}, err
 		}

@@ -40,6 +40,8 @@ func (b Batch) Message() string {
 	const listed = 20
 	var out strings.Builder
 	switch {
+	case len(b.Ops) == 0: // only the trailers are new
+		out.WriteString("Record how far git is")
 	case len(b.Ops) == 1:
 		out.WriteString(describe(b.Ops[0]))
 	default:

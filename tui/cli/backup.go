@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -160,12 +161,17 @@ func backupRows(b httpapi.Backup, now time.Time) [][]string {
 	}
 	rows = append(rows, []string{"last success", last}, []string{"it has", orUnknown(b.LastCommit)}, []string{"it lacks", lagWords(b, now)})
 	if b.Error != "" {
-		rows = append(rows, []string{"why", b.Error})
+		rows = append(rows, []string{"why", backupWhy(b)})
 	}
 	if b.Next != "" {
 		rows = append(rows, []string{"next", b.Next})
 	}
 	return rows
+}
+
+// backupWhy is the error without the target, which stands beside it.
+func backupWhy(b httpapi.Backup) string {
+	return strings.TrimPrefix(b.Error, "back up to "+b.Target+": ")
 }
 
 func orUnknown(s string) string {
@@ -195,7 +201,7 @@ func backupLine(b httpapi.Backup, now time.Time) string {
 	}
 	line := b.Target + ": " + b.State
 	if b.State == "failing" {
-		line += ": " + cause(b.Error)
+		line += ": " + cause(backupWhy(b))
 	}
 	if b.Lag == nil || *b.Lag > 0 || b.State == "failing" {
 		line += ", it lacks " + lagWords(b, now)

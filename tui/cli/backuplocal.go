@@ -64,7 +64,7 @@ func (l Local) VerifyBackup(ctx context.Context) (httpapi.BackupReport, error) {
 	report := httpapi.BackupReport{
 		OK: found.Good(), Target: l.engine.Stats().Backup.Target, Commit: found.Tip.String(), Commits: found.Commits,
 		Objects: found.Objects, Bytes: found.Bytes, Strange: found.Strange,
-		Damaged: found.Damaged, Damages: found.Damages, Seconds: found.Took.Round(time.Millisecond).Seconds(),
+		Damaged: found.Damaged, Damages: append([]string{}, found.Damages...), Seconds: found.Took.Round(time.Millisecond).Seconds(),
 	}
 	if found.Behind >= 0 {
 		report.Behind = &found.Behind

@@ -247,11 +247,14 @@ func args(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && (most < 0 || len(args) <= most) {
 			return nil
 		}
-		what := "an argument is missing"
+		what, fix := "an argument is missing", "use it as: "+cmd.UseLine()
 		if len(args) >= least {
 			what = fmt.Sprintf("%q is one argument too many", args[most])
 		}
-		return usage(cmd.Name()+": "+what, "use it as: "+cmd.UseLine())
+		if cmd.HasAvailableSubCommands() && len(args) > 0 {
+			what, fix = fmt.Sprintf("there is no command %q", args[0]), "see: "+cmd.CommandPath()+" --help"
+		}
+		return usage(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")+": "+what, fix)
 	}
 }
 

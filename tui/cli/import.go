@@ -56,6 +56,7 @@ func (a *app) importCommand() *cobra.Command {
 	cmd.Flags().StringVar(&history.dir, "git", "", "import the documents of the git repository `DIR` with their history")
 	cmd.Flags().StringVar(&history.branch, "branch", "", "the branch `NAME` of that repository (default: the one that it has checked out)")
 	cmd.Flags().BoolVar(&history.dryRun, "dry-run", false, "only say what --git would do")
+	cmd.Flags().Lookup("git").Annotations = map[string][]string{cobra.BashCompSubdirsInDir: {}}
 	a.jsonFlag(cmd)
 	return cmd
 }

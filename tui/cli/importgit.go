@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,12 +49,17 @@ func (g gitImport) run(cmd *cobra.Command, a *app) (err error) {
 	defer func() { err = errors.Join(err, source.Close()) }()
 	return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 		if g.dryRun {
-			return a.importGit(ctx, session, source, g, layout)
+			_, err := a.importGit(ctx, session, source, g, layout)
+			return err
 		}
 		job := fmt.Sprintf("The import of the repository %q", absolute(g.dir))
 		a.begins(ctx, session, job)
-		err := a.importGit(ctx, session, source, g, layout)
-		a.ended(ctx, session, job, "", err, "Import again: it goes on where it ended")
+		report, err := a.importGit(ctx, session, source, g, layout)
+		next := "Import again: it goes on where it ended"
+		if f, ok := errors.AsType[*Fault](err); ok && f.Fix != "" {
+			next = f.Fix
+		}
+		a.ended(ctx, session, job, report.sentence(), err, next)
 		return err
 	})
 }
@@ -70,10 +77,13 @@ func (a *app) layout(cmd *cobra.Command) (document.Layout, error) {
 func sourceFault(dir string, err error) error {
 	f := &Fault{What: fmt.Sprintf("the repository %q cannot be imported", dir), Why: err}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !exists(dir):
 		f.Why, f.Fix = coded{err, httpapi.ErrNotFound}, "check the name"
-	case errors.Is(err, gitrepo.ErrInvalid), errors.Is(err, gitrepo.ErrIncomplete), errors.Is(err, gitrepo.ErrCorrupt), errors.Is(err, gitimport.ErrTooLong):
+	case errors.Is(err, fs.ErrNotExist):
 		f.Why = coded{err, httpapi.ErrInvalid}
+		f.Fix = "name the folder of a repository: one with .git in it, or a bare one; plain files are stored with: caiatop import DIR"
+	case errors.Is(err, gitrepo.ErrInvalid), errors.Is(err, gitrepo.ErrIncomplete), errors.Is(err, gitrepo.ErrCorrupt), errors.Is(err, gitimport.ErrTooLong):
+		f.Why, f.Fix = coded{err, httpapi.ErrInvalid}, "mend that in the source, or name another repository"
 	case errors.Is(err, gitimport.ErrNoDocuments):
 		f.Why = coded{err, httpapi.ErrInvalid}
 		f.Fix = "name the branch that holds them with --branch; plain files are stored with: caiatop import DIR"
@@ -86,24 +96,30 @@ func sourceFault(dir string, err error) error {
 	return f
 }
 
-func (a *app) importGit(ctx context.Context, session Session, source *gitimport.Source, g gitImport, layout document.Layout) (err error) {
+// exists reports whether something lies there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (a *app) importGit(ctx context.Context, session Session, source *gitimport.Source, g gitImport, layout document.Layout) (report gitReport, err error) {
+	report.DryRun = g.dryRun
 	status, err := session.Control().Status(ctx)
 	if err != nil {
-		return fault("the engine does not say where its repository lies", err)
+		return report, fault("the engine does not say where its repository lies", err)
 	}
 	if err := gitimport.Own(g.dir, status.GitDir); err != nil {
-		return sourceFault(g.dir, err)
+		return report, sourceFault(g.dir, err)
 	}
 	into, err := gitrepo.OpenDisk(status.GitDir, gitrepo.Options{ReadOnly: g.dryRun})
 	if err != nil {
-		return fault("the repository of the engine cannot be opened", err)
+		return report, fault("the repository of the engine cannot be opened", err)
 	}
 	defer func() { err = errors.Join(err, into.Close()) }()
 	start := a.Now()
 	line := &progressLine{app: a, on: a.IsTerminal(a.Stderr), start: start, last: start}
-	report := gitReport{DryRun: g.dryRun}
 	report.Report, err = source.Run(ctx, into, gitimport.Options{
-		Branch: g.branch, Layout: layout, DryRun: g.dryRun, Author: Author, Now: a.Now,
+		Branch: strings.TrimPrefix(g.branch, "refs/heads/"), Layout: layout, DryRun: g.dryRun, Author: Author, Now: a.Now,
 		Failed: func(path string, err error) {
 			line.clear()
 			a.note("not imported: %s: %v", path, err)
@@ -117,7 +133,7 @@ func (a *app) importGit(ctx context.Context, session Session, source *gitimport.
 	})
 	if err != nil {
 		line.clear()
-		return sourceFault(g.dir, err)
+		return report, sourceFault(g.dir, err)
 	}
 	if !g.dryRun {
 		line.tell("the engine takes over what was imported")
@@ -131,32 +147,47 @@ func (a *app) importGit(ctx context.Context, session Session, source *gitimport.
 		report.Rate = float64(report.Done-report.Earlier) / report.Seconds
 	}
 	if printErr := a.printGitReport(report); printErr != nil || err != nil {
-		return errors.Join(err, printErr)
+		return report, errors.Join(err, printErr)
 	}
 	if report.Failed > 0 {
-		return &Fault{
+		return report, &Fault{
 			What: count(report.Failed, "version") + " of documents could not be imported", Why: known{httpapi.ErrInvalid},
 			Fix: "they are left out; mend their folders in the source with a new commit and import again",
 		}
 	}
-	return nil
+	return report, nil
 }
 
-func (a *app) printGitReport(r gitReport) error {
-	if a.json {
-		return a.printJSON(a.Stdout, r)
+// sentence says what was imported.
+func (r gitReport) sentence() string {
+	if r.Imported == 0 && r.Merge == "" {
+		if r.Commits == 0 {
+			return "nothing was imported"
+		}
+		return fmt.Sprintf("nothing is new: branch %s has %s, of which %s had been looked at before", safe(r.Branch), count(r.Commits, "commit"), ui.Count(int64(r.Earlier)))
 	}
-	did, verb := "imported", "kept here, the source's versions are in history only"
-	if r.DryRun {
-		did, verb = "would import", "would be kept here, the source's versions would be in history only"
-	}
-	text := fmt.Sprintf("%s %s with %s and %s of branch %s in %.1f s", did, count(r.Documents, "document"), count(r.Revisions, "version"), count(r.Imported, "commit"), safe(r.Branch), r.Seconds)
+	text := fmt.Sprintf("%s with %s of documents, from branch %s, which holds %s, in %.1f s", count(r.Imported, "commit"), count(r.Revisions, "version"), safe(r.Branch), count(r.Documents, "document"), r.Seconds)
 	if r.Earlier > 0 {
 		text += fmt.Sprintf("; %s had been looked at before", count(r.Earlier, "commit"))
 	}
 	if r.Failed > 0 {
 		text += fmt.Sprintf("; %s could not be read", count(r.Failed, "version"))
 	}
+	return text
+}
+
+func (a *app) printGitReport(r gitReport) error {
+	if a.json {
+		return a.printJSON(a.Stdout, r)
+	}
+	did, verb := "imported ", "kept here, the source's versions are in history only"
+	if r.DryRun {
+		did, verb = "would import ", "would be kept here, the source's versions would be in history only"
+	}
+	if r.Imported == 0 && r.Merge == "" {
+		did = ""
+	}
+	text := did + r.sentence()
 	if r.Conflicts > 0 {
 		text += fmt.Sprintf("\n%s with other content: %s", count(r.Conflicts, "document"), verb)
 		for _, id := range r.Kept {

@@ -25,9 +25,13 @@ func (a *app) begins(ctx context.Context, to httpapi.Facts, job string) {
 // ended lets the events of the engine say how a job ended, also where the
 // command was told to end. next is for one that err kept from doing all.
 func (a *app) ended(ctx context.Context, to httpapi.Facts, job, outcome string, err error, next string) {
-	note := httpapi.Note{Level: string(journal.Info), Text: job + " ended: " + outcome}
+	text, gap := job+" ended", ": "
+	if outcome != "" {
+		text, gap = text+": "+outcome, ". "
+	}
+	note := httpapi.Note{Level: string(journal.Info), Text: text}
 	if err != nil {
-		note = httpapi.Note{Level: string(journal.Warning), Text: note.Text + ". " + ui.Gist(interrupted(ctx, err).Error()), Next: next}
+		note = httpapi.Note{Level: string(journal.Warning), Text: text + gap + ui.Gist(interrupted(ctx, err).Error()), Next: next}
 	}
 	a.noteJob(context.WithoutCancel(ctx), to, note)
 }

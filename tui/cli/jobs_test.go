@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,5 +138,17 @@ func TestAJobThatCannotBeNoted(t *testing.T) {
 	}
 	if page, err := host.List(t.Context(), engine.Query{}); err != nil || page.Total != 1 {
 		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// TestAJobWithoutAnOutcome ends without a gap in its sentence.
+func TestAJobWithoutAnOutcome(t *testing.T) {
+	l, _ := newLocal(t, false)
+	a := &app{Deps: Deps{Stderr: io.Discard}}
+	a.ended(t.Context(), l, "The import", "", nil, "")
+	a.ended(t.Context(), l, "The import", "", errors.New("the disk is full"), "Free space")
+	said, _ := jobs(t, l)
+	if want := []string{"info The import ended", "warning The import ended: The disk is full"}; !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
 	}
 }

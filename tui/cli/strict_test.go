@@ -26,7 +26,7 @@ func TestHelpForNothingSucceeds(t *testing.T) {
 		{"help", ExitOK, "Available Commands"},
 		{"help config check", ExitOK, "caiatop config check [FILE]"},
 		{"completion", ExitUsage, "say for which shell"},
-		{"completion nosuch", ExitUsage, `"nosuch" is one argument too many`},
+		{"completion nosuch", ExitUsage, `completion: there is no command "nosuch"`},
 		{"completion bash extra", ExitUsage, `"extra" is one argument too many`},
 		{"completion bash", ExitOK, "__start_caiatop"},
 		{"completion zsh", ExitOK, "#compdef caiatop"},

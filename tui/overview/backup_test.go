@@ -18,7 +18,8 @@ func TestTheBackupHasALine(t *testing.T) {
 		"backup - unknown now":     {Target: "/x", State: backup.Idle, Lag: -1},
 		"behind by 12 for 3m":      {Target: "/x", State: backup.Pushing, Lag: 12, Oldest: noon.Add(-3 * time.Minute)},
 		"failing, made 2h 00m ago": {Target: "/x", State: backup.Failing, Lag: 12, LastSuccess: noon.Add(-2 * time.Hour)},
-		"failing, made -":          {Target: "/x", State: backup.Failing, Lag: -1},
+		"failing, never made":      {Target: "/x", State: backup.Failing, Lag: -1},
+		"backup ◆ pushing":         {Target: "/x", State: backup.Pushing, Lag: -1},
 	} {
 		for _, state := range []engine.State{engine.StatePrimary, engine.StateFallback} {
 			for _, size := range [][2]int{{80, 21}, {120, 37}, {200, 57}} {

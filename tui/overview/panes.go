@@ -168,21 +168,18 @@ func (p *Page) backup() string {
 	b, g := p.stats.Backup, p.theme.Glyphs
 	switch {
 	case b.State == backup.Failing:
-		return p.theme.Paint(ui.Bad, g.Bad+" failing") + ", made " + p.since(b.LastSuccess) + p.ago(b.LastSuccess)
+		if b.LastSuccess.IsZero() {
+			return p.theme.Paint(ui.Bad, g.Bad+" failing") + ", never made"
+		}
+		return p.theme.Paint(ui.Bad, g.Bad+" failing") + ", made " + p.since(b.LastSuccess) + " ago"
+	case b.Lag < 0 && b.State == backup.Pushing:
+		return p.theme.Paint(ui.Accent, g.Busy+" pushing")
 	case b.Lag < 0:
 		return p.theme.Paint(ui.Dim, ui.Unknown+" unknown now")
 	case b.Lag == 0:
 		return p.theme.Paint(ui.Good, g.Good+" in step")
 	}
 	return p.theme.Paint(ui.Accent, fmt.Sprintf("%s behind by %s for %s", g.Busy, ui.Count(b.Lag), p.since(b.Oldest)))
-}
-
-// ago is the word after an age that is known.
-func (p *Page) ago(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return " ago"
 }
 
 // cursor says in words how far one replica is.

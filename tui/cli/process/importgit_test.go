@@ -57,7 +57,7 @@ func TestAnImportOfAHistoryIsKilled(t *testing.T) {
 	p.signal(syscall.SIGKILL)
 	p.code()
 	out := h.must("import", "--git", source)
-	if !strings.Contains(out, "imported 50 documents") || !strings.Contains(out, "had been looked at before") {
+	if !strings.Contains(out, "which holds 50 documents") || !strings.Contains(out, "had been looked at before") {
 		t.Errorf("said: %s", out)
 	}
 	git := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(refs()[0]))))

@@ -53,7 +53,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 func code(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "TMPDIR", "PATH", "EDITOR", "VISUAL", "CAIATOP_GITREPO_CACHE", "CAIATOP_HTTP_ADDR", "GOVC_TIMEOUT"} {
+	for _, name := range []string{"HOME", "TMPDIR", "PATH", "EDITOR", "VISUAL", "CAIATOP_BACKUP_REMOTE", "CAIATOP_GITREPO_CACHE", "CAIATOP_HTTP_ADDR", "GOVC_TIMEOUT"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	var stdout, stderr strings.Builder
