@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"pgregory.net/rapid"
