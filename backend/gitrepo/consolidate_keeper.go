@@ -17,7 +17,8 @@ const (
 	heldWait = 20 * time.Millisecond
 )
 
-// keeper owns the goroutine that keeps the packs few and small.
+// keeper owns the goroutine that keeps the packs few and small, and the one
+// that makes spares.
 type keeper struct {
 	wanted   chan struct{} // one token: there may be something to do
 	turn     chan struct{} // holds a token while somebody maintains
@@ -32,26 +33,49 @@ type keeper struct {
 func (k *keeper) start(s *packStore) {
 	k.wanted, k.turn = make(chan struct{}, 1), make(chan struct{}, 1)
 	k.stopping, k.done = make(chan struct{}), make(chan struct{})
+	prepared := make(chan struct{})
+	go func() {
+		defer close(prepared)
+		k.prepare(s)
+	}()
 	go func() {
 		defer close(k.done)
-		quiet := time.NewTimer(quietTime)
-		defer quiet.Stop()
-		for {
-			// The outcome is reported by Maintenance.
-			select {
-			case <-k.stopping:
-				return
-			case <-k.wanted:
-				s.spares.fill()
-				_, _ = s.once(context.Background(), false)
+		k.maintain(s)
+		<-prepared
+	}()
+}
+
+// prepare makes ready what the next commit needs. It does not wait for the
+// maintenance, which may take long.
+func (k *keeper) prepare(s *packStore) {
+	for {
+		select {
+		case <-k.stopping:
+			return
+		case <-s.spares.wanted:
+			s.spares.refill()
+			s.filters()
+		}
+	}
+}
+
+func (k *keeper) maintain(s *packStore) {
+	quiet := time.NewTimer(quietTime)
+	defer quiet.Stop()
+	for {
+		// The outcome is reported by Maintenance.
+		select {
+		case <-k.stopping:
+			return
+		case <-k.wanted:
+			_, _ = s.once(context.Background(), false)
+			quiet.Reset(quietTime)
+		case <-quiet.C:
+			if did, err := s.once(context.Background(), true); did || errors.Is(err, errHeld) {
 				quiet.Reset(quietTime)
-			case <-quiet.C:
-				if did, err := s.once(context.Background(), true); did || errors.Is(err, errHeld) {
-					quiet.Reset(quietTime)
-				}
 			}
 		}
-	}()
+	}
 }
 
 // stop ends the maintenance between two objects and waits for it.

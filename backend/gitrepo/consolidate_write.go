@@ -52,7 +52,7 @@ func (m *repacker) firstFresh() int32 {
 
 // write makes the new pack.
 func (m *repacker) write(ctx context.Context, order []int32) (string, error) {
-	w, err := newPackWriter(&spares{volume: m.store.volume, dir: m.store.packDir()}, len(order))
+	w, err := newPackWriter(&spares{volume: m.store.volume, packs: shelf{dir: m.store.packDir()}}, len(order))
 	if err != nil {
 		return "", err
 	}

@@ -151,7 +151,7 @@ func TestGitReadsOurDeltas(t *testing.T) {
 		o.name = "metadata.json"
 		objects = append(objects, o)
 	}
-	index, err := writePack(t.Context(), &spares{dir: filepath.Join(dir, "objects", "pack")}, objects, nil)
+	index, err := writePack(t.Context(), &spares{packs: shelf{dir: filepath.Join(dir, "objects", "pack")}}, objects)
 	if err != nil {
 		t.Fatal(err)
 	}

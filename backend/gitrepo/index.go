@@ -130,11 +130,9 @@ func (x *index) load() error {
 	}
 	x.long = int(rest / 8)
 	if x.file == nil {
-		names, err := x.read(x.nameAt(0), x.count*hashSize)
-		if err != nil {
+		if err := x.makeFilter(); err != nil {
 			return err
 		}
-		x.filter.Store(newFilter(names))
 	}
 	trailer, err := x.read(size-int64(2*hashSize), hashSize)
 	copy(x.pack[:], trailer)

@@ -16,16 +16,19 @@ type filter struct {
 	mask  uint32
 }
 
-// newFilter makes the filter of sorted or unsorted names.
-func newFilter(names []byte) *filter {
-	n := max(len(names)/hashSize*filterBits, 64)
+// newFilter makes a filter for that many names, without any yet.
+func newFilter(count int) *filter {
+	n := max(count*filterBits, 64)
 	size := min(uint64(1)<<bits.Len64(uint64(n-1)), 1<<32) //nolint:gosec // not negative
-	f := &filter{words: make([]uint64, size/64), mask: uint32(size - 1)}
+	return &filter{words: make([]uint64, size/64), mask: uint32(size - 1)}
+}
+
+// add takes names in, one after the other.
+func (f *filter) add(names []byte) {
 	for ; len(names) >= hashSize; names = names[hashSize:] {
 		at := f.at(Hash(names[:hashSize]))
 		f.words[at/64] |= 1 << (at % 64)
 	}
-	return f
 }
 
 // at is the place of an object: names are as good as random.
@@ -43,17 +46,32 @@ func (f *filter) lacks(h Hash) bool {
 // lacks reports whether the pack does not have an object for certain.
 func (x *index) lacks(h Hash) bool { return x.filter.Load().lacks(h) }
 
-// filterFor makes the filter of an index that is not held in memory, for
-// those who are going to ask for many objects. It takes a byte or two an
-// object.
-func (x *index) filterFor(objects int) error {
-	const many = 256
-	if objects < many || x.filter.Load() != nil {
+// makeFilter makes the filter of an index, if there is none. It takes a byte or
+// two an object.
+func (x *index) makeFilter() error {
+	if x.filter.Load() != nil {
 		return nil
 	}
-	names, err := x.read(x.nameAt(0), x.count*hashSize)
-	if err == nil {
-		x.filter.Store(newFilter(names))
+	const part = 1 << 15 // names that are read at once
+	f := newFilter(x.count)
+	for i := 0; i < x.count; i += part {
+		names, err := x.read(x.nameAt(i), min(part, x.count-i)*hashSize)
+		if err != nil {
+			return err
+		}
+		f.add(names)
 	}
-	return err
+	x.filter.Store(f)
+	return nil
+}
+
+// manyObjects are worth a filter to those who are going to ask for them.
+const manyObjects = 256
+
+// filters makes the filters of all packs, for those who commit. If that fails,
+// they do without, and are told when they read.
+func (s *packStore) filters() {
+	for _, p := range *s.packs.Load() {
+		_ = p.index.makeFilter()
+	}
 }

@@ -104,7 +104,7 @@ func TestADeltaWithoutItsBaseIsCorrupt(t *testing.T) {
 	base := Hash{0xba, 0x5e}
 	name := hashObject(plumbing.BlobObject, []byte("never made"))
 	folder := filepath.Join(dir, "objects", "pack")
-	w, err := newPackWriter(&spares{dir: folder}, 1)
+	w, err := newPackWriter(&spares{packs: shelf{dir: folder}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

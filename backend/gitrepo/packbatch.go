@@ -29,9 +29,18 @@ type leader struct {
 	misses int
 }
 
-// writePack writes objects as one pack and returns the path of its index. It
-// calls syncing, if that is set, when all is written and begins to be synced.
-func writePack(ctx context.Context, files *spares, objects []staged, syncing func()) (string, error) {
+// writePack writes objects as one pack and returns the path of its index.
+func writePack(ctx context.Context, files *spares, objects []staged) (string, error) {
+	indexPath, err := placePack(ctx, files, objects, nil)
+	if err != nil {
+		return "", err
+	}
+	return indexPath, files.volume.SyncDir(files.packs.dir)
+}
+
+// placePack is writePack without the sync of the folder. It calls syncing, if
+// that is set, when all is written and begins to be synced.
+func placePack(ctx context.Context, files *spares, objects []staged, syncing func()) (string, error) {
 	w, err := newPackWriter(files, len(objects))
 	if err != nil {
 		return "", err
@@ -41,7 +50,7 @@ func writePack(ctx context.Context, files *spares, objects []staged, syncing fun
 	if err := b.write(ctx, w); err != nil {
 		return "", errors.Join(err, w.abort())
 	}
-	return w.finish()
+	return w.place()
 }
 
 func newBatch(objects []staged) *batch {

@@ -34,7 +34,7 @@ type packStore struct {
 	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
-	spares spares
+	spares *spares
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -50,7 +50,7 @@ func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, e
 // openPackStore opens packs that nobody maintains.
 func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
-	s.spares.volume, s.spares.dir = v, s.packDir()
+	s.spares = newSpares(v, s.packDir(), filepath.Join(filepath.Dir(dir), headsPrefix))
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
@@ -202,18 +202,8 @@ func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing 
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	indexPath, err := writePack(ctx, &s.spares, missing, syncing)
-	if err != nil {
+	if err := s.writeAndAttach(ctx, missing, syncing); err != nil {
 		return err
-	}
-	if err := s.attach(indexPath); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		// Another process consolidated the pack away before we opened it.
-		if err := s.found(missing); err != nil {
-			return err
-		}
 	}
 	for _, o := range missing {
 		// Blobs belong to the caller, who may change them after the commit.
@@ -225,10 +215,33 @@ func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing 
 	return nil
 }
 
+// writeAndAttach writes a new pack, and opens it while its name is synced.
+func (s *packStore) writeAndAttach(ctx context.Context, objects []staged, syncing func()) error {
+	indexPath, err := placePack(ctx, s.spares, objects, syncing)
+	if err != nil {
+		return err
+	}
+	attached := make(chan error, 1)
+	go func() { attached <- s.attach(indexPath) }()
+	synced := s.volume.SyncDir(s.packDir())
+	err = <-attached
+	if synced != nil {
+		return synced
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		// Another process consolidated the pack away before we opened it.
+		return s.found(objects)
+	}
+	return err
+}
+
 // missing returns the objects that no pack has, each once.
 func (s *packStore) missing(objects []staged) ([]staged, error) {
 	for _, p := range *s.packs.Load() {
-		if err := p.index.filterFor(len(objects)); err != nil {
+		if len(objects) < manyObjects {
+			break
+		}
+		if err := p.index.makeFilter(); err != nil {
 			return nil, err
 		}
 	}

@@ -53,7 +53,7 @@ func newPackWriter(files *spares, count int) (*packWriter, error) {
 		return nil, err
 	}
 	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
-		volume: files.volume, dir: files.dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
+		volume: files.volume, dir: files.packs.dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count), index: make(chan created, 1),
 	}
 	create := func() {
@@ -103,13 +103,22 @@ func (w *packWriter) add(h Hash, kind plumbing.ObjectType, size int, base int64,
 }
 
 // finish brings pack and index to the disk and returns the path of the index.
+func (w *packWriter) finish() (string, error) {
+	indexPath, err := w.place()
+	if err != nil {
+		return "", err
+	}
+	return indexPath, w.volume.SyncDir(w.dir)
+}
+
+// place is finish without the sync of the folder.
 //
-// The content of both is on the disk before either gets its name, and the
-// names before finish returns; so a power cut leaves nothing, a pack without
+// The content of both files is on the disk before either gets its name, and the
+// names when the folder is synced; so a power cut leaves nothing, a pack without
 // an index, an index without its pack (both of which git and complete pass
 // over), or both, whole. The two syncs run beside each other: the disk makes
 // one of them.
-func (w *packWriter) finish() (string, error) {
+func (w *packWriter) place() (string, error) {
 	if len(w.entries) != w.count {
 		return "", errors.Join(fmt.Errorf("pack of %d objects got %d", w.count, len(w.entries)), w.abort())
 	}
@@ -134,7 +143,7 @@ func (w *packWriter) finish() (string, error) {
 	if err := index.Place(base + ".idx"); err != nil {
 		return "", err
 	}
-	return base + ".idx", w.volume.SyncDir(w.dir)
+	return base + ".idx", nil
 }
 
 // soonObjects is up to how many objects the index is written before anything is

@@ -111,8 +111,15 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 		return err
 	}
 	var err error
-	if l.file, err = d.lock(ctx, path+".lock"); err != nil {
-		return err
+	content := []byte(l.target.String() + "\n")
+	if !l.target.IsZero() {
+		l.file = d.spares.lock(path+".lock", content)
+	}
+	fresh := l.file == nil
+	if fresh {
+		if l.file, err = d.lock(ctx, path+".lock"); err != nil {
+			return err
+		}
 	}
 	if err := d.compare(&l.refUpdate); err != nil {
 		return err
@@ -123,8 +130,10 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 				return err
 			}
 		}
-		if _, err := l.file.Write([]byte(l.target.String() + "\n")); err != nil {
-			return err
+		if fresh {
+			if _, err := l.file.Write(content); err != nil {
+				return err
+			}
 		}
 	}
 	info, err := d.volume.Lstat(l.file.Path())
@@ -178,14 +187,27 @@ func (c *diskChange) commit(ctx context.Context) error {
 		path := c.refs.path(l.name)
 		if l.target.IsZero() {
 			err = errors.Join(c.refs.remove(ctx, l.name), l.file.Abort())
-		} else if err = l.file.Place(path); err == nil {
+		} else if err = c.refs.replace(l); err == nil {
 			folders = append(folders, filepath.Dir(path))
 		}
 		if err != nil {
 			return errors.Join(err, c.refs.syncFolders(folders), c.abort())
 		}
 	}
-	return c.refs.syncFolders(folders)
+	err = c.refs.syncFolders(folders)
+	c.refs.spares.wake()
+	return err
+}
+
+// replace gives a lock file the name of its reference. To free the file that
+// was there can wait.
+func (d *diskRefs) replace(l *refLock) error {
+	path := d.path(l.name)
+	old, err := d.volume.Open(path)
+	if err == nil {
+		defer d.spares.retire(old)
+	}
+	return l.file.Place(path)
 }
 
 // held fails if somebody took our lock for that of a dead program, as they do
