@@ -60,10 +60,31 @@ func (s *packStore) ours() []*pack {
 	return slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return p.foreign.Load() })
 }
 
+// occasion is why the maintenance looks whether there is something to do.
+type occasion uint8
+
+const (
+	// written: there is a new pack. Only too many packs are something to do.
+	written occasion = iota
+	// quiet: nobody has committed for a while. So is everything that would make
+	// the repository smaller; but a processor is left to the callers.
+	quiet
+	// asked: the same, and somebody waits for it.
+	asked
+)
+
+// workers is how many goroutines may compress.
+func (o occasion) workers() int {
+	if o == asked {
+		return runtime.GOMAXPROCS(0)
+	}
+	return idleWorkers()
+}
+
 // maintain takes loose objects in and consolidates packs, as far as that is
-// due, and reports whether it did anything. With all, everything that would
-// make the repository smaller is due; else only too many packs are.
-func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error) {
+// due, and reports whether it did anything.
+func (s *packStore) maintain(ctx context.Context, why occasion) (did bool, err error) {
+	all := why != written
 	// Whoever writes a pack has read the folder just before.
 	if !all && len(due(s.ours(), false).packs) == 0 {
 		return false, nil
@@ -86,24 +107,20 @@ func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error
 	if err != nil {
 		return took, fmt.Errorf("take loose objects into a pack: %w", err)
 	}
-	did, err = s.consolidateDue(ctx, all)
+	did, err = s.consolidateDue(ctx, why)
 	return did || took, err
 }
 
 // consolidateDue consolidates what is due, without the packs that turn out to
 // be damaged, and without those that another program takes away meanwhile.
-func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err error) {
+func (s *packStore) consolidateDue(ctx context.Context, why occasion) (did bool, err error) {
 	var damaged error
-	workers := idleWorkers()
-	if all { // in a quiet moment
-		workers = runtime.GOMAXPROCS(0)
-	}
 	for vanished := 0; ; {
-		work := due(s.ours(), all)
+		work := due(s.ours(), why != written)
 		if len(work.packs) == 0 {
 			return false, damaged
 		}
-		err := s.consolidate(ctx, work, workers)
+		err := s.consolidate(ctx, work, why.workers())
 		var d *damage
 		switch {
 		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:

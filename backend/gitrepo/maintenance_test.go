@@ -167,7 +167,7 @@ func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
 		tip = commit(t, r, put(t, "small", fmt.Sprint(n)))
 	}
 	before := packBytes(t, dir)
-	if did, err := p.maintain(t.Context(), false); !did || err != nil {
+	if did, err := p.maintain(t.Context(), written); !did || err != nil {
 		t.Fatal(did, err)
 	}
 	stored := 0
