@@ -172,7 +172,7 @@ func (p *Page) typeConflict(msg tea.KeyMsg) tea.Cmd {
 	switch msg.String() {
 	case "esc":
 		p.conflict = nil
-		e.note = termsafe.Line("nothing was saved yet; ctrl+s shows both sides again")
+		return tell(task.Result("Nothing was saved yet; ctrl+s shows both sides again"))
 	case "tab", "right":
 		c.focus = (c.focus + 1) % len(c.panes)
 	case "shift+tab", "left":

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -197,4 +198,39 @@ func TestConflictFitsEverywhere(t *testing.T) {
 		s.add("one", "\x1b[2Jother\n"+baseText, map[string]any{"\x1b]0;y\x07": "\x07"})
 		d.press("ctrl+s", "wait", "tab", "G", "pgup", "tab", "down", "tab", "g", "tab", "c", "xx", "esc", "t", "tab", "esc", "m", "ctrl+s")
 	}
+}
+
+// A document that others delete while it is edited leaves the list, and the
+// cursor goes to its neighbour; saved again, it is where the cursor is.
+func TestTheCursorIsOnWhatWasSavedAgain(t *testing.T) {
+	s := newShelf(t)
+	for _, id := range []string{"aaa", "one", "zzz"} {
+		s.add(id, baseText, nil)
+	}
+	d := newDesk(t, s)
+	for {
+		if r := d.underCursor(); r != nil && r.id.String() == "one" {
+			break
+		}
+		d.press("down")
+	}
+	d.press("enter", "e", "mine ")
+	s.remove("one")
+	d.run(d.SetStats(&engine.Stats{Documents: 2}))
+	if r := d.underCursor(); r == nil || r.id.String() == "one" {
+		t.Fatalf("the list still has it: %v", r)
+	}
+	d.press("ctrl+s", "wait", "w")
+	d.tick(4)
+	d.see("mine a")
+	if r := d.underCursor(); r == nil || r.id.String() != "one" {
+		t.Errorf("the cursor is on %v, the preview shows one\n%s", r, d.screen())
+	}
+}
+
+func TestGoingBackToTheEditorTakesTheQuestionOffTheScreen(t *testing.T) {
+	d := clash(t, elsewhere)
+	d.tick(4)
+	d.press("esc")
+	d.heard("Nothing was saved yet; ctrl+s shows both sides again")
 }

@@ -363,6 +363,9 @@ func (p *Page) onSaved(msg savedMsg) tea.Cmd {
 		}
 		return tell(task.Failure("saving "+name.String(), msg.err))
 	}
+	if !msg.copy && (p.preview == nil || p.preview.id == msg.doc.ID) {
+		p.list.wanted = msg.doc.ID
+	}
 	return p.saved(e, task.Result("Saved %s (%s)", name, promise(msg.ack)))
 }
 

@@ -2,6 +2,7 @@ package documents
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,9 @@ type list struct {
 	// jumped says that the newest question is for other documents, so that the
 	// cursor stays at its place and not on its document.
 	jumped bool
+	// wanted is a document that was just written: the cursor goes to it with the
+	// next rows, if it is among them.
+	wanted document.ID
 }
 
 // rowsMsg is the reply to a question for rows.
@@ -127,13 +131,21 @@ func (p *Page) onRows(msg rowsMsg) tea.Cmd {
 	before := l.at(l.cursor)
 	l.loaded = true
 	l.offset, l.rows, l.total = msg.offset, msg.rows, msg.total
-	if before != nil && !l.jumped {
+	switch {
+	case l.jumped:
+	case l.wanted != (document.ID{}) && l.has(l.wanted):
+		l.keepOn(l.wanted)
+	case before != nil:
 		l.keepOn(before.id)
 	}
-	l.jumped = false
+	l.jumped, l.wanted = false, document.ID{}
 	l.clamp(p.rowsHeight())
 	p.compare()
 	return p.changed()
+}
+
+func (l *list) has(id document.ID) bool {
+	return slices.ContainsFunc(l.rows, func(r row) bool { return r.id == id })
 }
 
 // keepOn moves cursor and view along with a document whose place changed.

@@ -208,7 +208,7 @@ func TestAConflictWithACommand(t *testing.T) {
 
 	conflict("mine ", "theirs\n")
 	c.keys("Escape")
-	c.see("nothing was saved yet", "mine ▏merged one")
+	c.see("Nothing was saved yet", "mine ▏merged one")
 	c.keys("C-s")
 	c.see("choose what is to stay")
 	c.still()
