@@ -138,8 +138,10 @@ func TestCacheLimitHoldsAsHeapOfLinkedTrees(t *testing.T) {
 		changes = append(changes, benchDoc(i, 0)...)
 	}
 	tip := commit(t, r, changes...)
-	before := heapInUse()
 	packs := r.objects.(*packStore)
+	packs.keeper.turn <- struct{}{} // the heap of the maintenance is not that of the cache
+	defer func() { <-packs.keeper.turn }()
+	before := heapInUse()
 	packs.cache = newCache(limit)
 	for round := range 2 {
 		for i := range changes {

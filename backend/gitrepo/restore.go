@@ -22,7 +22,7 @@ const maxOrphans = 2 * maxPacks
 func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
 	orphans := *s.orphans.Load()
 	for _, p := range gone {
-		held, look := covered(p, present)
+		held, look := s.covered(p, present)
 		if look != nil {
 			err = errors.Join(err, look)
 		}
@@ -37,8 +37,10 @@ func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
 	return rest, err
 }
 
-// covered reports whether every object of p is in one of the packs.
-func covered(p *pack, packs []*pack) (bool, error) {
+// covered reports whether every object of p is in one of the packs, or a file
+// of its own: git unpacks what no reference leads to, as the objects of a
+// commit whose reference is about to move.
+func (s *packStore) covered(p *pack, packs []*pack) (bool, error) {
 	entries, err := p.index.entries()
 	if err != nil {
 		return false, err
@@ -50,8 +52,13 @@ func covered(p *pack, packs []*pack) (bool, error) {
 				return false, err
 			}
 		}
-		if !found {
+		if found {
+			continue
+		}
+		if _, err := s.volume.Lstat(s.loosePath(e.hash)); errors.Is(err, fs.ErrNotExist) {
 			return false, nil
+		} else if err != nil {
+			return false, err
 		}
 	}
 	return true, nil
