@@ -123,8 +123,10 @@ func (s *packStore) consolidateDue(ctx context.Context, why occasion) (did bool,
 		err := s.consolidate(ctx, work, why.workers())
 		var d *damage
 		switch {
-		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:
-			vanished++
+		case errors.Is(err, os.ErrClosed) && ctx.Err() == nil:
+			if vanished++; vanished > looks {
+				return false, errors.Join(damaged, fmt.Errorf("%w: %w", errHeld, err))
+			}
 			if err := s.rescan(); err != nil {
 				return false, errors.Join(damaged, err)
 			}

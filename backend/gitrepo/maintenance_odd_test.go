@@ -129,3 +129,21 @@ func TestADeltaWithoutItsBaseIsCorrupt(t *testing.T) {
 		t.Fatalf("settle: %v", err)
 	}
 }
+
+// Packs that go again and again while they are read are the work of somebody
+// else, and no fault.
+func TestPacksThatKeepVanishingAreLeftToOthers(t *testing.T) {
+	r, _ := disked(t)
+	for i := range 3 {
+		commit(t, r, put(t, "doc", fmt.Sprint(i)))
+	}
+	s := r.objects.(*packStore) //nolint:forcetypeassert // it is on disk
+	for _, p := range *s.packs.Load() {
+		if err := p.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if did, err := s.maintain(t.Context(), asked); did || !errors.Is(err, errHeld) {
+		t.Errorf("%t, %v", did, err)
+	}
+}
