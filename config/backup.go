@@ -16,9 +16,16 @@ func parseRemote(v string) (Secret, error) {
 		return Secret{}, &problem{fmt.Sprintf("the value has %d bytes", len(v)), fmt.Sprintf("use at most %d", MaxSecret)}
 	case strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return Secret{}, &problem{"the value holds a control character", "write a folder or a URL"}
+	case passwordWithoutScheme.MatchString(v):
+		return Secret{}, &problem{"the value looks like a user and a password without a scheme", "write https://user:password@host/path, or host:path"}
 	}
 	return NewSecret(v), nil
 }
+
+// passwordWithoutScheme is user:password@host, also behind a scheme that lacks
+// a slash. git would take the user for a host and the password for a path, and
+// show both.
+var passwordWithoutScheme = regexp.MustCompile(`\A[^/]*:/?[^/]*@`)
 
 var beforeHost = regexp.MustCompile(`://[^/]*@`)
 

@@ -24,7 +24,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("shown as %s", shown)
 	}
 	for remote, want := range map[string]string{
-		"/backup/x.git": "/backup/x.git", "git@host:x.git": "git@host:x.git", "ssh://a@b@host/x": "ssh://[redacted]@host/x",
+		"/backup/x.git": "/backup/x.git", "/b:c@d/x.git": "/b:c@d/x.git", "git@[::1]:x.git": "git@[::1]:x.git", "host:dir/a@b": "host:dir/a@b", "git@host:x.git": "git@host:x.git", "ssh://a@b@host/x": "ssh://[redacted]@host/x",
 		"https://bob:hunter2%@host/x": "[redacted]", "https://host/x?token=hunter2": "[redacted]",
 	} {
 		c := load(t, config.Input{Env: env(map[string]string{"CAIATOP_BACKUP_REMOTE": remote})})
@@ -40,7 +40,11 @@ func TestBackup(t *testing.T) {
 			t.Errorf("interval %q: %v", interval, err)
 		}
 	}
-	if _, err := config.Load(config.Input{Env: env(map[string]string{"CAIATOP_BACKUP_REMOTE": "https://bob:hunter2@host/\x01"})}); err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("%v", err)
+	for _, remote := range []string{
+		"https://bob:hunter2@host/\x01", "git:hunter2@127.0.0.1:org/repo.git", "bob:hunter2@host/x.git", "https:/bob:hunter2@host/x", "bob@host:hunter2@other/x",
+	} {
+		if _, err := config.Load(config.Input{Env: env(map[string]string{"CAIATOP_BACKUP_REMOTE": remote})}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", remote, err)
+		}
 	}
 }

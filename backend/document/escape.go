@@ -36,7 +36,7 @@ func EscapeID(name string) (ID, error) {
 		i += size
 	}
 	escaped := out.String()
-	if escaped == "." || escaped == ".." || DisguisesGit(escaped) {
+	if _, own := gitOwnFile(escaped); own || escaped == "." || escaped == ".." || DisguisesGit(escaped) {
 		_, size := utf8.DecodeRuneInString(escaped)
 		escaped = escapeBytes(escaped[:size]) + escaped[size:]
 	}

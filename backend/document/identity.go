@@ -23,7 +23,7 @@ type ID struct{ s string }
 
 // ParseID validates s. Errors wrap ErrInvalid and say which rule was broken.
 func ParseID(s string) (ID, error) {
-	if err := checkName("id", s, MaxID); err != nil {
+	if err := checkFolder("id", s, MaxID); err != nil {
 		return ID{}, err
 	}
 	return ID{s}, nil
@@ -41,7 +41,7 @@ type Type struct{ s string }
 
 // ParseType validates s. Errors wrap ErrInvalid and say which rule was broken.
 func ParseType(s string) (Type, error) {
-	if err := checkName("type", s, MaxType); err != nil {
+	if err := checkFolder("type", s, MaxType); err != nil {
 		return Type{}, err
 	}
 	return Type{s}, nil
@@ -62,8 +62,13 @@ func ParsePath(s string) (Path, error) {
 	if len(s) > MaxPath {
 		return Path{}, fmt.Errorf("%w: the path has %d bytes, the limit is %d", ErrInvalid, len(s), MaxPath)
 	}
-	for segment := range strings.SplitSeq(s, "/") {
-		if err := checkName("path segment", segment, MaxSegment); err != nil {
+	for rest, more := s, true; more; {
+		var segment string
+		check := checkName
+		if segment, rest, more = strings.Cut(rest, "/"); more {
+			check = checkFolder
+		}
+		if err := check("path segment", segment, MaxSegment); err != nil {
 			return Path{}, err
 		}
 	}
@@ -75,6 +80,18 @@ func (p Path) String() string { return p.s }
 
 // IsZero reports whether p is the root.
 func (p Path) IsZero() bool { return p.s == "" }
+
+// checkFolder holds the rules for everything that becomes a folder of a git
+// tree.
+func checkFolder(what, s string, limit int) error {
+	if err := checkName(what, s, limit); err != nil {
+		return err
+	}
+	if own, is := gitOwnFile(s); is {
+		return fmt.Errorf("%w: the %s %q means %s, which git takes for a file of its own", ErrInvalid, what, s, own)
+	}
+	return nil
+}
 
 // checkName holds the rules for everything that becomes one segment of a git
 // tree, a file name or a part of a URL.
@@ -117,15 +134,53 @@ func isInvisible(r rune) bool {
 // streams (NTFS). The rules are those of git's core.protectHFS and
 // core.protectNTFS.
 func DisguisesGit(s string) bool {
-	folded := strings.ToLower(norm.NFKC.String(strings.Map(func(r rune) rune {
+	folded := folded(s)
+	return folded == ".git" || folded == "git~1"
+}
+
+// folded is what s may become on a file system that folds case, ignores
+// characters, and drops streams, trailing dots and spaces.
+func folded(s string) string {
+	s = strings.ToLower(norm.NFKC.String(strings.Map(func(r rune) rune {
 		if isInvisible(r) {
 			return -1
 		}
 		return r
 	}, s)))
-	if stream, _, found := strings.Cut(folded, ":"); found {
-		folded = stream
+	stream, _, _ := strings.Cut(s, ":")
+	return strings.TrimRight(stream, ". ")
+}
+
+// ownFile is a file in which git itself reads, with the first letters of its
+// short names at NTFS: those of its name, and those of a hash of it.
+type ownFile struct{ name, short, hashed string }
+
+// Below them git knows .gitignore and .mailmap, too, which may be folders.
+var ownFiles = []ownFile{
+	{".gitmodules", "gitmod", "gi7eba"},
+	{".gitattributes", "gitatt", "gi7d29"},
+}
+
+// gitOwnFile reports whether s is taken for a file of git's own by some file
+// system, and for which. As a folder it makes git fsck fail, and servers that
+// check what they receive refuse the whole history (git's fsck messages
+// gitmodulesBlob and gitattributesBlob).
+func gitOwnFile(s string) (name string, is bool) {
+	s = folded(s)
+	for _, f := range ownFiles {
+		if s == f.name || f.isShort(s) {
+			return f.name, true
+		}
 	}
-	folded = strings.TrimRight(folded, ". ")
-	return folded == ".git" || folded == "git~1"
+	return "", false
+}
+
+// isShort reports whether s is a short name of the file: the first of its name
+// with 1 to 4, or as many letters of the hash as fit before a number.
+func (f ownFile) isShort(s string) bool {
+	stem, number, found := strings.Cut(s, "~")
+	if !found || len(s) != 8 || strings.Trim(number, "0123456789") != "" || number == "" || number[0] == '0' {
+		return false
+	}
+	return stem == f.short && number <= "4" || strings.HasPrefix(f.hashed, stem)
 }

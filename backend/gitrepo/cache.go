@@ -38,16 +38,13 @@ type shard struct {
 	hand    int
 }
 
-// tableEntry is 104 bytes; a document's tree has little more than that.
+// tableEntry is 96 bytes; a document's tree has little more than that.
 type tableEntry struct {
 	hash  Hash
 	state atomic.Uint32 // the kind, and marks
 	data  []byte
 	index *treeIndex
 	next  atomic.Pointer[tableEntry]
-	// latest, if set, is what was stored right before this one in a table without
-	// a limit: of a commit its tree, of a tree mostly what is new in it.
-	latest *tableEntry
 	// below leads to the entries of what is in this one. It is set once, before
 	// entryLinked is.
 	below []link
@@ -68,8 +65,8 @@ const (
 )
 
 // entryHeap is what an entry takes of the heap besides its bytes: itself, and
-// its share of the buckets, which are half full at least once there are some.
-const entryHeap = 112 + 16
+// its share of the buckets, which are a quarter full at least once there are some.
+const entryHeap = 96 + 32
 
 func newTable(limit, single int64) *table { return &table{limit: limit, single: single} }
 
@@ -101,13 +98,21 @@ func (t *table) place(h Hash) (*shard, uint32) {
 	return &t.shards[at%tableShards], at / tableShards
 }
 
-func (s *shard) find(h Hash, at uint32) *tableEntry {
+func (s *shard) find(h Hash, at uint32) *tableEntry { return s.head(at).find(&h) }
+
+// head returns the first entry of a bucket, nil if there is none.
+func (s *shard) head(at uint32) *tableEntry {
 	buckets := s.buckets.Load()
 	if buckets == nil {
 		return nil
 	}
-	for e := (*buckets)[int(at)&(len(*buckets)-1)].Load(); e != nil; e = e.next.Load() {
-		if sameHash(&e.hash, &h) {
+	return (*buckets)[int(at)&(len(*buckets)-1)].Load()
+}
+
+// find looks from an entry on.
+func (e *tableEntry) find(h *Hash) *tableEntry {
+	for ; e != nil; e = e.next.Load() {
+		if sameHash(&e.hash, h) {
 			return e
 		}
 	}
@@ -180,23 +185,20 @@ func (t *table) put(h Hash, o object, index *treeIndex) {
 // putStaged is put for a table without a limit, of many objects.
 func (t *table) putStaged(objects []staged) {
 	const atOnce = 16
-	var latest *tableEntry
 	for len(objects) > 0 {
 		n := min(len(objects), atOnce)
-		// Looked for without locks, which would make every search wait for the
-		// memory that the one before it wanted.
-		var known [atOnce]*tableEntry
+		// Looked for without locks, and first in all buckets: so no search waits
+		// for the memory that the one before it wanted.
+		var chains [atOnce]*tableEntry
 		for i := range objects[:n] {
 			s, at := t.place(objects[i].hash)
-			known[i] = s.find(objects[i].hash, at)
+			chains[i] = s.head(at)
 		}
 		entries := make([]tableEntry, n) // what stays for ever may stay together
 		for i := range objects[:n] {
-			if known[i] == nil {
-				known[i] = &entries[i]
-				t.putOne(&objects[i], known[i], latest)
+			if chains[i].find(&objects[i].hash) == nil {
+				t.putOne(&objects[i], &entries[i])
 			}
-			latest = known[i]
 		}
 		objects = objects[n:]
 	}
@@ -204,18 +206,14 @@ func (t *table) putStaged(objects []staged) {
 
 // putOne makes e the entry of an object, unless there is one. It copies the
 // bytes of a blob, the only ones that the caller may change.
-func (t *table) putOne(o *staged, e, latest *tableEntry) {
+func (t *table) putOne(o *staged, e *tableEntry) {
 	e.hash, e.data, e.index = o.hash, o.data, o.index
 	switch {
 	case o.kind == plumbing.BlobObject:
 		e.data = bytes.Clone(o.data)
 	case o.kind == plumbing.TreeObject:
-		if e.latest = latest; e.index == nil {
+		if e.index == nil {
 			e.index = indexTree(o.data)
-		}
-	case o.kind == plumbing.CommitObject && latest != nil:
-		if tree, err := treeOf(o.hash, o.data); err == nil && tree == latest.hash {
-			e.latest = latest
 		}
 	}
 	state := uint32(o.kind) | entryUsed //nolint:gosec // kinds are below 8
@@ -241,7 +239,7 @@ func (s *shard) insert(e *tableEntry, at uint32) {
 		b := make([]atomic.Pointer[tableEntry], first)
 		buckets = &b
 		s.buckets.Store(buckets)
-	case s.count >= len(*buckets):
+	case 2*s.count >= len(*buckets):
 		buckets = s.grow(*buckets)
 	}
 	head := &(*buckets)[int(at)&(len(*buckets)-1)]

@@ -28,7 +28,7 @@ func spread(i int) Hash {
 }
 
 func TestTableEntrySizeIsTheOneAccounted(t *testing.T) {
-	if size := unsafe.Sizeof(tableEntry{}); size != 104 {
+	if size := unsafe.Sizeof(tableEntry{}); size != 96 {
 		t.Errorf("an entry has %d bytes", size)
 	}
 	if size := unsafe.Sizeof(treeIndex{}); size > indexHeap {
@@ -49,7 +49,7 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatalf("an object that is used was dropped after %d", i)
 		}
 	}
-	if size := c.blobs.size.Load(); size < c.blobs.limit-500 {
+	if size := c.blobs.size.Load(); size < c.blobs.limit-1000 { // what is dropped last may be two at once
 		t.Fatalf("only %d bytes in a cache of %d", size, c.blobs.limit)
 	}
 	c.put(Hash{1, 1}, object{plumbing.BlobObject, make([]byte, 5000)})

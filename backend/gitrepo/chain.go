@@ -75,7 +75,7 @@ func (a *ahead) object(h Hash) (object, error) {
 
 // link stages one commit, and returns it and its tree.
 func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, error) {
-	root, err := plan(l.Changes)
+	root, err := new(planner).plan(l.Changes)
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}

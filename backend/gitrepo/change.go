@@ -35,16 +35,22 @@ type node struct {
 // manyChildren are looked up by a map.
 const manyChildren = 8
 
-// planner makes nodes, many with one allocation.
+// planner makes nodes, many with one allocation, and the first of them from
+// room that is used again.
 type planner struct {
-	free []node
-	made int
+	first [oneDocument]node
+	free  []node
+	made  int
 }
 
 func (p *planner) node(name string) *node {
-	const few, most = 12, 512
-	if len(p.free) == 0 {
-		p.free = make([]node, min(max(p.made, few), most))
+	const most = 512
+	switch {
+	case p.made == 0:
+		p.free = p.first[:]
+		p.made = len(p.first)
+	case len(p.free) == 0:
+		p.free = make([]node, min(p.made, most))
 		p.made += len(p.free)
 	}
 	n := &p.free[0]
@@ -97,8 +103,7 @@ func (n *node) reset(to node) {
 }
 
 // plan folds changes, in their order, into one tree of nodes.
-func plan(changes []Change) (*node, error) {
-	p := &planner{}
+func (p *planner) plan(changes []Change) (*node, error) {
 	root := p.node("")
 	for i := range changes {
 		c := &changes[i]
@@ -125,53 +130,6 @@ func plan(changes []Change) (*node, error) {
 		}
 	}
 	return root, nil
-}
-
-// builder rebuilds trees and keeps the new objects until they are stored.
-type builder struct {
-	repo *Repo
-	out  []staged
-	// virtual holds trees that stand for a merge base that nobody committed, and
-	// that are never stored. While imagine is set, new trees become virtual.
-	virtual map[Hash]tree
-	imagine bool
-	edits   []edit // of the trees that are being rebuilt, the innermost last
-}
-
-func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name string) (Hash, error) {
-	s, err := stage(kind, data)
-	if err != nil {
-		return Hash{}, err
-	}
-	s.base, s.name = base, name
-	b.keep(s)
-	return s.hash, nil
-}
-
-// stageTree is stage for a tree, see staged.like; the zero hash if it is empty.
-func (b *builder) stageTree(t tree, base Hash, name string, like *tableEntry) (Hash, error) {
-	if len(t.data) == 0 {
-		return Hash{}, nil
-	}
-	s, err := stage(plumbing.TreeObject, t.data)
-	if err != nil {
-		return Hash{}, err
-	}
-	s.base, s.name, s.index, s.like = base, name, t.index, like
-	b.keep(s)
-	return s.hash, nil
-}
-
-func (b *builder) keep(s staged) {
-	if b.imagine {
-		b.virtual[s.hash] = tree{s.data, s.index}
-		return
-	}
-	if b.out == nil {
-		const oneDocument = 12 // two files, eight trees, a commit
-		b.out = make([]staged, 0, oneDocument)
-	}
-	b.out = append(b.out, s)
 }
 
 // tree returns a tree of the repository or a virtual one; the zero hash is one
@@ -233,7 +191,7 @@ func (b *builder) rebuildHeld(ctx context.Context, name string, at Hash, old hel
 	if len(b.edits) == first {
 		return at, nil
 	}
-	t, err := editTree(old.tree, b.edits[first:])
+	t, err := editTree(old.tree, b.edits[first:], b.room)
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", at, err)
 	}

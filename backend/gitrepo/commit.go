@@ -81,11 +81,12 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 			return Hash{}, err
 		}
 	}
-	root, err := plan(in.Changes)
+	b := r.newBuilder()
+	defer b.done()
+	root, err := b.planner.plan(in.Changes)
 	if err != nil {
 		return Hash{}, err
 	}
-	b := &builder{repo: r}
 	changed, err := b.rebuild(ctx, "", tree, root)
 	if err != nil {
 		return Hash{}, err

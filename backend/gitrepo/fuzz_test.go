@@ -203,7 +203,7 @@ func foundAlike(t *testing.T, indexed tree, name string) {
 // as they were.
 func addedTo(t *testing.T, before tree, name string) {
 	t.Helper()
-	after, err := editTree(before, []edit{{name: name, put: true, mode: modeFile, hash: fakeHash(7)}})
+	after, err := editTree(before, []edit{{name: name, put: true, mode: modeFile, hash: fakeHash(7)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,10 +25,29 @@ func branchRef(branch string) (string, error) {
 		return headsPrefix + Main, nil
 	}
 	ref := headsPrefix + branch
+	if plainName(branch) {
+		return ref, nil
+	}
 	if err := checkRef(ref); err != nil {
 		return "", fmt.Errorf("branch %q: %w", branch, err)
 	}
 	return ref, nil
+}
+
+// plainName tells names that all rules allow, so that they need not be gone
+// through: they take as long as an eighth of a merge.
+func plainName(s string) bool {
+	const long = 100
+	if s == "" || s[0] == '-' || len(s) > long {
+		return false
+	}
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // checkRef holds git's rules for references and ours for paths, because a

@@ -63,9 +63,6 @@ func (e *tableEntry) linkAt(from int) *link {
 // follow returns the object that a tree's entry at a place names, if a link
 // leads to it.
 func (e *tableEntry) follow(from int, h *Hash) *tableEntry {
-	if e.latest != nil && sameHash(&e.latest.hash, h) {
-		return e.latest
-	}
 	l := e.linkAt(from)
 	if l == nil {
 		return nil
@@ -207,16 +204,6 @@ func (r *Repo) treeBelow(folder held, from int, h *Hash) (held, error) {
 	return t, err
 }
 
-// treeNear is treeBelow that leaves the links to those who read.
-func (r *Repo) treeNear(folder held, from int, h *Hash) (held, error) {
-	if folder.entry != nil {
-		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
-			return e.held(), nil
-		}
-	}
-	return r.heldAt(*h)
-}
-
 // blobBelow returns the content of a file that an entry of a tree names.
 func (r *Repo) blobBelow(folder held, from int, h *Hash) ([]byte, error) {
 	if folder.entry == nil {
@@ -257,9 +244,6 @@ func (r *Repo) root(ctx context.Context, at Hash) (Hash, held, error) {
 	e := trees.lookup(at)
 	if e == nil || e.kind() != plumbing.CommitObject {
 		return r.rootOf(ctx, at)
-	}
-	if e.latest != nil {
-		return e.latest.hash, e.latest.held(), nil
 	}
 	// A commit shares its link with no other, so it leads to the tree or nowhere.
 	if l := e.linkAt(0); l != nil {

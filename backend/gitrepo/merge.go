@@ -146,7 +146,8 @@ func (r *Repo) mergeOnce(ctx context.Context, into, from string, in MergeInput) 
 			return MergeResult{Commit: theirs.Hash}, r.move(ctx, marked(u, in.Mark)...)
 		}
 	}
-	b := &builder{repo: r}
+	b := r.newBuilder()
+	defer b.done()
 	made := 0
 	base, err := b.origin(ctx, bases, in, &made)
 	if err != nil {

@@ -127,5 +127,5 @@ func (b *builder) imagined(ctx context.Context, from origin, ours, theirs Hash, 
 	b.imagine = true
 	defer func() { b.imagine = false }()
 	m := &merger{builder: b, ctx: ctx, in: MergeInput{Whole: in.Whole}}
-	return m.trees(from, ours, theirs, "", [3]where{})
+	return m.trees(from, ours, theirs, "")
 }

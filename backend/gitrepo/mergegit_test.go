@@ -28,17 +28,26 @@ const fileOrFolder = "d"
 
 func drawHistory(rt *rapid.T) []step {
 	files := rapid.SampledFrom([]string{"a", "b", "d/x", "d/y", "d/e/z", fileOrFolder})
+	change := func() (c Change) {
+		c = Change{Path: mustPath(files.Draw(rt, "file")), Delete: rapid.IntRange(0, 4).Draw(rt, "delete") == 0}
+		if !c.Delete {
+			// With the path in it, nothing is taken for renamed.
+			c.Data = fmt.Appendf(nil, "%s %d\n", c.Path, rapid.IntRange(1, 3).Draw(rt, "line"))
+		}
+		return c
+	}
 	var out []step
+	// Left to chance, a run in forty has no history whose sides took over what
+	// the other had before.
+	if rapid.IntRange(0, 7).Draw(rt, "crossed") == 5 {
+		out = []step{{onto: 0, change: change()}, {onto: 1, change: change()}, {onto: 0, merge: true}, {onto: 1, merge: true, behind: 1}}
+	}
 	for range rapid.IntRange(1, 14).Draw(rt, "steps") {
 		s := step{onto: rapid.IntRange(0, 1).Draw(rt, "onto"), merge: rapid.IntRange(0, 2).Draw(rt, "kind") == 0}
 		if s.merge {
 			s.behind = rapid.IntRange(0, 2).Draw(rt, "behind")
 		} else {
-			s.change = Change{Path: mustPath(files.Draw(rt, "file")), Delete: rapid.IntRange(0, 4).Draw(rt, "delete") == 0}
-			if !s.change.Delete {
-				// With the path in it, nothing is taken for renamed.
-				s.change.Data = fmt.Appendf(nil, "%s %d\n", s.change.Path, rapid.IntRange(1, 3).Draw(rt, "line"))
-			}
+			s.change = change()
 		}
 		out = append(out, s)
 	}

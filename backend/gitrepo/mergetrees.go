@@ -56,7 +56,7 @@ type merger struct {
 // it decided nothing.
 func (b *builder) merge(ctx context.Context, base origin, ours, theirs Hash, in MergeInput) (Hash, []string, error) {
 	m := &merger{builder: b, ctx: ctx, in: in}
-	tree, err := m.trees(base, ours, theirs, "", [3]where{})
+	tree, err := m.trees(base, ours, theirs, "")
 	if err != nil {
 		return Hash{}, nil, err
 	}
@@ -87,23 +87,9 @@ func (m *merger) conflict(name string, ours, theirs side) side {
 	return ours
 }
 
-// where is a place in a tree that names another one.
-type where struct {
-	folder held
-	from   int
-}
-
-// treeAt is tree for one that was named somewhere.
-func (m *merger) treeAt(at where, h Hash) (held, error) {
-	if h.IsZero() || at.folder.entry == nil || len(m.virtual) > 0 {
-		return m.tree(h)
-	}
-	return m.repo.treeNear(at.folder, at.from, &h)
-}
-
-// trees merges folders, which at names. A zero hash is a folder that is not there; the result
-// is zero if nothing is left.
-func (m *merger) trees(base origin, ours, theirs Hash, name string, at [3]where) (Hash, error) {
+// trees merges folders of that name. A zero hash is a folder that is not there;
+// the result is zero if nothing is left.
+func (m *merger) trees(base origin, ours, theirs Hash, name string) (Hash, error) {
 	switch {
 	case ours == theirs || base.is(theirs):
 		return ours, nil
@@ -118,7 +104,7 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string, at [3]where)
 	var three [3]held
 	for i, h := range [...]Hash{base.tree, ours, theirs} {
 		var err error
-		if three[i], err = m.treeAt(at[i], h); err != nil {
+		if three[i], err = m.tree(h); err != nil {
 			return Hash{}, err
 		}
 	}
@@ -133,7 +119,7 @@ func (m *merger) trees(base origin, ours, theirs Hash, name string, at [3]where)
 	if len(m.edits) == first {
 		return ours, nil
 	}
-	t, err := editTree(three[1].tree, m.edits[first:])
+	t, err := editTree(three[1].tree, m.edits[first:], m.room)
 	if err != nil {
 		return Hash{}, fmt.Errorf("tree %s: %w", ours, err)
 	}
@@ -150,18 +136,16 @@ func (m *merger) name(base origin, three *[3]held, mine, other place) error {
 	if mine.name == nil {
 		name = string(other.name)
 	}
-	var p place
 	was := side{mode: modeUnsure}
 	if !base.unsure {
-		var err error
-		if p, _, err = three[0].find(name); err != nil {
+		p, _, err := three[0].find(name)
+		if err != nil {
 			return err
 		}
 		was = side{p.mode, p.hash}
 	}
-	at := [3]where{{three[0], p.from}, {three[1], mine.from}, {three[2], other.from}}
 	ours := side{mine.mode, mine.hash}
-	merged, err := m.entry(name, was, ours, side{other.mode, other.hash}, at)
+	merged, err := m.entry(name, was, ours, side{other.mode, other.hash})
 	if err != nil || merged == ours {
 		return err
 	}
@@ -173,7 +157,7 @@ func (m *merger) name(base origin, three *[3]held, mine, other place) error {
 }
 
 // entry merges one name.
-func (m *merger) entry(name string, base, ours, theirs side, at [3]where) (side, error) {
+func (m *merger) entry(name string, base, ours, theirs side) (side, error) {
 	unsure := base.mode == modeUnsure
 	if !unsure {
 		switch base {
@@ -192,7 +176,7 @@ func (m *merger) entry(name string, base, ours, theirs side, at [3]where) (side,
 		return m.conflict(name, ours, theirs), nil
 	}
 	m.path = append(m.path, name)
-	tree, err := m.trees(origin{base.folder(), unsure}, ours.folder(), theirs.folder(), name, at)
+	tree, err := m.trees(origin{base.folder(), unsure}, ours.folder(), theirs.folder(), name)
 	m.path = m.path[:len(m.path)-1]
 	if err != nil || tree.IsZero() {
 		return side{}, err

@@ -44,13 +44,18 @@ type staged struct {
 	like *tableEntry
 }
 
-// hasher is a hash with the room for what goes in first and what comes out:
-// passed through an interface, each would be an allocation.
+// hasher is a hash with the room for what goes in and what comes out: passed
+// through an interface, each would be an allocation.
 type hasher struct {
 	githash.Hash
-	header [32]byte
-	sum    [hashSize]byte
+	in  [32 + wholeBytes]byte
+	sum [hashSize]byte
 }
+
+// wholeBytes is how much of an object goes into the hash in one piece with its
+// header, in bytes: nearly all trees are smaller, and each piece costs as much
+// as hashing a hundred bytes.
+const wholeBytes = 2048
 
 // hashers are collision detecting, as git's are; making one costs more than
 // hashing a small object.
@@ -59,10 +64,13 @@ var hashers = sync.Pool{New: func() any { return &hasher{Hash: githash.New(crypt
 func hashObject(kind plumbing.ObjectType, data []byte) Hash {
 	h := hashers.Get().(*hasher) //nolint:forcetypeassert // the pool makes nothing else
 	h.Reset()
-	b := append(h.header[:0], kind.String()...)
+	b := append(h.in[:0], kind.String()...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(data)), 10)
 	b = append(b, 0)
+	if len(data) <= wholeBytes {
+		b, data = append(b, data...), nil
+	}
 	h.Write(b)
 	h.Write(data)
 	h.Sum(h.sum[:0])

@@ -104,10 +104,11 @@ type edit struct {
 }
 
 // editTree returns a tree with edits made, one a name, which it sorts, and the
-// index of the new tree. It copies what lies between them as it is.
-func editTree(t tree, edits []edit) (tree, error) {
+// index of the new tree, which lies in r. It copies what lies between them as it
+// is.
+func editTree(t tree, edits []edit, r *room) (tree, error) {
 	if inPlace(edits) {
-		data := append(make([]byte, 0, len(t.data)), t.data...)
+		data := append(r.take(len(t.data)), t.data...)
 		for i := range edits {
 			copy(data[edits[i].to-hashSize:], edits[i].hash[:])
 		}
@@ -121,7 +122,7 @@ func editTree(t tree, edits []edit) (tree, error) {
 		}
 		size -= e.to - e.from
 	}
-	return replaceEntries(t, edits, size)
+	return replaceEntries(t, edits, r.take(size))
 }
 
 // inPlace tells edits that leave all names and modes where they are.
@@ -140,7 +141,7 @@ type splice struct {
 	put      *edit
 }
 
-func replaceEntries(t tree, edits []edit, size int) (tree, error) {
+func replaceEntries(t tree, edits []edit, data []byte) (tree, error) {
 	splices := make([]splice, 0, 2*len(edits))
 	for i := range edits {
 		e := &edits[i]
@@ -161,7 +162,6 @@ func replaceEntries(t tree, edits []edit, size int) (tree, error) {
 		}
 	}
 	slices.SortFunc(splices, compareSplices)
-	data := make([]byte, 0, size)
 	at := 0
 	for _, s := range splices {
 		if s.from > at {

@@ -59,7 +59,7 @@ func TestTreesMatchTheirEntries(t *testing.T) {
 				})
 			}
 		}
-		got, err := editTree(old, edits)
+		got, err := editTree(old, edits, nil)
 		if err != nil || !bytes.Equal(got.data, want.data) {
 			rt.Fatalf("edited: %q, %v; want %q", got.data, err, want.data)
 		}
@@ -117,7 +117,7 @@ func TestEditedTreesAreThoseOfGit(t *testing.T) {
 			}
 			fmt.Fprintf(&input, "%06o %s %s\t%s\x00", s.mode, kind, s.hash, name)
 		}
-		made, err := editTree(tree{}, edits)
+		made, err := editTree(tree{}, edits, nil)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestMillionEntries(t *testing.T) {
 
 func mustPlan(t *testing.T, changes ...Change) *node {
 	t.Helper()
-	n, err := plan(changes)
+	n, err := new(planner).plan(changes)
 	if err != nil {
 		t.Fatal(err)
 	}
