@@ -16,10 +16,13 @@ import (
 type File struct {
 	volume Volume
 	file   Handle
-	path   string
-	failed error
-	synced bool // nothing was written since the last Sync
-	done   bool
+	// unnamed is the same file as long as it is in no folder; path is then the
+	// name that it gets if it needs one before its final name.
+	unnamed Unnamed
+	path    string
+	failed  error
+	synced  bool // nothing was written since the last Sync
+	done    bool
 }
 
 // Create makes a new file at path, which must not exist (fs.ErrExist).
@@ -36,17 +39,25 @@ func (v Volume) CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) 
 	const attempts = 16
 	var last error
 	for range attempts {
-		var random [8]byte
-		if _, err := rand.Read(random[:]); err != nil {
-			return nil, fmt.Errorf("name a temporary file in %s: %w", dir, err)
+		name, err := tempName(prefix)
+		if err != nil {
+			return nil, err
 		}
-		f, err := v.Create(filepath.Join(dir, prefix+hex.EncodeToString(random[:])), perm)
+		f, err := v.Create(filepath.Join(dir, name), perm)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
 		last = err
 	}
 	return nil, last
+}
+
+func tempName(prefix string) (string, error) {
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", fmt.Errorf("make up a name for a temporary file: %w", err)
+	}
+	return prefix + hex.EncodeToString(random[:]), nil
 }
 
 // Path returns the name that the file has until Commit.
@@ -102,16 +113,17 @@ func (f *File) Place(final string) error {
 	if err := f.Sync(); err != nil {
 		return errors.Join(err, f.Abort())
 	}
+	if f.unnamed != nil { // closed before it has a name, it would be gone
+		err := f.name(final)
+		f.done = true
+		return errors.Join(err, wrap("close", f.path, f.file.Close()))
+	}
 	f.done = true
 	if err := f.file.Close(); err != nil {
 		err = wrap("close", f.path, err)
 		return errors.Join(err, f.volume.Discard(f.path))
 	}
-	if err := f.volume.fs().Rename(f.path, final); err != nil {
-		err = wrap("rename", f.path, err)
-		return errors.Join(err, f.volume.Discard(f.path))
-	}
-	return nil
+	return f.name(final)
 }
 
 // Abort closes and removes the file. After Commit it does nothing.
@@ -124,7 +136,10 @@ func (f *File) Abort() error {
 	if errors.Is(closed, fs.ErrClosed) {
 		closed = nil
 	}
-	removed := f.volume.Discard(f.path)
+	var removed error
+	if f.unnamed == nil {
+		removed = f.volume.Discard(f.path)
+	}
 	if errors.Is(removed, fs.ErrNotExist) {
 		removed = nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -150,7 +151,7 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 }
 
 // storeAndMove stores the objects of b, and only then moves references. A
-// reference that has moved is found before anything is written, unless that is
+// reference that has moved is found before anything is stored, unless that is
 // much.
 func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
 	size := 0
@@ -159,7 +160,7 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 	}
 	large := size > overlapBytes
 	if large {
-		if err := r.storeAll(ctx, b.out); err != nil {
+		if err := r.storeAll(ctx, b.out, nil); err != nil {
 			return err
 		}
 	}
@@ -173,16 +174,27 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 	if err != nil {
 		return err
 	}
+	begin := sync.OnceFunc(change.begin)
 	if !large {
-		if err := r.storeAll(ctx, b.out); err != nil {
+		if err := r.storeAll(ctx, b.out, begin); err != nil {
 			return errors.Join(err, change.abort())
 		}
 	}
+	begin()
 	return change.commit(ctx)
 }
 
-func (r *Repo) storeAll(ctx context.Context, objects []staged) error {
-	if err := r.objects.store(ctx, objects); err != nil {
+// storeAll stores objects. It calls syncing, if that is set, when it begins to
+// sync them: what is synced at the same time shares one step of the journal of
+// the file system.
+func (r *Repo) storeAll(ctx context.Context, objects []staged, syncing func()) error {
+	var err error
+	if p, ok := r.objects.(*packStore); ok {
+		err = p.storeSyncing(ctx, objects, syncing)
+	} else {
+		err = r.objects.store(ctx, objects)
+	}
+	if err != nil {
 		return fmt.Errorf("store %d objects: %w", len(objects), err)
 	}
 	return nil

@@ -18,6 +18,7 @@ func both(t *testing.T, test func(t *testing.T, r *Repo)) {
 	t.Run("disk", func(t *testing.T) {
 		r, dir := disked(t)
 		test(t, r)
+		closeRepo(t, r) // git fsck complains of packs that are consolidated under it
 		fsck(t, dir)
 	})
 }

@@ -26,9 +26,9 @@ const (
 	// softPacks is how many may exist before some become one while commits go
 	// on; in a quiet moment that happens earlier.
 	softPacks = 40
-	// storedLimit is how much may wait for a quiet moment to be compressed, in
+	// waitingLimit is how much may wait for a quiet moment to be compressed, in
 	// bytes (512 MiB): some 350,000 documents. More makes writers wait for it.
-	storedLimit = 512 << 20
+	waitingLimit = 512 << 20
 	// lockName is that of the lock which lets one process at a time do this
 	// work. It lies beside git's own objects/maintenance.lock, where no git
 	// program calls it garbage.
@@ -60,10 +60,35 @@ func (s *packStore) ours() []*pack {
 	return slices.DeleteFunc(slices.Clone(*s.packs.Load()), func(p *pack) bool { return p.foreign.Load() })
 }
 
+// occasion is why the maintenance looks whether there is something to do.
+type occasion uint8
+
+const (
+	// written: there is a new pack. Only too many packs are something to do.
+	written occasion = iota
+	// quiet: nobody has committed for a while. So is everything that would make
+	// the repository smaller; but a processor is left to the callers.
+	quiet
+	// asked: the same, and somebody waits for it.
+	asked
+)
+
+// workers is how many goroutines may compress.
+func (o occasion) workers() int {
+	if o == asked {
+		return runtime.GOMAXPROCS(0)
+	}
+	return idleWorkers()
+}
+
 // maintain takes loose objects in and consolidates packs, as far as that is
-// due, and reports whether it did anything. With all, everything that would
-// make the repository smaller is due; else only too many packs are.
-func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error) {
+// due, and reports whether it did anything.
+func (s *packStore) maintain(ctx context.Context, why occasion) (did bool, err error) {
+	all := why != written
+	// Whoever writes a pack has read the folder just before.
+	if !all && len(due(s.ours(), false).packs) == 0 {
+		return false, nil
+	}
 	if err := s.rescan(); err != nil {
 		return false, err
 	}
@@ -82,28 +107,26 @@ func (s *packStore) maintain(ctx context.Context, all bool) (did bool, err error
 	if err != nil {
 		return took, fmt.Errorf("take loose objects into a pack: %w", err)
 	}
-	did, err = s.consolidateDue(ctx, all)
+	did, err = s.consolidateDue(ctx, why)
 	return did || took, err
 }
 
 // consolidateDue consolidates what is due, without the packs that turn out to
 // be damaged, and without those that another program takes away meanwhile.
-func (s *packStore) consolidateDue(ctx context.Context, all bool) (did bool, err error) {
+func (s *packStore) consolidateDue(ctx context.Context, why occasion) (did bool, err error) {
 	var damaged error
-	workers := idleWorkers()
-	if all { // in a quiet moment
-		workers = runtime.GOMAXPROCS(0)
-	}
 	for vanished := 0; ; {
-		work := due(s.ours(), all)
+		work := due(s.ours(), why != written)
 		if len(work.packs) == 0 {
 			return false, damaged
 		}
-		err := s.consolidate(ctx, work, workers)
+		err := s.consolidate(ctx, work, why.workers())
 		var d *damage
 		switch {
-		case errors.Is(err, os.ErrClosed) && vanished < looks && ctx.Err() == nil:
-			vanished++
+		case errors.Is(err, os.ErrClosed) && ctx.Err() == nil:
+			if vanished++; vanished > looks {
+				return false, errors.Join(damaged, fmt.Errorf("%w: %w", errHeld, err))
+			}
 			if err := s.rescan(); err != nil {
 				return false, errors.Join(damaged, err)
 			}
@@ -132,7 +155,7 @@ func (s *packStore) lock() (func() error, error) {
 // job is packs that are to become one.
 type job struct {
 	packs []*pack
-	// quick copies what is stored as it is, which leaves the disk and the
+	// quick copies everything as it is, which leaves the disk and the
 	// processors to those who commit.
 	quick bool
 }
@@ -154,7 +177,7 @@ func due(packs []*pack, all bool) job {
 	if all {
 		take := rollUp(row)
 		for i, p := range row {
-			if p.stored {
+			if p.unfinished {
 				take = max(take, i+1)
 			}
 		}
@@ -163,9 +186,9 @@ func due(packs []*pack, all bool) job {
 		}
 		return job{packs: row[:take]}
 	}
-	if stored := storedOf(row); len(stored) > softPacks/2 {
-		if take := rollUp(stored); take > 1 {
-			return job{stored[:take], true}
+	if waiting := waitingOf(row); len(waiting) > softPacks/2 {
+		if take := rollUp(waiting); take > 1 {
+			return job{waiting[:take], true}
 		}
 	}
 	if take := rollUp(row); take > 0 {
@@ -193,18 +216,19 @@ func objectsOf(packs []*pack) (n int) {
 	return n
 }
 
-// storedOf returns the packs that wait for their compression, none if they are
-// so many bytes that it must not wait any longer.
-func storedOf(packs []*pack) []*pack {
-	stored := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return !p.stored })
+// waitingOf returns the packs that wait for their compression, or are so small
+// that they cannot have got much of it; none if they are so many bytes that it
+// must not wait any longer.
+func waitingOf(packs []*pack) []*pack {
+	waiting := slices.DeleteFunc(slices.Clone(packs), func(p *pack) bool { return !p.unfinished && p.size >= smallPack })
 	bytes := int64(0)
-	for _, p := range stored {
+	for _, p := range waiting {
 		bytes += p.size
 	}
-	if bytes > storedLimit {
+	if bytes > waitingLimit {
 		return nil
 	}
-	return stored
+	return waiting
 }
 
 // consolidate makes one pack of several. The old ones go only when the new one

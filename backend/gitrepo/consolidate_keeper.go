@@ -17,7 +17,8 @@ const (
 	heldWait = 20 * time.Millisecond
 )
 
-// keeper owns the goroutine that keeps the packs few and small.
+// keeper owns the goroutine that keeps the packs few and small, and the one
+// that makes spares.
 type keeper struct {
 	wanted   chan struct{} // one token: there may be something to do
 	turn     chan struct{} // holds a token while somebody maintains
@@ -32,25 +33,49 @@ type keeper struct {
 func (k *keeper) start(s *packStore) {
 	k.wanted, k.turn = make(chan struct{}, 1), make(chan struct{}, 1)
 	k.stopping, k.done = make(chan struct{}), make(chan struct{})
+	prepared := make(chan struct{})
+	go func() {
+		defer close(prepared)
+		k.prepare(s)
+	}()
 	go func() {
 		defer close(k.done)
-		quiet := time.NewTimer(quietTime)
-		defer quiet.Stop()
-		for {
-			// The outcome is reported by Maintenance.
-			select {
-			case <-k.stopping:
-				return
-			case <-k.wanted:
-				_, _ = s.once(context.Background(), false)
-				quiet.Reset(quietTime)
-			case <-quiet.C:
-				if did, err := s.once(context.Background(), true); did || errors.Is(err, errHeld) {
-					quiet.Reset(quietTime)
-				}
+		k.maintain(s)
+		<-prepared
+	}()
+}
+
+// prepare makes ready what the next commit needs. It does not wait for the
+// maintenance, which may take long.
+func (k *keeper) prepare(s *packStore) {
+	for {
+		select {
+		case <-k.stopping:
+			return
+		case <-s.spares.wanted:
+			s.spares.refill()
+			s.filters()
+		}
+	}
+}
+
+func (k *keeper) maintain(s *packStore) {
+	timer := time.NewTimer(quietTime)
+	defer timer.Stop()
+	for {
+		// The outcome is reported by Maintenance.
+		select {
+		case <-k.stopping:
+			return
+		case <-k.wanted:
+			_, _ = s.once(context.Background(), written)
+			timer.Reset(quietTime)
+		case <-timer.C:
+			if did, err := s.once(context.Background(), quiet); did || errors.Is(err, errHeld) {
+				timer.Reset(quietTime)
 			}
 		}
-	}()
+	}
 }
 
 // stop ends the maintenance between two objects and waits for it.
@@ -79,7 +104,7 @@ func (k *keeper) note(did bool, err error) {
 }
 
 // once maintains when it is the caller's turn. It ends with the keeper.
-func (s *packStore) once(ctx context.Context, all bool) (did bool, err error) {
+func (s *packStore) once(ctx context.Context, why occasion) (did bool, err error) {
 	k := &s.keeper
 	if k.done == nil {
 		return false, nil // open for reading
@@ -110,7 +135,7 @@ func (s *packStore) once(ctx context.Context, all bool) (did bool, err error) {
 		}
 	}()
 	defer func() { cancel(); <-watched; <-k.turn }()
-	did, err = s.maintain(ctx, all)
+	did, err = s.maintain(ctx, why)
 	select {
 	case <-k.stopping:
 		if errors.Is(err, context.Canceled) {
@@ -125,7 +150,7 @@ func (s *packStore) once(ctx context.Context, all bool) (did bool, err error) {
 // room waits until one more pack may be written.
 func (s *packStore) room(ctx context.Context) error {
 	for len(s.ours()) >= busyPacks {
-		did, err := s.once(ctx, false)
+		did, err := s.once(ctx, written)
 		switch {
 		case errors.Is(err, errHeld):
 			if err := pause(ctx); err != nil {
@@ -163,7 +188,7 @@ const settleRuns = 8
 // settle maintains until there is nothing to do.
 func (s *packStore) settle(ctx context.Context) error {
 	for runs := 0; runs < settleRuns; {
-		did, err := s.once(ctx, true)
+		did, err := s.once(ctx, asked)
 		switch {
 		case errors.Is(err, errHeld):
 			if err := pause(ctx); err != nil {

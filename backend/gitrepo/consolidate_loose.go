@@ -102,7 +102,7 @@ func (s *packStore) takeLoose(ctx context.Context) (did bool, err error) {
 			done = append(done, h)
 		}
 		if len(taken) > 0 {
-			indexPath, err := writePack(ctx, s.volume, s.packDir(), taken)
+			indexPath, err := writePack(ctx, s.spares, taken)
 			if err != nil {
 				return did, err
 			}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -25,6 +27,9 @@ func (m *repacker) arrange(commits []int32) []int32 {
 			order = append(order, chain[n])
 		}
 	}
+	if m.quick {
+		place(m.firstFresh())
+	}
 	for _, i := range commits {
 		place(i)
 	}
@@ -39,16 +44,22 @@ func (m *repacker) arrange(commits []int32) []int32 {
 	return order
 }
 
+// firstFresh returns a whole member that is to be compressed better, if there
+// is one: in front of the new pack, it says that there is something to do.
+func (m *repacker) firstFresh() int32 {
+	return int32(slices.IndexFunc(m.members, func(o member) bool { return o.fresh && o.base == none })) //nolint:gosec // see scan
+}
+
 // write makes the new pack.
 func (m *repacker) write(ctx context.Context, order []int32) (string, error) {
-	w, err := newPackWriter(m.store.volume, m.store.packDir(), len(order))
+	w, err := newPackWriter(&spares{volume: m.store.volume, packs: shelf{dir: m.store.packDir()}}, len(order))
 	if err != nil {
 		return "", err
 	}
 	err = inOrder(
 		ctx, len(order), m.workers,
 		func(n int) int { return m.members[order[n]].size },
-		func(n int, out *bytes.Buffer) error { return m.encode(order[n], out) },
+		func(n int, c *chunk) error { return m.encode(order[n], c) },
 		func(n int, stream []byte) error {
 			o := &m.members[order[n]]
 			o.at = w.written
@@ -67,8 +78,8 @@ func (m *repacker) write(ctx context.Context, order []int32) (string, error) {
 
 // encode makes the stream of a member. What is copied has its checksum
 // compared; what was put together again, its name.
-func (m *repacker) encode(i int32, out *bytes.Buffer) error {
-	o := &m.members[i]
+func (m *repacker) encode(i int32, c *chunk) error {
+	o, out := &m.members[i], &c.out
 	if p, ok := m.planned[i]; ok {
 		return m.encodeDelta(i, p, out)
 	}
@@ -83,7 +94,7 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 		o.size = len(data)
 		return deflate(out, data, levelFinal)
 	}
-	raw, err := o.raw()
+	raw, err := c.input.entry(o)
 	if err != nil {
 		return inPack(o.pack, err)
 	}
@@ -93,7 +104,7 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 	}
 	in := inputs.Get().(*input) //nolint:forcetypeassert // the pool makes nothing else
 	defer inputs.Put(in)
-	e, err := o.pack.entry(in, o.offset)
+	e, err := o.pack.entryFrom(in, o.offset, rawAt{raw, o.offset})
 	if err != nil {
 		return inPack(o.pack, err)
 	}
@@ -102,6 +113,23 @@ func (m *repacker) encode(i int32, out *bytes.Buffer) error {
 		level = levelSmall
 	}
 	return deflate(out, e.data, level)
+}
+
+// rawAt is a part of a file that was read already.
+type rawAt struct {
+	data []byte
+	at   int64
+}
+
+func (r rawAt) ReadAt(b []byte, at int64) (int, error) {
+	if at < r.at || at >= r.at+int64(len(r.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, r.data[at-r.at:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // encodeDelta writes a delta that was planned.
@@ -148,18 +176,50 @@ func (m *repacker) delta(i int32, b *deltaBase, data []byte, limit int) ([]byte,
 	return delta, nil
 }
 
-// raw reads the entry of a member.
-func (o *member) raw() ([]byte, error) {
+// windowSize is how much is read at once of entries that follow each other.
+const windowSize = 32 << 10
+
+// window is the part of a pack that was read last.
+type window struct {
+	pack   *pack
+	start  int64
+	filled int
+	data   []byte
+}
+
+// entry reads the entry of a member. It is valid until the next one.
+func (w *window) entry(o *member) ([]byte, error) {
 	size := o.next - o.offset
 	if size > MaxObject+MaxObject/8 {
 		return nil, fmt.Errorf("%w: the object at %d of %s", ErrTooLarge, o.offset, o.pack.path)
 	}
-	raw := make([]byte, size)
-	if _, err := o.pack.file.ReadAt(raw, o.offset); err != nil {
+	raw, err := w.read(o.pack, o.offset, int(size))
+	if err != nil {
 		return nil, readError(o.pack.path, err)
 	}
 	if crc32.ChecksumIEEE(raw) != o.crc {
 		return nil, o.pack.corrupt(o.offset, "its checksum is wrong")
 	}
 	return raw, nil
+}
+
+func (w *window) read(p *pack, at int64, size int) ([]byte, error) {
+	if size > windowSize {
+		raw := make([]byte, size)
+		_, err := p.file.ReadAt(raw, at)
+		return raw, err
+	}
+	if w.pack != p || at < w.start || at+int64(size) > w.start+int64(w.filled) {
+		if w.data == nil {
+			w.data = make([]byte, windowSize)
+		}
+		n, err := p.file.ReadAt(w.data, at)
+		if n < size { // else it is only the end of the pack
+			w.pack = nil
+			return nil, err
+		}
+		w.pack, w.start, w.filled = p, at, n
+	}
+	from := int(at - w.start)
+	return w.data[from : from+size], nil
 }

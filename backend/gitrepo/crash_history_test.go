@@ -114,6 +114,9 @@ func TestPowerFailsWhileMarkingAndTagging(t *testing.T) {
 			p.note(headsPrefix+Main, tip)
 		}
 		for i := range 4 {
+			if i%2 == 0 {
+				spared(p.t, p.repo)
+			}
 			tip, err = p.repo.Commit(ctx, CommitInput{
 				Changes: []Change{p.doc(i, "text")}, Message: "marked", Author: ann, At: when.Add(secondsOf(i)), Mark: mark,
 			})
@@ -199,6 +202,18 @@ func (l liar) OpenFile(name string, flag int, perm os.FileMode) (durable.Handle,
 	h, err := l.Disk.OpenFile(name, flag, perm)
 	if err == nil && l.files {
 		h = lyingHandle{h}
+	}
+	return h, err
+}
+
+type lyingUnnamed struct{ durable.Unnamed }
+
+func (lyingUnnamed) Sync() error { return nil }
+
+func (l liar) OpenUnnamed(dir string, perm os.FileMode) (durable.Unnamed, error) {
+	h, err := l.Disk.OpenUnnamed(dir, perm)
+	if err == nil && l.files {
+		h = lyingUnnamed{h}
 	}
 	return h, err
 }

@@ -145,6 +145,9 @@ func (p *powered) close() {
 func (p *powered) commit(branch string, changes ...Change) Hash {
 	p.t.Helper()
 	p.clock++
+	if p.clock%2 == 0 { // else they may be there or not
+		spared(p.t, p.repo)
+	}
 	h, err := p.repo.Commit(context.Background(), CommitInput{
 		Branch: branch, Changes: changes, Message: "change", Author: ann, At: when.Add(secondsOf(p.clock)),
 	})
@@ -157,6 +160,21 @@ func (p *powered) commit(branch string, changes ...Change) Hash {
 
 func (p *powered) doc(i int, text string) Change {
 	return put(p.t, fmt.Sprintf("documents/text/2026-11/%x/%x/d%d/content.txt", i%3, i%2, i), text)
+}
+
+// spared makes sure that the next commit finds all spare files.
+func spared(t testing.TB, r *Repo) {
+	t.Helper()
+	s, ok := r.objects.(*packStore)
+	if !ok {
+		t.Fatal("not on disk")
+	}
+	s.spares.refill()
+	s.spares.mu.Lock()
+	defer s.spares.mu.Unlock()
+	if packs, locks := len(s.spares.packs.files), len(s.spares.locks.files); packs != sparePacks || locks != spareLocks {
+		t.Fatalf("%d and %d spare files", packs, locks)
+	}
 }
 
 // consolidateAll makes one pack of all.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"pgregory.net/rapid"
@@ -152,7 +151,7 @@ func TestGitReadsOurDeltas(t *testing.T) {
 		o.name = "metadata.json"
 		objects = append(objects, o)
 	}
-	index, err := writePack(t.Context(), durable.Volume{}, filepath.Join(dir, "objects", "pack"), objects)
+	index, err := writePack(t.Context(), &spares{packs: shelf{dir: filepath.Join(dir, "objects", "pack")}}, objects)
 	if err != nil {
 		t.Fatal(err)
 	}

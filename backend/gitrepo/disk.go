@@ -62,7 +62,7 @@ func openDisk(dir string, o Options) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: time.Now}
+	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: time.Now, spares: packs.spares}
 	return &disk{packs, refs, owed}, nil
 }
 

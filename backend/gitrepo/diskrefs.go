@@ -37,6 +37,7 @@ type diskRefs struct {
 	head   string // the file that says which branch is meant
 	opened time.Time
 	now    func() time.Time
+	spares *spares
 }
 
 func (d *diskRefs) path(name string) string { return filepath.Join(d.dir, filepath.FromSlash(name)) }

@@ -85,6 +85,7 @@ func unsynced(t *testing.T, n int) (*powercut.Disk, *Repo, CommitInput) {
 	}
 	t.Cleanup(func() { closeRepo(t, r) })
 	commit(t, r, put(t, "a", "1"))
+	spared(t, r)
 	in := CommitInput{Changes: []Change{put(t, "a", "2")}, Message: "the same again", Author: ann, At: when}
 	d.Fail(powercut.Fault{Kind: powercut.SyncDir, N: n, Err: syscall.EIO})
 	if _, err := r.Commit(context.Background(), in); !errors.Is(err, syscall.EIO) {
@@ -152,9 +153,15 @@ func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n%2 == 0 {
+		spared(t, r)
+	}
 	d.Fail(f)
 	tips := map[string]Hash{}
-	for _, s := range faultySteps(t) {
+	for i, s := range faultySteps(t) {
+		if n%2 == 0 && i > 0 {
+			refilled(r)
+		}
 		h, err := s.do(r)
 		if err != nil {
 			if !errors.Is(err, errno) || errors.Is(err, durable.ErrDiskFull) != (errno == syscall.ENOSPC) {
@@ -177,6 +184,13 @@ func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) bool {
 	happened := d.Mend()
 	closeRepo(t, r)
 	return happened
+}
+
+// refilled makes spare files as far as the disk lets it.
+func refilled(r *Repo) {
+	if s, ok := r.objects.(*packStore); ok {
+		s.spares.refill()
+	}
 }
 
 // sideBranch lies in a folder that its first commit makes.

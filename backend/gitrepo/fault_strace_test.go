@@ -65,6 +65,7 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 		return err
 	}
 	for _, s := range steps {
+		refilled(r)
 		h, err := s.do(r)
 		for n := 0; err != nil && n < attempts; n++ {
 			if err := typed(err); err != nil {
@@ -164,6 +165,8 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 		{"renameat", "EIO", 3, 9},
 		{"unlinkat", "EIO", 1, 7},
 		{"mkdirat", "ENOSPC", 1, 2},
+		{"linkat", "EIO", 2, 2},
+		{"linkat", "ENOSPC", 1, 3},
 	} {
 		if raced && soakRounds(t) == 0 && i%4 != 0 {
 			continue // one of writes, opens and unlinks each: the others run without the detector

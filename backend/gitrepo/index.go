@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sort"
+	"sync/atomic"
 
 	"github.com/caiatech/caiatop/backend/durable"
 )
@@ -76,6 +76,7 @@ type index struct {
 	size   int64 // of the file
 	long   int   // long offsets
 	pack   Hash  // checksum of the pack
+	filter atomic.Pointer[filter]
 }
 
 func openIndex(v durable.Volume, path string) (*index, error) {
@@ -128,6 +129,11 @@ func (x *index) load() error {
 		return x.corrupt("its size does not fit %d objects", x.count)
 	}
 	x.long = int(rest / 8)
+	if x.file == nil {
+		if err := x.makeFilter(); err != nil {
+			return err
+		}
+	}
 	trailer, err := x.read(size-int64(2*hashSize), hashSize)
 	copy(x.pack[:], trailer)
 	return err
@@ -181,9 +187,9 @@ func (x *index) find(h Hash) (int64, bool, error) {
 		return 0, false, err
 	}
 	n := to - from
-	at := sort.Search(n, func(i int) bool { return bytes.Compare(names[i*hashSize:(i+1)*hashSize], h[:]) >= 0 })
+	at, ok := position(names, h)
 	switch {
-	case at < n && bytes.Equal(names[at*hashSize:(at+1)*hashSize], h[:]):
+	case ok:
 		offset, err := x.offset(from + at)
 		return offset, err == nil, err
 	case at == 0 && from > low:
@@ -192,6 +198,27 @@ func (x *index) find(h Hash) (int64, bool, error) {
 		return x.search(h, to, high)
 	}
 	return 0, false, nil
+}
+
+// position returns where a name is among sorted ones, or where it would be. Nearly
+// always the first eight bytes tell.
+func position(names []byte, h Hash) (at int, ok bool) {
+	key := binary.BigEndian.Uint64(h[:])
+	n := len(names) / hashSize
+	for high := n; at < high; {
+		middle := int(uint(at+high) >> 1) //nolint:gosec // neither is negative
+		if binary.BigEndian.Uint64(names[middle*hashSize:]) < key {
+			at = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	for ; at < n && binary.BigEndian.Uint64(names[at*hashSize:]) == key; at++ {
+		if c := bytes.Compare(names[at*hashSize:(at+1)*hashSize], h[:]); c >= 0 {
+			return at, c == 0
+		}
+	}
+	return at, false
 }
 
 // search is the plain binary search between two positions.

@@ -139,7 +139,7 @@ func TestCacheLimitHoldsAsHeapOfLinkedTrees(t *testing.T) {
 	}
 	tip := commit(t, r, changes...)
 	packs := r.objects.(*packStore)
-	packs.keeper.turn <- struct{}{} // nobody compresses meanwhile
+	packs.keeper.turn <- struct{}{} // the heap of the maintenance is not that of the cache
 	defer func() { <-packs.keeper.turn }()
 	before := heapInUse()
 	packs.cache = newCache(limit)

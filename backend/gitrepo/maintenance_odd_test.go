@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -105,13 +104,13 @@ func TestADeltaWithoutItsBaseIsCorrupt(t *testing.T) {
 	base := Hash{0xba, 0x5e}
 	name := hashObject(plumbing.BlobObject, []byte("never made"))
 	folder := filepath.Join(dir, "objects", "pack")
-	w, err := newPackWriter(durable.Volume{}, folder, 1)
+	w, err := newPackWriter(&spares{packs: shelf{dir: folder}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var stream bytes.Buffer
 	stream.Write(base[:])
-	if err := deflate(&stream, []byte{10, 10, 0x90, 10}, levelFast); err != nil {
+	if err := deflate(&stream, []byte{10, 10, 0x90, 10}, levelSmall); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.add(name, plumbing.REFDeltaObject, 4, whole, stream.Bytes()); err != nil {
@@ -128,5 +127,23 @@ func TestADeltaWithoutItsBaseIsCorrupt(t *testing.T) {
 	commit(t, r, put(t, "doc", "2"))
 	if err := r.Settle(t.Context()); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), base.String()) {
 		t.Fatalf("settle: %v", err)
+	}
+}
+
+// Packs that go again and again while they are read are the work of somebody
+// else, and no fault.
+func TestPacksThatKeepVanishingAreLeftToOthers(t *testing.T) {
+	r, _ := disked(t)
+	for i := range 3 {
+		commit(t, r, put(t, "doc", fmt.Sprint(i)))
+	}
+	s := r.objects.(*packStore) //nolint:forcetypeassert // it is on disk
+	for _, p := range *s.packs.Load() {
+		if err := p.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if did, err := s.maintain(t.Context(), asked); did || !errors.Is(err, errHeld) {
+		t.Errorf("%t, %v", did, err)
 	}
 }

@@ -158,7 +158,7 @@ func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
 	r, dir := disked(t)
 	p := r.objects.(*packStore)
 	p.keeper.turn <- struct{}{} // nobody else maintains
-	large := strings.Repeat("x", storedBytes)
+	large := strings.Repeat("x", 256<<10)
 	var tip Hash
 	for n := range softPacks/2 + 1 {
 		tip = commit(t, r, put(t, fmt.Sprint("large ", n), fmt.Sprint(n, large)))
@@ -167,17 +167,17 @@ func TestABulkLoadIsJoinedAsItIs(t *testing.T) {
 		tip = commit(t, r, put(t, "small", fmt.Sprint(n)))
 	}
 	before := packBytes(t, dir)
-	if did, err := p.maintain(t.Context(), false); !did || err != nil {
+	if did, err := p.maintain(t.Context(), written); !did || err != nil {
 		t.Fatal(did, err)
 	}
 	stored := 0
 	for _, p := range *p.packs.Load() {
-		if p.stored {
+		if p.unfinished {
 			stored++
 		}
 	}
 	if now := packBytes(t, dir); stored != 1 || now < before*9/10 {
-		t.Errorf("%d stored packs, %d bytes of %d", stored, now, before)
+		t.Errorf("%d unfinished packs, %d bytes of %d", stored, now, before)
 	}
 	<-p.keeper.turn
 	if m := settle(t, r); m.Packs != 1 || m.Bytes > before/10 {

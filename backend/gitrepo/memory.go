@@ -119,6 +119,8 @@ func (c memoryChange) commit(ctx context.Context) error {
 	return nil
 }
 
+func (memoryChange) begin() {}
+
 func (memoryChange) abort() error { return nil }
 
 // nested tells two names of which one would have to be a folder.

@@ -23,9 +23,9 @@ const (
 	// maxChain bounds the deltas between an object and its base; git makes at
 	// most 4,095.
 	maxChain = 4096
-	// storedPack is the size below which it does not matter whether a pack is
+	// smallPack is the size below which it does not matter how well a pack is
 	// compressed, in bytes (16 KiB).
-	storedPack = 16 << 10
+	smallPack = 16 << 10
 	// firstRoom is what an object is given before it is read, in bytes (512
 	// KiB). A larger one gets more as it comes: it never takes more than twice
 	// what is there of it, or about 2,000 times the bytes of the file.
@@ -50,9 +50,10 @@ type pack struct {
 	// removed.
 	retired atomic.Bool
 	closing sync.Once
-	// stored says that the first entry is not compressed, and so likely none,
-	// and that it is worth doing something about.
-	stored bool
+	// unfinished says that the first entry is not compressed as well as the
+	// maintenance would, and so likely others, and that it is worth doing
+	// something about.
+	unfinished bool
 }
 
 // openPack opens the pack of that index file and checks that the two belong
@@ -83,7 +84,7 @@ func (p *pack) check() error {
 	if _, err := p.file.ReadAt(header[:], 0); err != nil {
 		return readError(p.path, err)
 	}
-	p.stored = p.size >= storedPack && isStored(header[packHeader:])
+	p.unfinished = p.size >= smallPack && isUnfinished(header[packHeader:])
 	version := binary.BigEndian.Uint32(header[4:])
 	if string(header[:4]) != "PACK" || (version != 2 && version != 3) {
 		return p.corrupt(0, "it is no pack of version 2 or 3")
@@ -125,13 +126,13 @@ func readError(path string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
 }
 
-// isStored reports whether an entry that begins so is one that appendStored
-// made: nothing but blocks that are as they were.
-func isStored(entry []byte) bool {
+// isUnfinished reports whether an entry that begins so compresses less than the
+// maintenance would.
+func isUnfinished(entry []byte) bool {
 	for i, b := range entry {
 		if b&0x80 == 0 {
 			stream := entry[i+1:]
-			return len(stream) > 2 && stream[0] == 0x78 && unfinishedStream(stream[1]) && stream[2]>>1&3 == 0
+			return len(stream) > 1 && stream[0] == 0x78 && unfinishedStream(stream[1])
 		}
 	}
 	return false
@@ -223,10 +224,15 @@ func (r *offsetReader) Read(b []byte) (int, error) {
 }
 
 func (p *pack) entry(in *input, offset int64) (packed, error) {
+	return p.entryFrom(in, offset, p.file)
+}
+
+// entryFrom is entry for bytes of the pack that may lie elsewhere, too.
+func (p *pack) entryFrom(in *input, offset int64, file io.ReaderAt) (packed, error) {
 	if offset < packHeader || offset >= p.size-int64(hashSize) {
 		return packed{}, p.corrupt(offset, "an object cannot begin here")
 	}
-	in.section = offsetReader{p.file, offset}
+	in.section = offsetReader{file, offset}
 	in.buffer.Reset(&in.section)
 	kind, size, err := entryHeader(in.buffer)
 	if err != nil {

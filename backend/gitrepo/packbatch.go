@@ -5,14 +5,10 @@ import (
 	"context"
 	"errors"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
 const (
-	// storedBytes is the size from which a batch is written as it is, in bytes
-	// (256 KiB). What is smaller waits for the disk anyway.
-	storedBytes = 256 << 10
 	// futile is how often an object of a name may be unlike the one before it
 	// until only each retryEvery-th is compared.
 	futile     = 8
@@ -22,7 +18,6 @@ const (
 // batch is a commit on its way into a pack.
 type batch struct {
 	objects []staged
-	level   int
 	bases   []int    // of each object, -1 if it is whole
 	deltas  [][]byte // of those that are not
 }
@@ -35,27 +30,31 @@ type leader struct {
 }
 
 // writePack writes objects as one pack and returns the path of its index.
-func writePack(ctx context.Context, v durable.Volume, dir string, objects []staged) (string, error) {
-	b := newBatch(objects)
-	w, err := newPackWriter(v, dir, len(objects))
+func writePack(ctx context.Context, files *spares, objects []staged) (string, error) {
+	indexPath, err := placePack(ctx, files, objects, nil)
 	if err != nil {
 		return "", err
 	}
+	return indexPath, files.volume.SyncDir(files.packs.dir)
+}
+
+// placePack is writePack without the sync of the folder. It calls syncing, if
+// that is set, when all is written and begins to be synced.
+func placePack(ctx context.Context, files *spares, objects []staged, syncing func()) (string, error) {
+	w, err := newPackWriter(files, len(objects))
+	if err != nil {
+		return "", err
+	}
+	w.syncing = syncing
+	b := newBatch(objects)
 	if err := b.write(ctx, w); err != nil {
 		return "", errors.Join(err, w.abort())
 	}
-	return w.finish()
+	return w.place()
 }
 
 func newBatch(objects []staged) *batch {
-	b := &batch{objects: objects, level: levelFast}
-	total := 0
-	for _, o := range objects {
-		total += len(o.data)
-	}
-	if total >= storedBytes {
-		b.level = levelStored
-	}
+	b := &batch{objects: objects}
 	b.plan()
 	return b
 }
@@ -145,23 +144,24 @@ func (b *batch) content(i int) []byte {
 	return b.objects[i].data
 }
 
+// write writes the entries as they are: nobody who commits waits for their
+// compression, which is the work of a quiet moment.
 func (b *batch) write(ctx context.Context, w *packWriter) error {
-	total := 0
-	if b.level != levelStored {
-		for i := range b.objects {
-			total += len(b.content(i))
+	var stream bytes.Buffer
+	for i, o := range b.objects {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		base := whole
+		if b.bases[i] >= 0 {
+			base = w.entries[b.bases[i]].offset
+		}
+		content := b.content(i)
+		stream.Reset()
+		appendStored(&stream, content)
+		if err := w.add(o.hash, o.kind, len(content), base, stream.Bytes()); err != nil {
+			return err
 		}
 	}
-	return inOrder(
-		ctx, len(b.objects), workers(total),
-		func(i int) int { return len(b.content(i)) },
-		func(i int, out *bytes.Buffer) error { return deflate(out, b.content(i), b.level) },
-		func(i int, stream []byte) error {
-			base := whole
-			if b.bases[i] >= 0 {
-				base = w.entries[b.bases[i]].offset
-			}
-			return w.add(b.objects[i].hash, b.objects[i].kind, len(b.content(i)), base, stream)
-		},
-	)
+	return nil
 }

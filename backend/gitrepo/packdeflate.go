@@ -12,20 +12,18 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// How entries are compressed. The zlib header tells which of the first two
-// from the third, so that the maintenance knows what it has still to do.
+// How the maintenance compresses entries. Commits do not compress theirs, see
+// appendStored: 100,000 documents in batches are on the disk in two thirds of
+// the time, and a single one costs no compressor. The zlib header tells what
+// has still to be done.
 const (
-	// levelStored does not compress. 100,000 documents in batches are on the
-	// disk in two thirds of the time; the maintenance compresses them later.
-	levelStored = zlib.NoCompression
-	// levelFast is for single commits, whose time is that of the disk.
-	levelFast = zlib.BestSpeed
-	// levelFinal is what the maintenance writes: for small texts it takes 7 to
-	// make what git's own default makes.
-	levelFinal = 7
+	// levelFinal is what the maintenance writes: small texts take 1 % more than
+	// with level 7, which is as slow as git's own default and makes as much of
+	// them.
+	levelFinal = 6
 	// levelSmall does as well for a few bytes and for trees, which are mostly
-	// names of objects, in half of the time or less.
-	levelSmall = 6
+	// names of objects.
+	levelSmall = 5
 	smallBytes = 128
 )
 
@@ -34,9 +32,6 @@ const (
 	// it hands over.
 	chunkObjects = 64
 	chunkBytes   = 1 << 20
-	// inlineBytes is the work below which no other goroutine is asked, in
-	// bytes (64 KiB): about half a millisecond.
-	inlineBytes = 64 << 10
 	// pooledBytes bounds the buffers that are kept for the next object.
 	pooledBytes = 1 << 20
 )
@@ -56,15 +51,11 @@ func deflaterPool(level int) *sync.Pool {
 }
 
 var deflaters = map[int]*sync.Pool{
-	levelFast: deflaterPool(levelFast), levelSmall: deflaterPool(levelSmall), levelFinal: deflaterPool(levelFinal),
+	levelSmall: deflaterPool(levelSmall), levelFinal: deflaterPool(levelFinal),
 }
 
 // deflate appends a zlib stream of data.
 func deflate(out *bytes.Buffer, data []byte, level int) error {
-	if level == levelStored {
-		appendStored(out, data)
-		return nil
-	}
 	if level == levelFinal && len(data) < smallBytes {
 		level = levelSmall
 	}
@@ -112,6 +103,7 @@ func unfinishedStream(header byte) bool { return header>>6 == 0 }
 // chunk is a run of objects that one goroutine encodes.
 type chunk struct {
 	from, to int
+	input    window
 	out      bytes.Buffer
 	ends     []int // of the entries in out
 	err      error
@@ -120,13 +112,13 @@ type chunk struct {
 
 var chunks = sync.Pool{New: func() any { return &chunk{} }}
 
-func (c *chunk) run(ctx context.Context, encode func(i int, out *bytes.Buffer) error) {
+func (c *chunk) run(ctx context.Context, encode func(i int, c *chunk) error) {
 	c.out.Reset()
 	c.ends = c.ends[:0]
 	c.err = nil
 	for i := c.from; i < c.to && c.err == nil; i++ {
 		if c.err = ctx.Err(); c.err == nil {
-			c.err = encode(i, &c.out)
+			c.err = encode(i, c)
 		}
 		c.ends = append(c.ends, c.out.Len())
 	}
@@ -148,6 +140,7 @@ func (c *chunk) emit(to func(i int, payload []byte) error) error {
 }
 
 func (c *chunk) release() {
+	c.input.pack = nil
 	if c.out.Cap() <= pooledBytes {
 		chunks.Put(c)
 	}
@@ -157,7 +150,7 @@ func (c *chunk) release() {
 // after the other. size tells about how much work an object is, in bytes. It
 // holds at most workers+1 chunks, and no goroutine outlives it.
 func inOrder(ctx context.Context, n, workers int, size func(i int) int,
-	encode func(i int, out *bytes.Buffer) error, emit func(i int, payload []byte) error,
+	encode func(i int, c *chunk) error, emit func(i int, payload []byte) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -203,14 +196,6 @@ func inOrder(ctx context.Context, n, workers int, size func(i int) int,
 		}
 	}
 	return nil
-}
-
-// workers is how many goroutines compress a commit.
-func workers(bytes int) int {
-	if bytes <= inlineBytes {
-		return 1
-	}
-	return runtime.GOMAXPROCS(0)
 }
 
 // idleWorkers leaves one processor to the callers.

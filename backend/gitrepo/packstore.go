@@ -1,7 +1,6 @@
 package gitrepo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/caiatech/caiatop/backend/durable"
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // packStore keeps objects in the packs of a folder, and reads the loose ones
@@ -34,6 +32,7 @@ type packStore struct {
 	lost    atomic.Bool // some vanished, and Restore was not called since
 
 	keeper keeper
+	spares *spares
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -49,6 +48,7 @@ func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, e
 // openPackStore opens packs that nobody maintains.
 func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
+	s.spares = newSpares(v, s.packDir(), filepath.Join(filepath.Dir(dir), headsPrefix))
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	if err := s.rescan(); err != nil {
@@ -63,7 +63,7 @@ func (s *packStore) close() error {
 	if s.keeper.done != nil {
 		s.keeper.stop()
 	}
-	err := s.closePacks()
+	err := errors.Join(s.spares.close(), s.closePacks())
 	for _, lender := range s.lenders {
 		err = errors.Join(err, lender.close())
 	}
@@ -137,15 +137,25 @@ func (s *packStore) packedOnce(h Hash) (object, error) {
 
 // find returns the pack that has an object.
 func (s *packStore) find(h Hash) (*pack, int64, error) {
+	p, offset, err := s.lookup(h)
+	if err == nil && p == nil {
+		err = fmt.Errorf("object %s: %w", h, ErrNotFound)
+	}
+	return p, offset, err
+}
+
+// lookup is find for those who expect that no pack has the object, which is
+// no error: then the pack is nil.
+func (s *packStore) lookup(h Hash) (*pack, int64, error) {
 	last := s.hit.Load()
 	packs := *s.packs.Load()
-	if last != nil && slices.Contains(packs, last) {
+	if last != nil && !last.index.lacks(h) && slices.Contains(packs, last) {
 		if offset, ok, err := last.index.find(h); ok || err != nil {
 			return last, offset, err
 		}
 	}
 	for _, p := range packs {
-		if p == last {
+		if p == last || p.index.lacks(h) {
 			continue
 		}
 		offset, ok, err := p.index.find(h)
@@ -157,78 +167,7 @@ func (s *packStore) find(h Hash) (*pack, int64, error) {
 			return p, offset, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("object %s: %w", h, ErrNotFound)
-}
-
-// store writes the objects that no pack has into one new pack.
-func (s *packStore) store(ctx context.Context, objects []staged) error {
-	// What a pack had that garbage collection removed must be written again.
-	if err := s.rescan(); err != nil {
-		return err
-	}
-	if s.lost.Load() {
-		return fmt.Errorf("%w: packs vanished from %s", ErrLost, s.packDir())
-	}
-	missing := make([]staged, 0, len(objects))
-	seen := make(map[Hash]struct{}, len(objects))
-	for _, o := range objects {
-		if _, twice := seen[o.hash]; twice {
-			continue
-		}
-		seen[o.hash] = struct{}{}
-		_, _, err := s.find(o.hash)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			missing = append(missing, o)
-		case err != nil:
-			return err
-		}
-	}
-	if len(missing) == 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		// Whoever wrote them may have died, or failed, before the names of the
-		// packs were synced.
-		return s.volume.SyncDir(s.packDir())
-	}
-	if err := s.room(ctx); err != nil {
-		return err
-	}
-	indexPath, err := writePack(ctx, s.volume, s.packDir(), missing)
-	if err != nil {
-		return err
-	}
-	if err := s.attach(indexPath); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		// Another process consolidated the pack away before we opened it.
-		if err := s.found(missing); err != nil {
-			return err
-		}
-	}
-	for _, o := range missing {
-		// Blobs belong to the caller, who may change them after the commit.
-		if o.kind != plumbing.BlobObject {
-			s.cache.put(o.hash, o.object)
-		}
-	}
-	s.keeper.wake()
-	return nil
-}
-
-// found reads the folder again and fails unless its packs have all objects.
-func (s *packStore) found(objects []staged) error {
-	if err := s.rescan(); err != nil {
-		return err
-	}
-	for _, o := range objects {
-		if _, _, err := s.find(o.hash); err != nil {
-			return err
-		}
-	}
-	return nil
+	return nil, 0, nil
 }
 
 // attach opens a new pack for readers.

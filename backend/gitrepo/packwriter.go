@@ -35,6 +35,8 @@ type packWriter struct {
 	header  []byte // scratch
 	entries []indexEntry
 	index   chan created // of the index, which is made while the pack is filled
+	// syncing, if set, is called when all is written and begins to be synced.
+	syncing func()
 }
 
 type created struct {
@@ -44,22 +46,25 @@ type created struct {
 
 var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, packBuffer) }}
 
-// newPackWriter begins a pack of exactly count objects in dir.
-func newPackWriter(v durable.Volume, dir string, count int) (*packWriter, error) {
-	file, err := v.CreateTemp(dir, tempName(), packPerm)
+// newPackWriter begins a pack of exactly count objects where the files are.
+func newPackWriter(files *spares, count int) (*packWriter, error) {
+	file, err := files.temp()
 	if err != nil {
 		return nil, err
 	}
 	w := &packWriter{ //nolint:forcetypeassert // the pool makes nothing else
-		volume: v, dir: dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
+		volume: files.volume, dir: files.packs.dir, file: file, out: buffers.Get().(*bufio.Writer), sum: sha1.New(), //nolint:gosec // git's format
 		count: count, entries: make([]indexEntry, 0, count), index: make(chan created, 1),
 	}
-	// To make a file takes as long as to sync one. That the index is there when
-	// the pack is full lets the disk sync both at once.
-	go func() {
-		file, err := v.CreateTemp(dir, tempName(), packPerm)
+	create := func() {
+		file, err := files.temp()
 		w.index <- created{file, err}
-	}()
+	}
+	if count <= soonObjects {
+		create() // another goroutine would be later
+	} else {
+		go create()
+	}
 	w.out.Reset(file)
 	header := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count)) //nolint:gosec // bounded by memory
 	if err := w.write(header); err != nil {
@@ -98,13 +103,22 @@ func (w *packWriter) add(h Hash, kind plumbing.ObjectType, size int, base int64,
 }
 
 // finish brings pack and index to the disk and returns the path of the index.
+func (w *packWriter) finish() (string, error) {
+	indexPath, err := w.place()
+	if err != nil {
+		return "", err
+	}
+	return indexPath, w.volume.SyncDir(w.dir)
+}
+
+// place is finish without the sync of the folder.
 //
-// The content of both is on the disk before either gets its name, and the
-// names before finish returns; so a power cut leaves nothing, a pack without
+// The content of both files is on the disk before either gets its name, and the
+// names when the folder is synced; so a power cut leaves nothing, a pack without
 // an index, an index without its pack (both of which git and complete pass
 // over), or both, whole. The two syncs run beside each other: the disk makes
 // one of them.
-func (w *packWriter) finish() (string, error) {
+func (w *packWriter) place() (string, error) {
 	if len(w.entries) != w.count {
 		return "", errors.Join(fmt.Errorf("pack of %d objects got %d", w.count, len(w.entries)), w.abort())
 	}
@@ -118,10 +132,8 @@ func (w *packWriter) finish() (string, error) {
 		return "", errors.Join(err, w.abort())
 	}
 	w.release()
-	synced := make(chan error, 1)
-	go func() { synced <- w.file.Sync() }()
-	index, err := w.writeIndex(sum)
-	if err = errors.Join(err, <-synced); err != nil {
+	index, err := w.syncBoth(sum)
+	if err != nil {
 		return "", errors.Join(err, abort(index), w.file.Abort())
 	}
 	base := filepath.Join(w.dir, "pack-"+sum.String())
@@ -131,19 +143,47 @@ func (w *packWriter) finish() (string, error) {
 	if err := index.Place(base + ".idx"); err != nil {
 		return "", err
 	}
-	return base + ".idx", w.volume.SyncDir(w.dir)
+	return base + ".idx", nil
 }
 
-// writeIndex fills the index and syncs it. The file may come with an error.
-func (w *packWriter) writeIndex(pack Hash) (*durable.File, error) {
-	index := <-w.index
-	if index.err != nil {
-		return nil, index.err
+// soonObjects is up to how many objects the index is written before anything is
+// synced. A sync ends what the journal of the file system collects, and what is
+// written a moment later waits for the next one; but the index of many objects
+// takes longer than that.
+const soonObjects = 512
+
+// syncBoth fills the index and brings it and the pack to the disk, beside each
+// other. The index may come with an error.
+func (w *packWriter) syncBoth(sum Hash) (*durable.File, error) {
+	made := <-w.index
+	index, err := made.file, made.err
+	if err != nil {
+		return nil, err
 	}
-	if _, err := index.file.Write(encodeIndex(w.entries, pack)); err != nil {
-		return index.file, err
+	soon := w.count <= soonObjects
+	if soon {
+		err = w.writeIndex(index, sum)
 	}
-	return index.file, index.file.Sync()
+	if err != nil {
+		return index, err
+	}
+	if w.syncing != nil {
+		w.syncing()
+	}
+	synced := make(chan error, 1)
+	go func() { synced <- w.file.Sync() }()
+	if !soon {
+		err = w.writeIndex(index, sum)
+	}
+	if err == nil {
+		err = index.Sync()
+	}
+	return index, errors.Join(err, <-synced)
+}
+
+func (w *packWriter) writeIndex(index *durable.File, pack Hash) error {
+	_, err := index.Write(encodeIndex(w.entries, pack))
+	return err
 }
 
 func (w *packWriter) abort() error {

@@ -29,6 +29,8 @@ type refUpdate struct {
 // refChange is a number of updates that were found to be possible and that
 // nobody else can make impossible. It ends in commit or in abort.
 type refChange interface {
+	// begin brings what commit needs to the disk, and does not wait for it.
+	begin()
 	// commit makes the updates in their order, and durable. Once ctx is done
 	// it is abort.
 	commit(ctx context.Context) error
@@ -42,11 +44,12 @@ func (r *Repo) move(ctx context.Context, updates ...refUpdate) error {
 	if err != nil {
 		return err
 	}
+	change.begin()
 	return change.commit(ctx)
 }
 
-// diskChange holds git's own lock files, with the new content in them, which a
-// goroutine for each brings to the disk meanwhile.
+// diskChange holds git's own lock files, with the new content in them, which
+// from begin on a goroutine for each brings to the disk.
 type diskChange struct {
 	refs  *diskRefs
 	locks []*refLock // in the order of the updates
@@ -61,7 +64,7 @@ type refLock struct {
 }
 
 // prepare implements refStore. It takes the lock that every git program
-// respects, compares, and begins to write.
+// respects, compares, and writes.
 func (d *diskRefs) prepare(ctx context.Context, updates ...refUpdate) (_ refChange, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -86,12 +89,16 @@ func (d *diskRefs) prepare(ctx context.Context, updates ...refUpdate) (_ refChan
 			return nil, err
 		}
 	}
+	return c, nil
+}
+
+// begin implements refChange.
+func (c *diskChange) begin() {
 	for _, l := range c.locks {
 		if !l.target.IsZero() {
 			c.syncs.Go(l.file.Sync)
 		}
 	}
-	return c, nil
 }
 
 // take locks a reference, compares, and writes its target into the lock.
@@ -104,8 +111,15 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 		return err
 	}
 	var err error
-	if l.file, err = d.lock(ctx, path+".lock"); err != nil {
-		return err
+	content := []byte(l.target.String() + "\n")
+	if !l.target.IsZero() {
+		l.file = d.spares.lock(path+".lock", content)
+	}
+	fresh := l.file == nil
+	if fresh {
+		if l.file, err = d.lock(ctx, path+".lock"); err != nil {
+			return err
+		}
 	}
 	if err := d.compare(&l.refUpdate); err != nil {
 		return err
@@ -116,8 +130,10 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 				return err
 			}
 		}
-		if _, err := l.file.Write([]byte(l.target.String() + "\n")); err != nil {
-			return err
+		if fresh {
+			if _, err := l.file.Write(content); err != nil {
+				return err
+			}
 		}
 	}
 	info, err := d.volume.Lstat(l.file.Path())
@@ -132,10 +148,13 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 // compare fails if the reference is not where the update says, and fills in
 // where it is.
 func (d *diskRefs) compare(u *refUpdate) error {
-	if _, symbolic, err := d.looseRef(u.name); err == nil && symbolic != "" {
+	now, symbolic, err := d.looseRef(u.name)
+	if symbolic != "" {
 		return fmt.Errorf("%w: %s is a symbolic reference", ErrInvalid, u.name)
 	}
-	now, err := d.ref(u.name)
+	if errors.Is(err, ErrNotFound) {
+		now, err = d.ref(u.name)
+	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -168,14 +187,27 @@ func (c *diskChange) commit(ctx context.Context) error {
 		path := c.refs.path(l.name)
 		if l.target.IsZero() {
 			err = errors.Join(c.refs.remove(ctx, l.name), l.file.Abort())
-		} else if err = l.file.Place(path); err == nil {
+		} else if err = c.refs.replace(l); err == nil {
 			folders = append(folders, filepath.Dir(path))
 		}
 		if err != nil {
 			return errors.Join(err, c.refs.syncFolders(folders), c.abort())
 		}
 	}
-	return c.refs.syncFolders(folders)
+	err = c.refs.syncFolders(folders)
+	c.refs.spares.wake()
+	return err
+}
+
+// replace gives a lock file the name of its reference. To free the file that
+// was there can wait.
+func (d *diskRefs) replace(l *refLock) error {
+	path := d.path(l.name)
+	old, err := d.volume.Open(path)
+	if err == nil {
+		defer d.spares.retire(old)
+	}
+	return l.file.Place(path)
 }
 
 // held fails if somebody took our lock for that of a dead program, as they do

@@ -37,8 +37,9 @@ func (s *packStore) orphan(gone, present []*pack) (rest []*pack, err error) {
 	return rest, err
 }
 
-// covered reports whether every object of p is in one of the packs, or a file of
-// its own: git makes that of what no reference reaches, or does not yet.
+// covered reports whether every object of p is in one of the packs, or a file
+// of its own: git unpacks what no reference leads to, as the objects of a
+// commit whose reference is about to move.
 func (s *packStore) covered(p *pack, packs []*pack) (bool, error) {
 	entries, err := p.index.entries()
 	if err != nil {

@@ -13,6 +13,7 @@ const (
 	Sync
 	Mkdir
 	Rename
+	Link // of an unnamed file
 	Remove
 	SyncDir
 	Open // of a file for reading
@@ -21,7 +22,7 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{"change", "create", "write", "sync", "mkdir", "rename", "remove", "sync folder", "open", "read", "read folder"}
+var kindNames = [kinds]string{"change", "create", "write", "sync", "mkdir", "rename", "link", "remove", "sync folder", "open", "read", "read folder"}
 
 // String names the kind.
 func (k Kind) String() string { return kindNames[k] }
@@ -29,7 +30,7 @@ func (k Kind) String() string { return kindNames[k] }
 // Op is one operation.
 type Op struct {
 	Kind     Kind
-	Path, To string // To is the new name of a Rename
+	Path, To string // To is the new name of a Rename or Link
 	N        int    // how many of this kind there were, with this one
 }
 
