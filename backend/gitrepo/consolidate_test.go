@@ -102,6 +102,7 @@ func TestConsolidationRefusesDamage(t *testing.T) {
 		flip(t, pack, 30)
 	}
 	commit(t, r, put(t, "doc", "last"))
+	refilled(r) // spare files were tried out
 	m := drained(t, r, 1)
 	if !errors.Is(m.Err, ErrCorrupt) {
 		t.Fatalf("%+v", m)
