@@ -102,11 +102,11 @@ func TestConsolidationRefusesDamage(t *testing.T) {
 		flip(t, pack, 30)
 	}
 	commit(t, r, put(t, "doc", "last"))
-	refilled(r) // spare files were tried out
 	m := drained(t, r, 1)
 	if !errors.Is(m.Err, ErrCorrupt) {
 		t.Fatalf("%+v", m)
 	}
+	closeRepo(t, r) // which ends the maintenance
 	if packs := matches(t, dir, "objects/pack/*.pack"); len(packs) != softPacks+1 {
 		t.Fatalf("%d packs", len(packs))
 	}
