@@ -238,6 +238,12 @@ func (e *Engine) fillGit(ctx context.Context) error {
 			return nil
 		}
 		if len(batch.Ops) > 0 {
+			// To a commit, files that are damaged would be unchanged ones.
+			if e.gitDamaged != "" {
+				if err := e.o.Git.Rewrite(ctx, batch.Ops); err != nil {
+					return gitSide(err)
+				}
+			}
 			if _, err := e.commitGit(ctx, e.copyBatch(batch.Ops), e.gitMark.now()); err != nil {
 				return err
 			}
