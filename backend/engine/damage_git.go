@@ -14,6 +14,9 @@ import (
 
 const damageAdvice = "What another place holds is written again by itself. For the rest, put the named file back from a copy of the git folder, which is taken up by itself, or write the documents again; look at the disk. The file is never changed or removed here: move it away once nothing needs it"
 
+// unfinishedDamage stands for damage that is shown and not dealt with yet.
+const unfinishedDamage = "unfinished"
+
 // learnDamage takes over what the repository knows to be damaged: it is shown
 // and told once, and the documents that cannot be read any more are recorded as
 // missing, to be filled from where they still are.
@@ -38,6 +41,7 @@ func (e *Engine) learnDamage(ctx context.Context) error {
 		return nil
 	}
 	e.setGitDamage(describeDamage(known))
+	e.gitDamaged = unfinishedDamage
 	fresh, err := e.parkUnreadable(ctx, known)
 	if err != nil {
 		return err

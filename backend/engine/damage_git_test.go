@@ -72,20 +72,32 @@ func overwrite(t *testing.T, dir string, h *Host, id string) (restore func()) {
 				t.Fatal(err)
 			}
 			pack := strings.TrimSuffix(idx, ".idx") + ".pack"
-			whole := bytesOf(t, pack)
-			spoilt := slices.Clone(whole)
-			for i := range 3 {
-				spoilt[at+5+i] ^= 0xff
-			}
-			if err := os.Chmod(pack, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, pack, string(spoilt))
-			return func() { writeFile(t, pack, string(whole)) }
+			flip(t, pack, at+5, 3)
+			return func() { flip(t, pack, at+5, 3) }
 		}
 	}
 	t.Fatalf("no pack has %s", blob)
 	return nil
+}
+
+// flip changes bytes of a file that is open, and changes them back.
+func flip(t *testing.T, name string, at, n int) {
+	t.Helper()
+	data := bytesOf(t, name)[at : at+n]
+	for i := range data {
+		data[i] ^= 0xff
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt(data, int64(at))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // One pack that cannot be opened is no reason to refuse everything else: what
@@ -116,7 +128,9 @@ func TestOnePackThatCannotBeOpenedRefusesTheStart(t *testing.T) {
 			spoil(t, dir)
 			h = start(t, external(dir, address))
 			awaitState(t, h, StatePrimary)
-			await(t, h, "every store in step", func(s *Stats) bool { return inStep(s) && gitWhole(s) && s.Stores[1].Damage == "" && s.Parked == 0 })
+			await(t, h, "every store in step", func(s *Stats) bool {
+				return inStep(s) && gitWhole(s) && s.Stores[1].Damage == "" && slices.Contains(s.Safe, "git")
+			})
 			stop(t, h)
 			gitOutput(t, dir, "fsck", "--strict", "--full")
 			aside, err := filepath.Glob(filepath.Join(dir, GitDir+asideMark+"*"))
@@ -212,7 +226,9 @@ func TestKnownDamageIsShownAsHealthy(t *testing.T) {
 	await(t, h, "the damage shown", shown)
 	restore()
 	lookNow(h)
-	await(t, h, "git whole", func(s *Stats) bool { return s.Parked == 0 && s.Stores[1].Damage == "" && slices.Contains(s.Safe, "git") })
+	await(t, h, "git whole", func(s *Stats) bool {
+		return s.Parked == 0 && s.Stores[1].Damage == "" && slices.Contains(s.Safe, "git")
+	})
 	wantText(t, h, "b", "the second text", probe.Git)
 }
 
@@ -237,4 +253,57 @@ func TestADamagedDocumentStaysDamagedThoughMemoryHoldsIt(t *testing.T) {
 	if s := h.Stats(); s.Parked != 0 || s.Stores[1].Damage != "" {
 		t.Errorf("%d parked, damage %q", s.Parked, s.Stores[1].Damage)
 	}
+}
+
+// Damage that made the repository be written anew is gone with the old one.
+func TestDamageIsShownOfARepositoryThatWasMovedAside(t *testing.T) {
+	dir := t.TempDir()
+	kept := memstore.New(cacheBytes)
+	h := startWith(t, detached(dir), func(o *Options) { o.Memory = kept })
+	put(t, h, doc("a", "one"), doc("b", "two"))
+	synced(t, h)
+	await(t, h, "memory holds both", func(s *Stats) bool { return s.Cached == 2 && trimmed(s) })
+	stop(t, h)
+	h = startWith(t, detached(dir), func(o *Options) { o.Memory = kept })
+	await(t, h, "git known", gitWhole)
+	for _, pack := range gitPacks(t, dir, ".pack") {
+		flip(t, pack, 12, len(bytesOf(t, pack))-32)
+	}
+	for _, id := range []string{"a", "b"} {
+		wantText(t, h, id, map[string]string{"a": "one", "b": "two"}[id])
+	}
+	await(t, h, "made anew", func(s *Stats) bool {
+		aside, err := filepath.Glob(filepath.Join(dir, GitDir+asideMark+"*"))
+		return err == nil && len(aside) == 1 && gitWhole(s) && s.Parked == 0 && s.Stores[1].Damage == ""
+	})
+	stop(t, h)
+	gitOutput(t, dir, "fsck", "--strict", "--full")
+}
+
+// A repository whose only branch is another one is not ours to begin a second
+// history in.
+func TestABranchThatIsNotMainIsTakenForAnEmptyRepository(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
+	put(t, h, doc("a", "one"))
+	synced(t, h)
+	stop(t, h)
+	losesItsState(t, dir)
+	gitOutput(t, dir, "branch", "-m", "main", "master")
+	gitOutput(t, dir, "update-ref", "-d", "refs/caiatop/last")
+	before := gitOutput(t, dir, "for-each-ref")
+	for range 2 {
+		_, err := Start(t.Context(), detached(dir))
+		var other *OtherBranchError
+		if !errors.As(err, &other) || other.Branch != "master" || !errors.Is(err, store.ErrIdentity) || !strings.Contains(err.Error(), GitDir) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if after := gitOutput(t, dir, "for-each-ref"); after != before {
+		t.Errorf("it was written to:\n%s", after)
+	}
+	gitOutput(t, dir, "branch", "-m", "master", "main")
+	h = start(t, detached(dir))
+	await(t, h, "its documents", func(s *Stats) bool { return s.Documents == 1 && gitWhole(s) })
+	wantText(t, h, "a", "one")
 }

@@ -46,7 +46,10 @@ func content(t *testing.T, name string) []byte {
 // read; and when the pack is restored it is taken up without a new start.
 func TestAPackThatCannotBeOpenedIsTakenUpWhenItIsRestored(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, base string){
-		"torn pack":     func(t *testing.T, base string) { data := content(t, base+".pack"); replaceFile(t, base+".pack", data[:len(data)-50]) },
+		"torn pack": func(t *testing.T, base string) {
+			data := content(t, base+".pack")
+			replaceFile(t, base+".pack", data[:len(data)-50])
+		},
 		"garbage index": func(t *testing.T, base string) { replaceFile(t, base+".idx", []byte("garbage")) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,16 +93,25 @@ func overwriteBlob(t *testing.T, r *Repo, h Hash) (restore func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := content(t, p.path)
-	spoilt := append([]byte{}, whole...)
-	for i := range 3 {
-		spoilt[offset+6+int64(i)] ^= 0xff
+	change := func() {
+		data := content(t, p.path)[offset+6 : offset+9]
+		for i := range data {
+			data[i] ^= 0xff
+		}
+		if err := os.Chmod(p.path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(p.path, os.O_WRONLY, 0) // in place: it is open
+		if err == nil {
+			_, err = f.WriteAt(data, offset+6)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.Chmod(p.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	write(t, p.path, string(spoilt)) // in place: it is open
-	return func() { write(t, p.path, string(whole)) }
+	change()
+	return change
 }
 
 // What a reader met is known from then on, until the file is restored.
