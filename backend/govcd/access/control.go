@@ -59,6 +59,7 @@ type Control struct {
 	random   io.Reader
 	log      *slog.Logger
 	used     usage
+	verified verified
 
 	loading sync.Mutex   // so that no older reading takes the place of a newer one
 	checked atomic.Int64 // when the file was looked at, in nanoseconds
@@ -205,9 +206,20 @@ func (c *Control) identify(given string, now time.Time) (Identity, error) {
 	case APIKey:
 		return c.byKey(given, now)
 	case JWT:
-		return c.keyring.verify(now, given)
+		return c.byToken(given, now)
 	}
 	return Identity{}, unauthenticated(UnknownKey, "the key is not known")
+}
+
+func (c *Control) byToken(given string, now time.Time) (Identity, error) {
+	if who, ok := c.verified.find(given, now); ok {
+		return who, nil
+	}
+	who, err := c.keyring.verify(now, given)
+	if err == nil {
+		c.verified.add(given, who, now)
+	}
+	return who, err
 }
 
 func (c *Control) byKey(given string, now time.Time) (Identity, error) {
