@@ -27,6 +27,8 @@ var (
 	ErrExists = errors.New("exists already")
 	// ErrFull: the access file holds as much as it may.
 	ErrFull = errors.New("full")
+	// ErrUnrecorded: a change was made, and could not be recorded.
+	ErrUnrecorded = errors.New("it was done, but is not in the audit")
 	// ErrBusy: another process changes the access file.
 	ErrBusy = errors.New("the access file is being changed")
 )

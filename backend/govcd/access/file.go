@@ -18,6 +18,10 @@ const (
 	lockName   = "access.lock"
 	usedName   = "access.used.json"
 	SecretName = "jwt-secret" // read by ReadSecrets where no other secret is given
+	// AuditDir holds the audits: that of changes to the access file (AuditName),
+	// and that of the service.
+	AuditDir  = "audit"
+	AuditName = "access"
 )
 
 // Limits of the access file.

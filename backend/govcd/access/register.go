@@ -11,8 +11,10 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/audit"
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/config"
 )
@@ -23,11 +25,17 @@ const lockRetry = 20 * time.Millisecond
 // Register is the access file of a folder: keys and grants, changed one at a
 // time under a lock that all processes respect, each change a new file in one
 // step. It holds nothing open.
+//
+// Each change is recorded by package audit, under AuditName in the folder
+// AuditDir of Dir. Where that cannot be written, nothing is changed; where it
+// fails after the change, the error wraps ErrUnrecorded.
 type Register struct {
 	Dir    string
 	Volume durable.Volume
 	Now    func() time.Time // nil is time.Now
 	Random io.Reader        // nil is crypto/rand
+	// By is who makes changes, and how and from where, for the audit.
+	By, Via, From string
 }
 
 // KeyRequest describes a key to be made.
@@ -69,8 +77,9 @@ func (r Register) read() (contents, error) {
 	return c, nil
 }
 
-// edit changes the file. It waits for another process that does until ctx ends.
-func (r Register) edit(ctx context.Context, change func(*contents) error) (err error) {
+// edit changes the file and records what was done. It waits for another process
+// that does until ctx ends.
+func (r Register) edit(ctx context.Context, change func(*contents) (done []audit.Entry, err error)) (err error) {
 	if err := r.Volume.MkdirAll(r.Dir, 0o700); err != nil {
 		return err
 	}
@@ -83,7 +92,8 @@ func (r Register) edit(ctx context.Context, change func(*contents) error) (err e
 	if err != nil {
 		return err
 	}
-	if err := change(&c); err != nil {
+	done, err := change(&c)
+	if err != nil {
 		return err
 	}
 	data, err := c.encode()
@@ -94,9 +104,24 @@ func (r Register) edit(ctx context.Context, change func(*contents) error) (err e
 	if _, err := decode(data); err != nil {
 		return err
 	}
-	return r.Volume.WriteFile(r.path(), data, 0o600)
+	log, err := audit.Open(filepath.Join(r.Dir, AuditDir), audit.Options{Volume: r.Volume, Name: AuditName, Now: r.Now})
+	if err != nil {
+		return fmt.Errorf("nothing was changed, because it cannot be recorded: %w", err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	if err := r.Volume.WriteFile(r.path(), data, 0o600); err != nil {
+		return err
+	}
+	for _, e := range done {
+		e.Who, e.Via, e.From, e.Result = r.By, r.Via, r.From, audit.OK
+		if err := log.Append(e); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+		}
+	}
+	return nil
 }
 
+// lock takes the lock of the file.
 func (r Register) lock(ctx context.Context) (*durable.Lock, error) {
 	path := filepath.Join(r.Dir, lockName)
 	for {
@@ -136,17 +161,17 @@ func (r Register) CreateKey(ctx context.Context, q KeyRequest) (Key, config.Secr
 		return Key{}, config.Secret{}, err
 	}
 	key.ID = keyID(hash)
-	err = r.edit(ctx, func(c *contents) error {
+	err = r.edit(ctx, func(c *contents) ([]audit.Entry, error) {
 		for _, other := range c.Keys {
 			if other.Name == q.Name && other.Revoked.IsZero() {
-				return fmt.Errorf("a key named %q: %w", q.Name, ErrExists)
+				return nil, fmt.Errorf("a key named %q: %w", q.Name, ErrExists)
 			}
 		}
 		if err := c.room(now); err != nil {
-			return err
+			return nil, err
 		}
 		c.Keys = append(c.Keys, record{key, hex.EncodeToString(hash[:])})
-		return nil
+		return []audit.Entry{{What: "apikey.create", Ref: strings.TrimSpace(key.ID + " " + key.Name + " " + joinScopes(key.Scopes))}}, nil
 	})
 	if err != nil {
 		return Key{}, config.Secret{}, err
@@ -158,19 +183,19 @@ func (r Register) CreateKey(ctx context.Context, q KeyRequest) (Key, config.Secr
 // is not revoked. A key that is revoked stays so and keeps its time.
 func (r Register) RevokeKey(ctx context.Context, idOrName string) (Key, error) {
 	var key Key
-	err := r.edit(ctx, func(c *contents) error {
+	err := r.edit(ctx, func(c *contents) ([]audit.Entry, error) {
 		i := slices.IndexFunc(c.Keys, func(k record) bool { return k.ID == idOrName })
 		if i < 0 {
 			i = slices.IndexFunc(c.Keys, func(k record) bool { return k.Name == idOrName && k.Revoked.IsZero() })
 		}
 		if i < 0 {
-			return fmt.Errorf("a key %q: %w", clip(idOrName), ErrNotFound)
+			return nil, fmt.Errorf("a key %q: %w", clip(idOrName), ErrNotFound)
 		}
 		if c.Keys[i].Revoked.IsZero() {
 			c.Keys[i].Revoked = r.now()
 		}
 		key = c.Keys[i].Key
-		return nil
+		return []audit.Entry{{What: "apikey.revoke", Ref: key.ID + " " + key.Name}}, nil
 	})
 	if err != nil {
 		return Key{}, err
@@ -194,19 +219,21 @@ func (r Register) Grant(ctx context.Context, subject string, scopes ...Scope) er
 	if err := errors.Join(checkSubject(subject), checkScopes(scopes)); err != nil {
 		return err
 	}
-	return r.edit(ctx, func(c *contents) error {
+	return r.edit(ctx, func(c *contents) ([]audit.Entry, error) {
+		var done []audit.Entry
 		for _, s := range scopes {
+			done = append(done, audit.Entry{What: "grant.add", Repo: s.pattern, Ref: subject + " " + s.String()})
 			i := slices.IndexFunc(c.Grants, func(g Grant) bool { return g.Subject == subject && g.Scope.pattern == s.pattern })
 			if i >= 0 {
 				c.Grants[i].Scope = s
 				continue
 			}
 			if len(c.Grants) >= MaxGrants {
-				return fmt.Errorf("%w: there are %d grants", ErrFull, MaxGrants)
+				return nil, fmt.Errorf("%w: there are %d grants", ErrFull, MaxGrants)
 			}
 			c.Grants = append(c.Grants, Grant{subject, s})
 		}
-		return nil
+		return done, nil
 	})
 }
 
@@ -215,11 +242,11 @@ func (r Register) Grant(ctx context.Context, subject string, scopes ...Scope) er
 // error, and then nothing is changed.
 func (r Register) Withdraw(ctx context.Context, subject string, patterns ...string) ([]Grant, error) {
 	var taken []Grant
-	err := r.edit(ctx, func(c *contents) error {
+	err := r.edit(ctx, func(c *contents) ([]audit.Entry, error) {
 		taken = nil
 		for _, pattern := range patterns {
 			if !slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Subject == subject && g.Scope.pattern == pattern }) {
-				return fmt.Errorf("a grant of %q at %q: %w", clip(subject), clip(pattern), ErrNotFound)
+				return nil, fmt.Errorf("a grant of %q at %q: %w", clip(subject), clip(pattern), ErrNotFound)
 			}
 		}
 		c.Grants = slices.DeleteFunc(c.Grants, func(g Grant) bool {
@@ -230,9 +257,13 @@ func (r Register) Withdraw(ctx context.Context, subject string, patterns ...stri
 			return gone
 		})
 		if len(taken) == 0 {
-			return fmt.Errorf("a grant of %q: %w", clip(subject), ErrNotFound)
+			return nil, fmt.Errorf("a grant of %q: %w", clip(subject), ErrNotFound)
 		}
-		return nil
+		var done []audit.Entry
+		for _, g := range taken {
+			done = append(done, audit.Entry{What: "grant.remove", Repo: g.Scope.pattern, Ref: subject + " " + g.Scope.String()})
+		}
+		return done, nil
 	})
 	if err != nil {
 		return nil, err

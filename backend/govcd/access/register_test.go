@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/audit"
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/durable/powercut"
 )
@@ -315,5 +316,47 @@ func TestLastUseIsADay(t *testing.T) {
 	at.pass(24 * time.Hour)
 	if n := authenticate(10); n != 1 {
 		t.Errorf("on a full disk tried %d times", n)
+	}
+}
+
+// TestChangesAreRecorded, with who made them and without what is secret, and are
+// not made where they cannot be recorded.
+func TestChangesAreRecorded(t *testing.T) {
+	disk := powercut.New()
+	r := Register{Dir: "/data", Volume: disk.Volume(), Now: newClock().now, By: "root", Via: "shell"}
+	key, secret := makeKey(t, r, "ci", "docs:read", time.Time{})
+	must(t, r.Grant(t.Context(), "ann", scopes(t, "docs:write team-*:read")...))
+	if _, err := r.Withdraw(t.Context(), "ann", "docs"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.RevokeKey(t.Context(), "ci"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	report, err := audit.Scan(disk.Volume(), "/data/"+AuditDir, AuditName, func(e audit.Entry) error {
+		if e.Who != "root" || e.Via != "shell" || e.Result != audit.OK || !e.Time.Equal(noon) || strings.Contains(fmt.Sprint(e), secret[:20]) {
+			t.Errorf("%+v", e)
+		}
+		got = append(got, e.What+" "+e.Ref)
+		return nil
+	})
+	want := []string{
+		"apikey.create " + key.ID + " ci docs:read", "grant.add ann docs:write", "grant.add ann team-*:read",
+		"grant.remove ann docs:write", "apikey.revoke " + key.ID + " ci",
+	}
+	if err != nil || !slices.Equal(got, want) || report.Lines != len(want) {
+		t.Errorf("%q, %+v, %v", got, report, err)
+	}
+
+	disk.Before(func(op powercut.Op) {
+		if op.Kind == powercut.Create && strings.Contains(op.Path, AuditDir) {
+			disk.Fail(powercut.Fault{Kind: powercut.Create, N: 1, Err: 5})
+		}
+	})
+	if err := r.Grant(t.Context(), "bob", Scope{"docs", Read}); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Error(err)
+	}
+	if grants, err := r.Grants(); err != nil || len(grants) != 1 {
+		t.Errorf("%v, %v", grants, err)
 	}
 }
