@@ -343,7 +343,7 @@ func (c *Control) Refresh(who Identity) (Token, error) {
 		return Token{}, &Denied{Kind: ErrForbidden, Reason: Permission, Text: "only a token can be refreshed"}
 	}
 	first := who.first
-	if first.IsZero() {
+	if first.IsZero() || first.After(who.issued) {
 		first = who.issued
 	}
 	now := c.now()

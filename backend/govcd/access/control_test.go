@@ -4,11 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -96,57 +93,6 @@ func TestCredentialsInAURLCountForNothing(t *testing.T) {
 	r.URL.RawQuery = "api_key=" + adminKey
 	_, err := c.Authenticate(r)
 	wantDenied(t, "query", err, ErrUnauthenticated, NoCredential)
-}
-
-func TestModes(t *testing.T) {
-	dir := t.TempDir()
-	made := t.TempDir()
-	makeKey(t, Register{Dir: made}, "ci", "", time.Time{})
-	for name, c := range map[string]struct {
-		o    Options
-		mode Mode
-	}{
-		"nothing":         {Options{}, ModeOpen},
-		"a folder":        {Options{Dir: dir}, ModeOpen},
-		"admin key":       {Options{Dir: dir, AdminKey: config.NewSecret(adminKey)}, ModeKey},
-		"JWT secret":      {Options{Keyring: keyring(t, goodSecret)}, ModeManaged},
-		"access file":     {Options{Dir: made}, ModeManaged},
-		"file, admin key": {Options{Dir: made, AdminKey: config.NewSecret(adminKey)}, ModeManaged},
-	} {
-		got := control(t, c.o)
-		if got.Mode() != c.mode {
-			t.Errorf("%s: %s, want %s", name, got.Mode(), c.mode)
-		}
-		who, err := got.Authenticate(request())
-		if open := err == nil && got.Allow(who, "docs", Admin) == nil; open != (c.mode == ModeOpen) {
-			t.Errorf("%s: open to all: %v", name, open)
-		}
-	}
-}
-
-// TestAnOpenServiceCloses with the first key, also for who was let in before, and
-// does not open again when the file is deleted.
-func TestAnOpenServiceCloses(t *testing.T) {
-	at := newClock()
-	c := control(t, Options{Dir: t.TempDir(), Now: at.now})
-	who, err := c.Authenticate(request())
-	must(t, err)
-	must(t, c.Allow(who, Service, Admin))
-	_, key := makeKey(t, c.Register(), "ci", "*:admin", time.Time{})
-	at.pass(checkEvery)
-	wantDenied(t, "let in before", c.Allow(who, "docs", Read), ErrUnauthenticated, NoCredential)
-	if _, err := c.Authenticate(request("X-API-Key", key)); err != nil {
-		t.Error(err)
-	}
-	must(t, os.Remove(c.AccessFile()))
-	at.pass(checkEvery)
-	_, err = c.Authenticate(request())
-	wantDenied(t, "file deleted", err, ErrUnauthenticated, NoCredential)
-	_, err = c.Authenticate(request("X-API-Key", key))
-	wantDenied(t, "key of a deleted file", err, ErrUnauthenticated, UnknownKey)
-	if c.Mode() != ModeManaged {
-		t.Error(c.Mode())
-	}
 }
 
 // TestKeysEnd by revocation and by time, for new requests and for those who are
@@ -372,52 +318,5 @@ func TestAnswers(t *testing.T) {
 	}
 	if _, _, _, _, ok := Answer(http.ErrNoCookie); ok {
 		t.Error("an error of others is answered")
-	}
-}
-
-// TestManyAtOnce lets requests, edits and reloads meet.
-func TestManyAtOnce(t *testing.T) {
-	at := newClock()
-	c := control(t, Options{Dir: t.TempDir(), Keyring: keyring(t, goodSecret), Now: at.now})
-	_, key := makeKey(t, c.Register(), "ci", "docs:read", time.Time{})
-	must(t, c.Reload())
-	token, err := c.Mint(TokenRequest{Subject: "ann", TTL: time.Hour})
-	must(t, err)
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			for range 50 {
-				who, err := c.Authenticate(request("X-API-Key", key))
-				if err == nil {
-					err = c.Allow(who, "docs", Read)
-				}
-				if err == nil {
-					_, err = c.Authenticate(request(bearer(token.Value.Reveal())...))
-				}
-				if err != nil {
-					t.Error(err)
-				}
-				at.pass(checkEvery / 4)
-			}
-		})
-		if i%4 == 0 {
-			all.Go(func() {
-				name := string(rune('a' + i))
-				err := c.Register().Grant(t.Context(), name, Scope{"docs", Read})
-				if err = errors.Join(err, c.Reload()); err != nil {
-					t.Error(err)
-				}
-				if err := c.Allow(Identity{Kind: JWT, Subject: name, Expires: noon.Add(time.Hour * 24)}, "docs", Read); err != nil {
-					t.Errorf("%s: %v", name, err)
-				}
-			})
-		}
-	}
-	all.Wait()
-	if days, err := c.Register().LastUsed(); err != nil || len(days) != 1 {
-		t.Errorf("%v, %v", days, err)
-	}
-	if _, err := os.Stat(filepath.Join(c.Register().Dir, usedName)); err != nil {
-		t.Error(err)
 	}
 }
