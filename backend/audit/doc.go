@@ -24,5 +24,6 @@
 // escaped, so that a line can be shown on a terminal.
 //
 // One process, and in it one Log, writes to the files of a name; the caller
-// holds a lock that makes it so.
+// holds a lock that makes it so. Full files may be moved away while it runs, the
+// current one may not.
 package audit

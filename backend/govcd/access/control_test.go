@@ -150,8 +150,11 @@ func TestNobodyMayDoNothing(t *testing.T) {
 		repo string
 		need Need
 	}{{"docs", 0}, {"docs", Admin + 1}, {"", Read}} {
-		if err := c.Allow(Identity{Kind: AdminKey}, x.repo, x.need); !errors.Is(err, ErrForbidden) {
-			t.Errorf("%+v: %v", x, err)
+		all := Identity{Kind: JWT, Expires: time.Now().Add(time.Hour), scopes: []Scope{{Service, Admin}}}
+		for _, who := range []Identity{{Kind: AdminKey}, all} {
+			if err := c.Allow(who, x.repo, x.need); !errors.Is(err, ErrForbidden) {
+				t.Errorf("%v, %+v: %v", who.Kind, x, err)
+			}
 		}
 	}
 }

@@ -133,7 +133,8 @@ func (s Scope) allows(repo string, need Need) bool {
 	if !open {
 		return s.pattern == repo
 	}
-	return prefix == "" || (repo != Service && strings.HasPrefix(repo, prefix))
+	// Service begins with no prefix, so that only "*" covers it.
+	return strings.HasPrefix(repo, prefix)
 }
 
 func joinScopes(scopes []Scope) string {
