@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,6 +144,35 @@ func (a *app) register(data string) (access.Register, error) {
 		r.By = who.Username
 	}
 	return r, nil
+}
+
+// changed is register for a command that changes the file. It refuses to do so
+// for the folder of another user: the new file would be this user's alone, and
+// the service could not read it.
+func (a *app) changed(data string) (access.Register, error) {
+	r, err := a.register(data)
+	if err != nil {
+		return r, err
+	}
+	info, err := os.Stat(data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r, nil // it is made
+	case err != nil:
+		return r, fault("the folder of the service cannot be looked at", err)
+	case foreign(info, os.Geteuid()):
+		return r, &Fault{
+			What: fmt.Sprintf("nothing was changed: the folder %s belongs to another user", data), Why: known{fs.ErrPermission},
+			Fix: "run this as the user that the service runs as, with sudo -u",
+		}
+	}
+	return r, nil
+}
+
+// foreign reports whether a file belongs to another user than uid.
+func foreign(info os.FileInfo, uid int) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) != uid
 }
 
 // patient bounds a change of the access file.

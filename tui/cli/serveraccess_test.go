@@ -235,3 +235,28 @@ func TestAccessCommandsAreCompleted(t *testing.T) {
 		}
 	}
 }
+
+// TestTheFolderOfAnotherUserIsLeftAlone: a key that root made for a service of
+// another user could not be read by it, and one that root revoked went on.
+func TestTheFolderOfAnotherUserIsLeftAlone(t *testing.T) {
+	clean(t)
+	dir := t.TempDir()
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if foreign(info, os.Geteuid()) || !foreign(info, os.Geteuid()+1) {
+		t.Error("the owner of a folder is not known")
+	}
+	if os.Chown(dir, os.Geteuid()+1, -1) != nil {
+		return // only root can go on
+	}
+	for _, line := range []string{"apikey create --name ci", "apikey revoke ci", "grant add ann docs:read", "grant remove ann"} {
+		if code, _, stderr := shell(t, "server "+line+" --data "+dir); code != ExitPermission || !strings.Contains(stderr, "sudo -u") {
+			t.Errorf("%s: exit code %d: %s", line, code, stderr)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

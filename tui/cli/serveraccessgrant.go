@@ -45,7 +45,7 @@ func (a *app) grantAddCommand() *cobra.Command {
 			"subject has another right, the new one takes its place. A running service knows within a second.",
 		Example: "  caiatop server grant add ann docs:write team-*:read --data /srv/caiatop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.register(data)
+			r, err := a.changed(data)
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func (a *app) grantRemoveCommand() *cobra.Command {
 		Long: "Takes the rights of a subject at repositories away, all of them if none is named. What its\n" +
 			"tokens and API keys carry themselves stays. A running service knows within a second.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.register(data)
+			r, err := a.changed(data)
 			if err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 			"What the key allows is what --repo names and what its name is granted.",
 		Example: "  caiatop server apikey create --data /srv/caiatop --name ci --repo docs:write --ttl 2160h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := a.register(data)
+			r, err := a.changed(data)
 			if err != nil {
 				return err
 			}
@@ -160,7 +160,7 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 		Long: "Ends an API key, named by its id or its name. A running service refuses it within a second. It\n" +
 			"stays in the list, and its name can be used again.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.register(data)
+			r, err := a.changed(data)
 			if err != nil {
 				return err
 			}
