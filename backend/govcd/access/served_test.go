@@ -62,6 +62,41 @@ func guarded(t *testing.T, c *Control, log *audit.Log) http.Handler {
 	})
 }
 
+func asked(t *testing.T, client *http.Client, method, url string, headers ...string) (int, http.Header, string) {
+	r, err := http.NewRequestWithContext(context.Background(), method, url, nil)
+	must(t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := client.Do(r)
+	must(t, err)
+	body, err := io.ReadAll(answer.Body)
+	must(t, errors.Join(err, answer.Body.Close()))
+	return answer.StatusCode, answer.Header, string(body)
+}
+
+// atOnce lets many write at once: nobody is taken for another.
+func atOnce(t *testing.T, c *Control, clients int, ask func(method, path string, headers ...string) (int, http.Header, string)) {
+	var all sync.WaitGroup
+	for i := range clients {
+		token, err := c.Mint(TokenRequest{Subject: fmt.Sprint("s", i), TTL: time.Hour, Scopes: []Scope{{fmt.Sprint("r", i), Write}}})
+		must(t, err)
+		all.Go(func() {
+			for range 4 {
+				status, _, body := ask("POST", fmt.Sprint("/r", i), bearer(token.Value.Reveal())...)
+				var me Whoami
+				if err := json.Unmarshal([]byte(body), &me); err != nil || status != 200 || me.ID != fmt.Sprint("s", i) {
+					t.Errorf("%d: %d %s", i, status, body)
+				}
+				if status, _, _ := ask("POST", fmt.Sprint("/r", (i+1)%clients), bearer(token.Value.Reveal())...); status != 403 {
+					t.Errorf("%d at another's: %d", i, status)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 // TestServed goes over real connections: who is unknown, who may not, who may,
 // and who asks too often.
 func TestServed(t *testing.T) {
@@ -75,16 +110,7 @@ func TestServed(t *testing.T) {
 	server := httptest.NewServer(guarded(t, c, log))
 	client := server.Client()
 	ask := func(method, path string, headers ...string) (int, http.Header, string) {
-		r, err := http.NewRequestWithContext(context.Background(), method, server.URL+path, nil)
-		must(t, err)
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		answer, err := client.Do(r)
-		must(t, err)
-		body, err := io.ReadAll(answer.Body)
-		must(t, errors.Join(err, answer.Body.Close()))
-		return answer.StatusCode, answer.Header, string(body)
+		return asked(t, client, method, server.URL+path, headers...)
 	}
 	for _, x := range []struct {
 		method, path string
@@ -107,26 +133,8 @@ func TestServed(t *testing.T) {
 		}
 	}
 
-	// 64 at once: nobody is taken for another.
 	const clients = 64
-	var all sync.WaitGroup
-	for i := range clients {
-		token, err := c.Mint(TokenRequest{Subject: fmt.Sprint("s", i), TTL: time.Hour, Scopes: []Scope{{fmt.Sprint("r", i), Write}}})
-		must(t, err)
-		all.Go(func() {
-			for range 4 {
-				status, _, body := ask("POST", fmt.Sprint("/r", i), bearer(token.Value.Reveal())...)
-				var me Whoami
-				if err := json.Unmarshal([]byte(body), &me); err != nil || status != 200 || me.ID != fmt.Sprint("s", i) {
-					t.Errorf("%d: %d %s", i, status, body)
-				}
-				if status, _, _ := ask("POST", fmt.Sprint("/r", (i+1)%clients), bearer(token.Value.Reveal())...); status != 403 {
-					t.Errorf("%d at another's: %d", i, status)
-				}
-			}
-		})
-	}
-	all.Wait()
+	atOnce(t, c, clients, ask)
 	for range localFactor {
 		ask("GET", "/docs", "X-API-Key", spoil(key, 30))
 	}
