@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
@@ -126,7 +127,7 @@ func TestTags(t *testing.T) {
 
 func TestDiff(t *testing.T) {
 	h := withRepo(t, Options{})
-	big := strings.Repeat("x\n", MaxDiffFile/2)
+	big := "x\n" + strings.Repeat("x", MaxDiffFile-2)
 	one := decode[batchAnswer](t, send(t, h, "POST", docs+"/batch", batchOf(put("d/a", "1\n2\n3\n"), put("d/gone", "x"), put("same", "s"), put("edge", big[2:]), put("over", big)))).Hash
 	two := decode[batchAnswer](t, send(t, h, "POST", docs+"/batch", batchOf(put("d/a", "1\ntwo\n3\nfour"), `{"op":"delete","path":"d/gone"}`, put("d/new", "n\n"),
 		`{"op":"put","path":"bin","content":"AAE=","encoding":"base64"}`, put("edge", big), put("over", big+"x")))).Hash
@@ -166,7 +167,7 @@ func TestDiffIsBounded(t *testing.T) {
 	h := withRepo(t, Options{})
 	items := make([]string, MaxDiffFiles)
 	for i := range items {
-		items[i] = put(fmt.Sprintf("d/%04d", i), strings.Repeat("x", 8<<10))
+		items[i] = put(fmt.Sprintf("d/%04d", i), strings.Repeat("x", 4300))
 	}
 	zero := docs + "/diff?from=" + strings.Repeat("0", 40) + "&to=main"
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(items...)), 201, "hash")
@@ -179,7 +180,7 @@ func TestDiffIsBounded(t *testing.T) {
 	for _, f := range patched.Files {
 		size += len(f.Patch)
 	}
-	if !patched.Truncated || size > MaxPatch || size < MaxPatch-(9<<10) {
+	if !patched.Truncated || size > MaxPatch || size < MaxPatch-(5<<10) {
 		t.Errorf("%d bytes of patches, truncated %v", size, patched.Truncated)
 	}
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("e", "1"))), 201, "hash")
@@ -235,20 +236,27 @@ func TestSearchIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := s.Handler()
-	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("a", "one"), put("b", "one"), put("c", strings.Repeat("x", MaxSearchFile-3)+"one"))), 201, "hash")
-	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("d", strings.Repeat("x", MaxSearchFile-2)+"one"))), 201, "hash")
+	large := strings.Repeat("x", MaxSearchFile-3) + "one"
+	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("s/a", "one"), put("s/b", "one"), put("s/c", "one"), put("l/d", large), put("l/e", large+" "))), 201, "hash")
 	tip, err := r.head("main")
 	if err != nil {
 		t.Fatal(err)
+	}
+	at := func(path string) document.Path {
+		p, err := document.ParsePath(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
 	}
 	for _, c := range []struct {
 		q         search
 		total     int
 		truncated bool
 	}{
-		{search{limit: 9, bytes: maxSearched, time: searchTime}, 3, false},
-		{search{limit: 9, bytes: MaxSearchFile + 6, time: searchTime}, 3, false},
-		{search{limit: 9, bytes: MaxSearchFile + 5, time: searchTime}, 2, true},
+		{search{limit: 9, bytes: maxSearched, time: time.Minute, path: at("l")}, 1, false},
+		{search{limit: 9, bytes: 9, time: time.Minute, path: at("s")}, 3, false},
+		{search{limit: 9, bytes: 8, time: time.Minute, path: at("s")}, 2, true},
 		{search{limit: 9, bytes: maxSearched, time: -time.Second}, 0, true},
 	} {
 		c.q.words = []string{"one"}
