@@ -342,3 +342,27 @@ func TestLogSince(t *testing.T) {
 
 // gitEdit is a change of a file that is not there.
 func gitEdit() gitrepo.Edit { return gitrepo.Edit{Path: "a", After: blobHash(nil)} }
+
+// TestLogSinceAcrossAMerge: what was merged lies before and behind the commit
+// that is known, whatever the times say.
+func TestLogSinceAcrossAMerge(t *testing.T) {
+	h := withRepo(t, Options{})
+	batch := func(branch string, day int) string {
+		t.Helper()
+		body := fmt.Sprintf(`{"message":"m","timestamp":"2030-01-%02dT00:00:00Z","items":[%s]}`, day, put(branch, fmt.Sprint(day)))
+		w := send(t, h, "POST", docs+"/batch?branch="+branch, body)
+		want(t, w, 201, "hash")
+		return decode[batchAnswer](t, w).Hash
+	}
+	batch("main", 1)
+	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"side"}`), 201, "side")
+	batch("main", 2)
+	ours := batch("main", 3)
+	theirs := batch("side", 5)
+	want(t, ask(t, h, "POST", docs+"/merge", `{"from":"side","timestamp":"2030-01-09T00:00:00Z"}`), 200, "hash")
+	for query, total := range map[string]int{theirs: 3, ours: 2, ours + "&path=side": 1, theirs + "&path=main": 2, theirs + "&path=side": 0} {
+		if w := ask(t, h, "GET", docs+"/commits?since="+query, ""); !strings.Contains(w.Body.String(), fmt.Sprintf(`"total":%d`, total)) {
+			t.Errorf("since %s: %s, want %d", query, w.Body, total)
+		}
+	}
+}

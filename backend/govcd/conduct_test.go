@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 func queryEscape(s string) string { return url.QueryEscape(s) }
@@ -250,4 +252,28 @@ func TestReadsAtARef(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAConditionOnWhatIsBeingCommitted holds for the commit after it.
+func TestAConditionOnWhatIsBeingCommitted(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	add(t, h, "a", "1")
+	p, _, err := r.take(shared, CommitRequest{Message: "m"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, send(t, h, "POST", docs+"/files", `{"path":"a","content":"2"}`, "If-Match", tagOf("1")), 201, "added")
+	hash, err := r.commitTaken(t.Context(), shared, gitrepo.Hash{}, &p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.settle(shared, gitrepo.Hash{}, hash, p, nil)
+	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"1"`)
+	commit(t, h, "m")
+	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"2"`)
 }

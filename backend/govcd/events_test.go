@@ -130,6 +130,10 @@ func TestEvents(t *testing.T) {
 			}
 		}
 	}
+	// A commit that moved two branches is the first of the two.
+	if e := listenTo(t, h, "", third.Hash).next(t, "commit"); e.Branch != "main" || e.Hash != fourth.Hash {
+		t.Errorf("after the first move comes %+v", e)
+	}
 	want(t, ask(t, h, "GET", docs+"/events?since=yesterday", ""), 400, "INVALID_SINCE")
 	want(t, ask(t, h, "GET", "/api/v2/repos/nowhere/events", ""), 404, "REPO_NOT_FOUND")
 }
