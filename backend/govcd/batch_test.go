@@ -288,3 +288,26 @@ func FuzzBatch(f *testing.F) {
 		}
 	})
 }
+
+// TestACommitThatFailsIsNotCounted: neither a batch, nor what was staged.
+func TestACommitThatFailsIsNotCounted(t *testing.T) {
+	s := newService(t, Options{})
+	h := s.Handler()
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.git.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("a", "1"))), 500, "INTERNAL_ERROR")
+	if n := s.stored.Load(); n != 0 {
+		t.Errorf("a batch that failed left %d bytes counted", n)
+	}
+	add(t, h, "a", "1")
+	want(t, send(t, h, "POST", docs+"/commits", `{"message":"m"}`), 500, "INTERNAL_ERROR")
+	if n := s.stored.Load(); n != costOfFile("a", []byte("1")) {
+		t.Errorf("a commit that failed left %d bytes counted", n)
+	}
+	want(t, ask(t, h, "GET", docs+"/status", ""), 200, `"staged":["a"]`)
+}
