@@ -290,10 +290,42 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 	if err != nil {
 		return batchAnswer{}, err
 	}
+	var parent gitrepo.Hash
+	if len(c.Parents) > 0 {
+		parent = c.Parents[0]
+	}
+	if e.restored {
+		if err := r.markLeft(ctx, parent, e.commit, items); err != nil {
+			return batchAnswer{}, err
+		}
+	}
 	out, _, err := r.answerBatch(ctx, e.commit, in, items)
 	out.Hash, out.replayed = e.commit.String(), true
-	if len(c.Parents) > 0 {
-		out.Parent = c.Parents[0].String()
-	}
+	out.Parent = named(parent)
 	return out, err
+}
+
+// markLeft marks items that a commit does not show as failed: why is not known
+// any more.
+func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
+	for i := range items {
+		it := &items[i]
+		if it.failed != nil {
+			continue
+		}
+		e, found, err := r.find(ctx, at, it.path)
+		made := found && !e.IsDir && e.Hash == blobHash(it.data)
+		if err == nil && it.delete {
+			var was gitrepo.Entry
+			was, made, err = r.find(ctx, before, it.path)
+			made = made && (!found || was.Hash != e.Hash) // something else may have been put there
+		}
+		if err != nil {
+			return err
+		}
+		if !made {
+			it.failed = fail(http.StatusConflict, "LEFT_OUT", "the item was left out; a restart lost the reason")
+		}
+	}
+	return nil
 }

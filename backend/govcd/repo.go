@@ -37,13 +37,17 @@ type repo struct {
 	author gitrepo.Signature // of the last commit
 }
 
-func newRepo(id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
+// newRepo opens what git has.
+func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
 	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}
-	return r, r.reload()
+	if err := r.reload(); err != nil {
+		return nil, err
+	}
+	return r, r.restoreKeys(ctx)
 }
 
 // reload finds the branches that git has. After newRepo the caller holds the

@@ -139,7 +139,7 @@ func (s *Service) create(ctx context.Context, id string) (*repo, error) {
 	if len(s.repos) >= s.maxRepos {
 		return nil, fail(http.StatusServiceUnavailable, "MAX_REPOS_REACHED", "maximum number of repositories reached")
 	}
-	r, err := newRepo(id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
+	r, err := newRepo(ctx, id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
 	if err != nil {
 		return nil, err
 	}
