@@ -125,6 +125,47 @@ func TestTags(t *testing.T) {
 	want(t, ask(t, h, "DELETE", docs+"/tags/", ""), 404, "ENDPOINT_NOT_FOUND")
 }
 
+func TestTagsAreBounded(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("a", "1"))), 201, "hash")
+	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"one"}`), 201, "one")
+	if r.tags != 1 {
+		t.Errorf("%d tags are counted", r.tags)
+	}
+	r.tags = MaxTags - 1
+	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"last"}`), 201, "last")
+	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"more"}`), 507, "TOO_MANY_TAGS")
+	want(t, ask(t, h, "DELETE", docs+"/tags/one", ""), 200, "deleted")
+	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"more"}`), 201, "more")
+}
+
+// TestListsAreBounded: a page of a listing, and the paths of a conflict.
+func TestListsAreBounded(t *testing.T) {
+	h := withRepo(t, Options{})
+	for made := 0; made <= MaxPage; {
+		var items []string
+		for range min(MaxBatch, MaxPage+1-made) {
+			items = append(items, put(fmt.Sprintf("d/%d/%05d", made%100, made), ""))
+			made++
+		}
+		want(t, send(t, h, "POST", docs+"/batch", batchOf(items...)), 201, "hash")
+	}
+	for _, limit := range []int{MaxPage, MaxPage + 1} {
+		want(t, ask(t, h, "GET", fmt.Sprintf("%s/tree?recursive=true&limit=%d", docs, limit), ""), 200, fmt.Sprintf(`"total":%d,"next":"d/99/`, MaxPage))
+	}
+	paths := make([]string, maxListed+1)
+	for n, want := range map[int]int{maxListed: maxListed, maxListed + 1: maxListed} {
+		if got := listed(paths[:n])["paths"].([]string); len(got) != want {
+			t.Errorf("of %d paths %d are listed", n, len(got))
+		}
+	}
+}
+
 func TestDiff(t *testing.T) {
 	h := withRepo(t, Options{})
 	big := "x\n" + strings.Repeat("x", MaxDiffFile-2)

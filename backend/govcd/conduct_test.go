@@ -268,11 +268,14 @@ func TestAConditionOnWhatIsBeingCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, send(t, h, "POST", docs+"/files", `{"path":"a","content":"2"}`, "If-Match", tagOf("1")), 201, "added")
-	hash, err := r.commitTaken(t.Context(), shared, gitrepo.Hash{}, &p)
+	if p.changes, err = r.takenChanges(t.Context(), shared, gitrepo.Hash{}); err != nil {
+		t.Fatal(err)
+	}
+	hash, err := r.makeCommit(t.Context(), shared.branch, gitrepo.Hash{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.settle(shared, gitrepo.Hash{}, hash, p, nil)
+	r.settle(shared, turn{prepared: p, made: hash}, nil)
 	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"1"`)
 	commit(t, h, "m")
 	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"2"`)

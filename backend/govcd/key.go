@@ -213,10 +213,7 @@ func parseTrailer(message string) (k requestKey, ok bool) {
 }
 
 // replayed answers a request again that was answered before.
-func (r *repo) replayed(ctx context.Context, in CommitRequest, e *keyEntry, err error) (commitAnswer, error) {
-	if err != nil {
-		return commitAnswer{}, err
-	}
+func (r *repo) replayed(ctx context.Context, in CommitRequest, e *keyEntry) (commitAnswer, error) {
 	c, err := r.git.ReadCommit(ctx, e.commit)
 	if err != nil {
 		return commitAnswer{}, err

@@ -27,6 +27,7 @@ type repo struct {
 
 	committing chan struct{} // capacity 1: the right to commit
 	keys       keys          // guarded by that right
+	tags       int           // that git has; guarded by that right
 	feed       feed
 
 	mu     sync.RWMutex            // guards everything below
@@ -44,15 +45,20 @@ func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Rep
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}
-	if err := r.reload(); err != nil {
+	if err := r.reload(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.restoreKeys(ctx)
 }
 
-// reload finds the branches that git has. After newRepo the caller holds the
+// reload finds the branches and tags that git has. After newRepo the caller holds the
 // right to commit.
-func (r *repo) reload() error {
+func (r *repo) reload(ctx context.Context) error {
+	tags, err := r.git.Tags(ctx)
+	if err != nil {
+		return fmt.Errorf("tags of repository %s: %w", r.id, err)
+	}
+	r.tags = len(tags)
 	branches, err := r.git.Branches()
 	if err != nil {
 		return fmt.Errorf("branches of repository %s: %w", r.id, err)
