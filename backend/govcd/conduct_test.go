@@ -329,3 +329,28 @@ func TestKeysSurviveARestart(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherProgramMovesTheBranch behind the service's back: nothing is built
+// beside it, and the next try is built upon it.
+func TestAnotherProgramMovesTheBranch(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	add(t, h, "a", "1")
+	path, err := writablePath("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := r.git.Commit(t.Context(), gitrepo.CommitInput{
+		Changes: []gitrepo.Change{{Path: path, Data: []byte("pushed")}}, Message: "m", Author: r.author, At: time.Unix(1, 0),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 409, "BRANCH_MOVED")
+	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 201, `"parent":"`+pushed.String()+`"`)
+	want(t, ask(t, h, "GET", docs+"/files?path=b", ""), 200, "pushed")
+}

@@ -247,7 +247,25 @@ func TestEventsAreBounded(t *testing.T) {
 			t.Error("a stream within the limit is refused")
 		}
 	}
-	want(t, ask(t, h, "GET", docs+"/events", ""), 503, "OVERLOADED")
+	want(t, ask(t, h, "GET", docs+"/events", ""), 503, "the repository has 64 streams")
+	want(t, ask(t, h, "POST", "/api/v2/repos", `{"id":"other"}`), 201, "other")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	other := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/api/v2/repos/other/events", nil))
+		return w
+	}
+	for range MaxAllStreams - 1 {
+		s.streams <- struct{}{}
+	}
+	want(t, other(), 200, "listening")
+	s.streams <- struct{}{}
+	w := other()
+	want(t, w, 503, "the service has 256 streams")
+	if w.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 }
 
 // TestASlowReaderIsCut while it keeps nobody waiting.
