@@ -75,8 +75,7 @@ func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, 
 	})
 	switch {
 	case errors.Is(err, gitrepo.ErrMoved):
-		moved := &failure{Status: http.StatusConflict, Code: "BRANCH_MOVED", Text: "another program moved the branch " + branch + "; try again"}
-		return hash, errors.Join(moved, r.reload(ctx))
+		return hash, r.moved(ctx, branch)
 	case err != nil:
 		return hash, fmt.Errorf("commit to repository %s: %w", r.id, err)
 	}

@@ -344,13 +344,26 @@ func TestAnotherProgramMovesTheBranch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := r.git.Commit(t.Context(), gitrepo.CommitInput{
-		Changes: []gitrepo.Change{{Path: path, Data: []byte("pushed")}}, Message: "m", Author: r.author, At: time.Unix(1, 0),
-	})
-	if err != nil {
-		t.Fatal(err)
+	push := func(content string) string {
+		pushed, err := r.git.Commit(t.Context(), gitrepo.CommitInput{
+			Changes: []gitrepo.Change{{Path: path, Data: []byte(content)}}, Message: "m", Author: r.author, At: time.Unix(1, 0),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pushed.String()
 	}
+	stream := listenTo(t, h, "", "")
+	pushed := push("pushed")
 	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 409, "BRANCH_MOVED")
-	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 201, `"parent":"`+pushed.String()+`"`)
+	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 201, `"parent":"`+pushed+`"`)
 	want(t, ask(t, h, "GET", docs+"/files?path=b", ""), 200, "pushed")
+	if e := stream.next(t, "commit"); e.Hash != pushed || len(e.Paths) != 1 {
+		t.Errorf("of what was pushed listeners are told %+v", e)
+	}
+	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"side"}`), 201, "side")
+	want(t, send(t, h, "POST", docs+"/batch?branch=side", batchOf(put("c", "1"))), 201, "hash")
+	push("again")
+	want(t, ask(t, h, "POST", docs+"/merge", `{"from":"side"}`), 409, "BRANCH_MOVED")
+	want(t, ask(t, h, "POST", docs+"/merge", `{"from":"side"}`), 200, `"fast_forward":false`)
 }

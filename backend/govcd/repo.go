@@ -2,7 +2,9 @@ package govcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -51,8 +53,8 @@ func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Rep
 	return r, r.restoreKeys(ctx)
 }
 
-// reload finds the branches and tags that git has. After newRepo the caller holds the
-// right to commit.
+// reload finds the branches and tags that git has, and tells who listens what
+// became of them. After newRepo the caller holds the right to commit.
 func (r *repo) reload(ctx context.Context) error {
 	tags, err := r.git.Tags(ctx)
 	if err != nil {
@@ -65,9 +67,13 @@ func (r *repo) reload(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	was := r.tips
 	r.tips = make(map[string]gitrepo.Hash, len(branches))
 	for _, b := range branches {
 		r.tips[b.Name] = b.Tip
+		if before := was[b.Name]; was != nil && before != b.Tip {
+			r.feed.add(move{branch: b.Name, before: before, after: b.Tip})
+		}
 	}
 	return nil
 }
@@ -116,4 +122,11 @@ func (r *repo) enter(ctx context.Context) (leave func(), err error) {
 
 func (r *repo) answer() repoAnswer {
 	return repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+}
+
+// moved is the answer where another program moved a branch; the caller holds
+// the right to commit.
+func (r *repo) moved(ctx context.Context, branch string) error {
+	text := "another program moved the branch " + branch + "; try again"
+	return errors.Join(fail(http.StatusConflict, "BRANCH_MOVED", text), r.reload(ctx))
 }
