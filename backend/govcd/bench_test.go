@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -76,4 +77,54 @@ func BenchmarkBatch(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*100), "us/document")
 	})
+}
+
+// BenchmarkWire puts and gets one document over a connection, beside a handler
+// that only echoes the same bodies.
+func BenchmarkWire(b *testing.B) {
+	h := withRepo(b, Options{})
+	mux := http.NewServeMux()
+	mux.Handle("/api/", h)
+	mux.Handle("/echo", echo)
+	server := httptest.NewServer(mux)
+	b.Cleanup(server.Close)
+	client := server.Client()
+	call := func(b *testing.B, method, path, body string) {
+		r, err := http.NewRequestWithContext(b.Context(), method, server.URL+path, strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, err := client.Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, w.Body)
+		if err = errors.Join(err, w.Body.Close()); err != nil || w.StatusCode >= 300 {
+			b.Fatal(w.Status, err)
+		}
+	}
+	next := 0
+	document := func() string {
+		metadata, content := benchDocument(next)
+		next++
+		return batchOf(metadata, content)
+	}
+	for range 1000 {
+		serve(b, h, "POST", docs+"/batch", document(), 201)
+	}
+	body := document()
+	for name, run := range map[string]func(b *testing.B){
+		"echo/put": func(b *testing.B) { call(b, "POST", "/echo", body) },
+		"put":      func(b *testing.B) { call(b, "POST", docs+"/batch", document()) },
+		"echo/get": func(b *testing.B) { call(b, "GET", "/echo", "") },
+		"get": func(b *testing.B) {
+			call(b, "GET", docs+"/files?path=documents/article/2030-01/0/0/0/00000000/content.txt", "")
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				run(b)
+			}
+		})
+	}
 }
