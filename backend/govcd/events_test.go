@@ -14,8 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 // reader is a client of a stream: each write waits until it is taken.
@@ -209,39 +207,15 @@ func TestEventsAreBounded(t *testing.T) {
 			t.Errorf("%d paths become %d, more %v, %v", n, len(e.Paths), e.More, err)
 		}
 	}
+}
 
-	var f feed
-	name := func(i int) gitrepo.Hash { return blobHash([]byte(fmt.Sprint(i))) }
-	for i := range 5 * MaxBacklog {
-		f.add(move{after: name(i)})
-		if len(f.latest) > 2*MaxBacklog {
-			t.Fatalf("%d moves are kept", len(f.latest))
-		}
+func TestStreamsAreBounded(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
 	}
-	l, earlier, ok := f.listen()
-	if !ok || len(earlier) != MaxBacklog || earlier[MaxBacklog-1].after != name(5*MaxBacklog-1) {
-		t.Errorf("%d moves are told", len(earlier))
-	}
-	for range MaxBacklog {
-		f.add(move{})
-	}
-	select {
-	case <-l.slow:
-		t.Error("a reader within the limit is cut")
-	default:
-	}
-	f.add(move{})
-	<-l.slow
-	f.leave(l)
-	for i := range MaxStreams + 1 {
-		if _, _, ok := f.listen(); ok != (i < MaxStreams) {
-			t.Errorf("stream %d: %v", i, ok)
-		}
-	}
-	f.close()
-	if _, _, ok := f.listen(); ok {
-		t.Error("a closed repository is listened to")
-	}
+	h := s.Handler()
 	for range MaxStreams {
 		if _, _, ok := r.feed.listen(); !ok {
 			t.Error("a stream within the limit is refused")
