@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -142,6 +143,9 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
 	}
+	if strings.Contains(q.path, "/repos/") {
+		c.touched.Store(start.UnixNano())
+	}
 	in, err := out.Execute(q.method, target)
 	if err != nil {
 		stale = reused.Load() && !answered.Load() && closedByPeer(err)
@@ -201,7 +205,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// api is the path of something in the client's repository.
-func (c *Client) api(rest string) string {
-	return "/api/v2/repos/" + url.PathEscape(c.repo) + rest
+// repoPath is the path of something in the client's repository.
+func (c *Client) repoPath(api, rest string) string {
+	return api + "/repos/" + url.PathEscape(c.repo) + rest
 }
