@@ -86,7 +86,6 @@ func TestWhatIsNoGovc(t *testing.T) {
 		"html 404":   {answer(404, "text/html", "<h1>nothing here</h1>"), "check host, port and path"},
 		"other json": {answer(200, "application/json", `{"hello":"world"}`), "dialect probe"},
 		"empty":      {answer(200, "", ""), "dialect probe"},
-		"legacy":     {answer(404, "application/json", `{"error":"repository not found: no-such-repo","code":"REPO_NOT_FOUND"}`), "older dialect"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://elsewhere.invalid/", http.StatusFound)
 		}, "elsewhere.invalid"},
@@ -258,10 +257,10 @@ func TestDyingService(t *testing.T) {
 	}
 }
 
-// TestStaleConnection: a kept connection that turns out to be closed is worth
+// TestQuirk13IdleConnection: a kept connection that turns out to be closed is worth
 // one more try of what may be repeated, even without a budget; never of a
 // commit.
-func TestStaleConnection(t *testing.T) {
+func TestQuirk13IdleConnection(t *testing.T) {
 	var on atomic.Pointer[func(*http.Request) bool]
 	var cut atomic.Int64
 	url := between(t, func(w http.ResponseWriter, r *http.Request) bool {

@@ -11,10 +11,12 @@ import (
 	"sync"
 )
 
-// Watch looks at every request before a handler gets it, and writes down what
-// no client may ever ask of a service that is not known to bear it.
+// Watch looks at every request of one client before a handler gets it, and
+// writes down what no client may ever ask of a service that is not known to
+// bear it.
 type Watch struct {
-	next http.Handler
+	next  http.Handler
+	agent string
 
 	mu      sync.Mutex
 	broken  []string
@@ -24,9 +26,10 @@ type Watch struct {
 	open    map[string]bool   // by repository: something is staged
 }
 
-// NewWatch puts a watch before a handler.
-func NewWatch(next http.Handler) *Watch {
-	return &Watch{next: next, writing: map[string]int{}, spoken: map[string]string{}, open: map[string]bool{}}
+// NewWatch puts a watch before a handler; only requests with that User-Agent
+// are looked at.
+func NewWatch(next http.Handler, agent string) *Watch {
+	return &Watch{next: next, agent: agent, writing: map[string]int{}, spoken: map[string]string{}, open: map[string]bool{}}
 }
 
 // Broken returns the rules that were broken, each with the request.
@@ -44,6 +47,10 @@ func (w *Watch) Asked() []string {
 }
 
 func (w *Watch) ServeHTTP(out http.ResponseWriter, q *http.Request) {
+	if q.UserAgent() != w.agent {
+		w.next.ServeHTTP(out, q)
+		return
+	}
 	body, err := io.ReadAll(q.Body)
 	if err != nil {
 		http.Error(out, err.Error(), http.StatusBadRequest)
@@ -116,7 +123,7 @@ func (w *Watch) checkWrite(rule func(bool, string, ...any), version, route strin
 		rule(!missing(in.Email) && strings.ContainsAny(*in.Email, "<>\n\r"), "the email ends the log")
 	case "files", "add":
 		rule(missing(in.Content), "the content is empty")
-		rule(!missing(in.Content) && (looksBinary(*in.Content) || strings.Contains(*in.Content, "\ufffd")), "the content is binary")
+		rule(!missing(in.Content) && strings.ContainsRune(*in.Content, 0), "the content is binary")
 		rule(missing(in.Path) || badPath(*in.Path) != "" || strings.Contains(*in.Path, "//"), "the path is not in order")
 	}
 }
