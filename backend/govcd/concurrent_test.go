@@ -121,7 +121,7 @@ func FuzzAdd(f *testing.F) {
 	f.Add("a", "\x00\x01\xff")
 	f.Fuzz(func(t *testing.T, path, content string) {
 		h := withRepo(t, Options{})
-		body, err := json.Marshal(AddFileRequest{Path: path, Content: content})
+		body, err := json.Marshal(AddFileRequest{Path: path, Content: &content})
 		if err != nil {
 			t.Fatal(err)
 		}
