@@ -106,7 +106,7 @@ func metadataLast(name string) int {
 // plan decides what is to be done about what the service holds.
 func (c *Client) plan(info Info, t *task, found state) {
 	t.before = found
-	sure := !c.dirty.Load()
+	sure := !c.dirty.Load() || info.batches() // which stages nothing, and reads commits
 	switch {
 	case t.op.Doc != nil:
 		t.skip = sure && found.same(t.want)
@@ -125,8 +125,19 @@ func (c *Client) plan(info Info, t *task, found state) {
 	}
 }
 
-// applyTasks stages, commits and reads back.
+// applyTasks changes what has to be changed, in one commit.
 func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	if info.batches() {
+		receipt, err := c.applyBatch(ctx, batch, tasks)
+		if !errors.Is(err, errNoBatch) {
+			return receipt, err
+		}
+	}
+	return c.stageTasks(ctx, info, batch, tasks)
+}
+
+// stageTasks stages, commits and reads back.
+func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	var staged atomic.Bool
 	c.dirty.Store(true)
 	err := each(ctx, info, len(tasks), func(ctx context.Context, i int) error {

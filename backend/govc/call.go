@@ -33,6 +33,7 @@ type request struct {
 	write   bool          // it may change something
 	repeat  bool          // sending it twice does what sending it once does
 	timeout time.Duration // of one attempt; 0 is Read or Write
+	header  http.Header   // more headers; nil is none
 	consume func(io.Reader) error
 }
 
@@ -135,6 +136,9 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	out := c.http.R().SetContext(traced).SetDoNotParseResponse(true)
 	if q.body != nil {
 		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
+	}
+	for name := range q.header {
+		out.SetHeader(name, q.header.Get(name))
 	}
 	if token != "" {
 		out.SetHeader("X-CSRF-Token", token)

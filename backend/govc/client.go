@@ -68,6 +68,7 @@ type Client struct {
 	dirty atomic.Bool
 	// sentinel: the marker was seen, and nobody was told yet that it is gone.
 	sentinel atomic.Bool
+	batches  atomic.Int64 // that were made
 	touched  atomic.Int64 // when the repository was asked for something, in Unix nanoseconds
 	closed   atomic.Bool
 }

@@ -23,6 +23,9 @@ const (
 	capFolders       = "folders.read"
 	capLogPath       = "log.path"
 	capCommitTime    = "commit.time"
+	capBatch         = "batch"
+	capMatch         = "if-match"
+	capKey           = "idempotency-key"
 )
 
 // Info is what a service says of itself.
@@ -40,6 +43,12 @@ type Info struct {
 func (i Info) Has(capability string) bool {
 	_, ok := slices.BinarySearch(i.Capabilities, capability)
 	return ok
+}
+
+// batches reports whether one request makes a commit of many changes, safely
+// enough to be repeated and to be its own read-back.
+func (i Info) batches() bool {
+	return i.Has(capBatch) && i.Has(capMatch) && i.Has(capKey) && i.Has(capFolder) && i.Has(capDelete)
 }
 
 func (i Info) isOurs() bool { return i.Implementation == ours }

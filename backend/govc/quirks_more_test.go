@@ -381,4 +381,3 @@ func TestQuirk18Limits(t *testing.T) {
 		}
 	})
 }
-

@@ -43,7 +43,8 @@ type state struct {
 	doc       *document.Document // nil if there is none, or it is broken
 	broken    error              // a store.ErrCorrupt: there are files, but no document
 	tombstone bool
-	names     []string // of the files that were seen
+	names     []string          // of the files that were seen
+	blobs     map[string]string // their hashes, as git names them
 }
 
 // absent reports that there is nothing at all to delete.
@@ -84,9 +85,10 @@ func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
 
 // assemble makes a state of the files of a folder.
 func assemble(key store.Key, files map[string][]byte) state {
-	var s state
-	for name := range files {
+	s := state{blobs: make(map[string]string, len(files))}
+	for name, data := range files {
 		s.names = append(s.names, name)
+		s.blobs[name] = blobHash(data)
 	}
 	slices.Sort(s.names)
 	corrupt := func(err error) state {

@@ -15,6 +15,8 @@ import (
 // markerPath is where the lineage of a repository is written down.
 const markerPath = "caiatop/store.json"
 
+const markerMessage = "Write store marker\n"
+
 // Marker names the lineage of a repository.
 type Marker struct {
 	Lineage string    `json:"lineage"`
@@ -127,13 +129,21 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err 
 	if err != nil {
 		return "", err
 	}
+	if info.batches() {
+		item := putItem(markerPath, append(body, '\n'), nil, "")
+		made, err := c.sendBatch(ctx, batchRequest{Message: markerMessage, Timestamp: timestamp(c.now()), Items: []batchItem{item}}, nil)
+		if err == nil && made.Items[0].Hash != item.want {
+			err = fmt.Errorf("govc: write %s: %w: the service answers %q", markerPath, store.ErrConflict, bounded(made.Items[0].Code, maxStart))
+		}
+		return made.Hash, err
+	}
 	d := c.speak(info)
 	c.dirty.Store(true)
 	if err := d.add(ctx, markerPath, append(body, '\n')); err != nil {
 		return "", err
 	}
 	commit, err = d.commit(ctx, commitRequest{
-		Message: "Write store marker\n", Author: "caiatop", Email: "caiatop@localhost", Timestamp: timestamp(c.now()),
+		Message: markerMessage, Timestamp: timestamp(c.now()),
 	})
 	if err != nil {
 		return "", torn(err)

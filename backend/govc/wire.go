@@ -130,10 +130,16 @@ func (c *Client) addAt(ctx context.Context, at, path string, data []byte) error 
 	return err
 }
 
-// commitAt sends a commit, once. Author and email are always given, because a
-// service takes those that were used last for missing ones, whoever used them.
+// signed makes of a message and an author what every service takes. Author and
+// email are never missing, because a service takes those that were used last
+// for them, whoever used them.
+func signed(message, author, email string) (string, string, string) {
+	return asciiLines(message), cmp.Or(oneLine(author), "caiatop"), cmp.Or(oneLine(email), "caiatop@localhost")
+}
+
+// commitAt sends a commit, once.
 func (c *Client) commitAt(ctx context.Context, at string, in commitRequest) (reply, error) {
-	in.Message, in.Author, in.Email = asciiLines(in.Message), cmp.Or(oneLine(in.Author), "caiatop"), cmp.Or(oneLine(in.Email), "caiatop@localhost")
+	in.Message, in.Author, in.Email = signed(in.Message, in.Author, in.Email)
 	body, err := encodeJSON(in)
 	if err != nil {
 		return reply{}, err
