@@ -163,7 +163,8 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 	}
 	q := request{
 		op: "write batch", method: http.MethodPost, path: c.repoPath("/api/v2", "/batch"), write: true, repeat: true,
-		header: http.Header{"Idempotency-Key": {c.batchKey(ops, body)}},
+		header:  http.Header{"Idempotency-Key": {c.batchKey(ops, body)}},
+		timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
 	}
 	if q.body, err = pack(body); err != nil {
 		return batchAnswer{}, err
