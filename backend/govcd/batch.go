@@ -101,7 +101,7 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 		return err
 	}
 	var in BatchRequest
-	if err := bindFrom(bytes.NewReader(body), &in); err != nil {
+	if err := bindBytes(body, &in); err != nil {
 		return err
 	}
 	if err := checkCommit(in.commit()); err != nil {
