@@ -172,8 +172,9 @@ func (e *Emulator) route(c call, root string, repos map[string]*repository, lega
 		c.unknown()
 		return
 	}
-	limit, ok := 0, true
+	limit := 0
 	if c.q.Method == http.MethodGet && (rest == "log" || rest == "commits") && !legacy {
+		var ok bool
 		if limit, ok = c.limit(20); !ok { // NEW checks it before the repository
 			return
 		}
