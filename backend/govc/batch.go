@@ -16,11 +16,14 @@ import (
 	"github.com/caiatech/caiatop/backend/store"
 )
 
-// Limits of a service that takes batches.
-const (
-	maxItems    = 4096
-	maxUnpacked = 4 * maxBody
-)
+// batchLimits are those of a service that takes batches.
+type batchLimits struct {
+	items    int
+	body     int // bytes, as they are sent
+	unpacked int // bytes, before they are compressed
+}
+
+var usualLimits = batchLimits{items: 4096, body: maxBody, unpacked: 4 * maxBody}
 
 // errNoBatch: the changes are more than one batch takes.
 var errNoBatch = errors.New("too much for one batch")
@@ -154,7 +157,7 @@ func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnsw
 // one key asks for only once.
 func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op) (batchAnswer, error) {
 	in.Message, in.Author, in.Email = signed(in.Message, in.Author, in.Email)
-	if len(in.Items) > maxItems {
+	if len(in.Items) > c.limits.items {
 		return batchAnswer{}, errNoBatch
 	}
 	body, err := encodeJSON(in)
@@ -166,7 +169,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 		header:  http.Header{"Idempotency-Key": {c.batchKey(ops, body)}},
 		timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
 	}
-	if q.body, err = pack(body); err != nil {
+	if q.body, err = c.limits.pack(body); err != nil {
 		return batchAnswer{}, err
 	}
 	if len(q.body) != len(body) {
@@ -185,11 +188,11 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 
 // pack compresses a body that is too large as it is. Others are sent as they
 // are: near by, compressing takes longer than sending.
-func pack(body []byte) ([]byte, error) {
-	if len(body) <= maxBody {
+func (l batchLimits) pack(body []byte) ([]byte, error) {
+	if len(body) <= l.body {
 		return body, nil
 	}
-	if len(body) > maxUnpacked {
+	if len(body) > l.unpacked {
 		return nil, errNoBatch
 	}
 	var out bytes.Buffer
@@ -203,7 +206,7 @@ func pack(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("govc: compress batch: %w", err)
 	}
-	if out.Len() > maxBody {
+	if out.Len() > l.body {
 		return nil, errNoBatch
 	}
 	return out.Bytes(), nil

@@ -60,6 +60,7 @@ type Client struct {
 	budget     *budget
 	writer     *writerLock
 	touchEvery time.Duration
+	limits     batchLimits
 
 	info atomic.Pointer[Info]
 	csrf atomic.Bool // the service asks for a token with every write
@@ -96,7 +97,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		base: strings.TrimRight(u.String(), "/"), repo: o.Repo, timeouts: o.Timeouts.withDefaults(),
-		retry: o.Retry.withDefaults(), random: o.Random, now: o.Now, observe: o.Observe, touchEvery: cmp.Or(max(o.Touch, 0), time.Minute),
+		retry: o.Retry.withDefaults(), random: o.Random, now: o.Now, observe: o.Observe, touchEvery: cmp.Or(max(o.Touch, 0), time.Minute), limits: usualLimits,
 	}
 	if c.random == nil {
 		c.random = defaultRandom
