@@ -77,8 +77,18 @@ func putItem(path string, data []byte, match *string, group string) batchItem {
 func (t *task) items(group string) []batchItem {
 	folder := t.op.Key.Folder.String() + "/"
 	base := func(name string) *string {
-		hash := t.before.blobs[name] // "" where there is none
+		data, seen := t.before.files[name]
+		hash := "" // there must be none
+		switch {
+		case seen:
+			hash = blobHash(data)
+		case t.before.partial:
+			return nil
+		}
 		return &hash
+	}
+	if t.folder && t.before.partial {
+		return []batchItem{{Op: "delete", Path: t.op.Key.Folder.String(), Group: group}}
 	}
 	var out []batchItem
 	remove := t.stale

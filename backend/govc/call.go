@@ -147,7 +147,7 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
 	}
-	if strings.Contains(q.path, "/repos/") {
+	if strings.Contains(q.path, c.repoPath("", "/")) {
 		c.touched.Store(start.UnixNano())
 	}
 	in, err := out.Execute(q.method, target)

@@ -44,7 +44,8 @@ type state struct {
 	broken    error              // a store.ErrCorrupt: there are files, but no document
 	tombstone bool
 	names     []string          // of the files that were seen
-	blobs     map[string]string // their hashes, as git names them
+	files     map[string][]byte // by name
+	partial   bool              // there may be more
 }
 
 // absent reports that there is nothing at all to delete.
@@ -78,17 +79,18 @@ func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
 	}
 	files, err := readFiles(ctx, c.speak(info), key.Folder)
 	if err != nil || len(files) == 0 {
-		return state{}, err
+		return state{partial: true}, err
 	}
-	return assemble(key, files), nil
+	found := assemble(key, files)
+	found.partial = true
+	return found, nil
 }
 
 // assemble makes a state of the files of a folder.
 func assemble(key store.Key, files map[string][]byte) state {
-	s := state{blobs: make(map[string]string, len(files))}
-	for name, data := range files {
+	s := state{files: files}
+	for name := range files {
 		s.names = append(s.names, name)
-		s.blobs[name] = blobHash(data)
 	}
 	slices.Sort(s.names)
 	corrupt := func(err error) state {
