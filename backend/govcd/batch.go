@@ -181,89 +181,86 @@ func readUnpacked(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// errNoneMade: no item of a batch can be made.
+var errNoneMade = errors.New("no item of the batch can be made")
+
 // batch makes of those items that can be made one commit.
 func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how conduct) (batchAnswer, error) {
 	items := parseItems(in.Items)
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return batchAnswer{}, err
-	}
-	defer leave()
-	if done, err := r.keys.find(how.key, r.service.now()); err != nil || done != nil {
-		return r.replayedBatch(ctx, in, items, done, err)
-	}
-	tip, err := r.head(branch)
-	if err == nil {
-		err = how.cond.checkTip(branch, tip)
-	}
-	if err != nil {
-		return batchAnswer{}, err
-	}
-	changes, err := r.groundAt(tip).planBatch(ctx, items)
-	if err != nil {
-		return batchAnswer{}, err
-	}
-	if len(changes) == 0 {
-		out, _, err := r.answerBatch(ctx, tip, in, items)
-		out.Error, out.Code = "no item of the batch can be made", "BATCH_FAILED"
+	var cost int64 // of the files
+	t, err := r.inTurn(ctx, branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
+		changes, err := r.groundAt(tip).planBatch(ctx, items)
+		if err == nil && len(changes) == 0 {
+			err = errNoneMade
+		}
+		if err != nil {
+			return p, err
+		}
+		p, cost, err = r.chargeBatch(in.commit(), how.key, changes)
+		p.changes, p.left = changes, leftOf(items)
+		return p, err
+	}, func(t turn, err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			r.refund(cost + t.cost)
+			return
+		}
+		r.advance(branch, t.tip, t.made, t.author)
+	})
+	switch {
+	case errors.Is(err, errNoneMade):
+		out, err := r.answerBatch(ctx, t.tip, in, items)
+		out.Error, out.Code = errNoneMade.Error(), "BATCH_FAILED"
 		return out, err
-	}
-	hash, at, err := r.commitBatch(ctx, branch, tip, in.commit(), how.key, changes)
-	if err != nil {
+	case err != nil:
 		return batchAnswer{}, err
+	case t.earlier != nil:
+		return r.replayedBatch(ctx, in, items, t.earlier)
 	}
-	out, left, err := r.answerBatch(ctx, hash, in, items)
-	r.remember(how.key, keyEntry{commit: hash, at: at, left: left})
-	out.Hash, out.Parent = hash.String(), named(tip)
+	out, err := r.answerBatch(ctx, t.made, in, items)
+	out.Hash, out.Parent = t.made.String(), named(t.tip)
 	return out, err
 }
 
-// commitBatch charges for changes and commits them.
-func (r *repo) commitBatch(
-	ctx context.Context, branch string, tip gitrepo.Hash, in CommitRequest, key *requestKey, changes []gitrepo.Change,
-) (gitrepo.Hash, time.Time, error) {
-	cost := int64(0)
+// chargeBatch charges for a commit, and for the files that it puts.
+func (r *repo) chargeBatch(in CommitRequest, key *requestKey, changes []gitrepo.Change) (p prepared, files int64, err error) {
 	for _, c := range changes {
 		if !c.Delete {
-			cost += costOfFile(c.Path.String(), c.Data)
+			files += costOfFile(c.Path.String(), c.Data)
 		}
 	}
-	r.mu.Lock()
-	err := r.charge(cost, r.service.maxBytes)
-	var p prepared
-	if err == nil {
-		if p, _, err = r.prepare(in, key); err != nil {
-			r.refund(cost)
-		}
-	}
-	r.mu.Unlock()
-	if err != nil {
-		return gitrepo.Hash{}, time.Time{}, err
-	}
-	p.changes = changes
-	hash, err := r.makeCommit(ctx, branch, tip, p)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil {
-		r.refund(cost + p.cost)
-		return hash, p.at, err
+	if err := r.charge(files, r.service.maxBytes); err != nil {
+		return p, 0, err
 	}
-	r.advance(branch, tip, hash, p.author)
-	return hash, p.at, nil
+	if p, _, err = r.prepare(in, key); err != nil {
+		r.refund(files)
+	}
+	return p, files, err
+}
+
+// leftOf tells which items are left out.
+func leftOf(items []item) (left []leftItem) {
+	for i := range items {
+		if f := items[i].failed; f != nil {
+			left = append(left, leftItem{i, f.Code, f.Text})
+		}
+	}
+	return left
 }
 
 // answerBatch tells of each item what the commit has, or why it was left out.
-func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchRequest, items []item) (out batchAnswer, left []leftItem, err error) {
+func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchRequest, items []item) (out batchAnswer, err error) {
 	out.Items = make([]batchItemAnswer, len(items))
 	for i := range items {
 		it, told := &items[i], &out.Items[i]
 		told.Path = in.Items[i].Path
 		if it.failed != nil {
 			told.Error, told.Code = it.failed.Text, it.failed.Code
-			left = append(left, leftItem{i, it.failed.Code, it.failed.Text})
-			continue
 		}
-		if it.delete {
+		if it.failed != nil || it.delete {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)
@@ -271,18 +268,15 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 			err = errors.New("a commit does not have what was put into it")
 		}
 		if err != nil {
-			return out, left, fmt.Errorf("read back %s: %w", it.path, err)
+			return out, fmt.Errorf("read back %s: %w", it.path, err)
 		}
 		told.Hash = e.Hash.String()
 	}
-	return out, left, nil
+	return out, nil
 }
 
 // replayedBatch answers a batch again that was answered before.
-func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item, e *keyEntry, err error) (batchAnswer, error) {
-	if err != nil {
-		return batchAnswer{}, err
-	}
+func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item, e *keyEntry) (batchAnswer, error) {
 	for _, l := range e.left {
 		items[l.index].failed = &failure{Code: l.code, Text: l.text}
 	}
@@ -290,10 +284,42 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 	if err != nil {
 		return batchAnswer{}, err
 	}
-	out, _, err := r.answerBatch(ctx, e.commit, in, items)
-	out.Hash, out.replayed = e.commit.String(), true
+	var parent gitrepo.Hash
 	if len(c.Parents) > 0 {
-		out.Parent = c.Parents[0].String()
+		parent = c.Parents[0]
 	}
+	if e.restored {
+		if err := r.markLeft(ctx, parent, e.commit, items); err != nil {
+			return batchAnswer{}, err
+		}
+	}
+	out, err := r.answerBatch(ctx, e.commit, in, items)
+	out.Hash, out.replayed = e.commit.String(), true
+	out.Parent = named(parent)
 	return out, err
+}
+
+// markLeft marks items that a commit does not show as failed: why is not known
+// any more.
+func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
+	for i := range items {
+		it := &items[i]
+		if it.failed != nil {
+			continue
+		}
+		e, found, err := r.find(ctx, at, it.path)
+		made := found && !e.IsDir && e.Hash == blobHash(it.data)
+		if err == nil && it.delete {
+			var was gitrepo.Entry
+			was, made, err = r.find(ctx, before, it.path)
+			made = made && (!found || was.Hash != e.Hash) // something else may have been put there
+		}
+		if err != nil {
+			return err
+		}
+		if !made {
+			it.failed = fail(http.StatusConflict, "LEFT_OUT", "the item was left out; a restart lost the reason")
+		}
+	}
+	return nil
 }

@@ -204,8 +204,10 @@ func TestPackedBatch(t *testing.T) {
 	want(t, gz(pack(t, batchOf(put("a", "b")))[:30]), 400, "INVALID_REQUEST")
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("a", "b")), "Content-Encoding", "br"), 415, "UNSUPPORTED_CONTENT_ENCODING")
 	want(t, send(t, h, "POST", docs+"/files", pack(t, `{"path":"a","content":"b"}`), "Content-Encoding", "gzip"), 400, "INVALID_REQUEST")
-	want(t, gz(pack(t, strings.Repeat("x", MaxUnpacked))), 400, "invalid character")
-	want(t, gz(pack(t, strings.Repeat("x", MaxUnpacked+1))), 413, "REQUEST_TOO_LARGE")
+	// Packed parts that follow each other are one body.
+	full := strings.Repeat(pack(t, strings.Repeat("x", MaxUnpacked/64)), 64)
+	want(t, gz(full), 400, "invalid character")
+	want(t, gz(full+pack(t, "x")), 413, "REQUEST_TOO_LARGE")
 }
 
 // TestPackedBodiesTakeAPlace: a small body can become a large one.
@@ -273,7 +275,7 @@ func FuzzBatch(f *testing.F) {
 			if err != nil {
 				t.Fatalf("took %q: %v", told.Path, err)
 			}
-			sent := []byte(strings.ToValidUTF8(content, "\ufffd"))
+			sent := []byte(string([]rune(content))) // as JSON carries what is no text
 			if items[i].Encoding == "base64" {
 				if sent, err = base64.StdEncoding.DecodeString(content); err != nil {
 					t.Fatalf("took %q as base64", content)
@@ -285,4 +287,27 @@ func FuzzBatch(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestACommitThatFailsIsNotCounted: neither a batch, nor what was staged.
+func TestACommitThatFailsIsNotCounted(t *testing.T) {
+	s := newService(t, Options{})
+	h := s.Handler()
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.git.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("a", "1"))), 500, "INTERNAL_ERROR")
+	if n := s.stored.Load(); n != 0 {
+		t.Errorf("a batch that failed left %d bytes counted", n)
+	}
+	add(t, h, "a", "1")
+	want(t, send(t, h, "POST", docs+"/commits", `{"message":"m"}`), 500, "INTERNAL_ERROR")
+	if n := s.stored.Load(); n != costOfFile("a", []byte("1")) {
+		t.Errorf("a commit that failed left %d bytes counted", n)
+	}
+	want(t, ask(t, h, "GET", docs+"/status", ""), 200, `"staged":["a"]`)
 }

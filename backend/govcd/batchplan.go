@@ -60,6 +60,7 @@ type batchPlan struct {
 	puts    map[string]struct{} // that were accepted
 	folders map[string]struct{} // above them
 	deleted map[string]string   // deletions that were accepted -> group
+	thinned map[string]struct{} // folders above them
 	failed  map[string]struct{} // groups
 }
 
@@ -68,7 +69,7 @@ type batchPlan struct {
 func (g *ground) planBatch(ctx context.Context, items []item) ([]gitrepo.Change, error) {
 	b := &batchPlan{
 		ground: g, puts: map[string]struct{}{}, folders: map[string]struct{}{}, deleted: map[string]string{},
-		failed: map[string]struct{}{},
+		thinned: map[string]struct{}{}, failed: map[string]struct{}{},
 	}
 	for i := range items {
 		if it := &items[i]; it.failed != nil && it.group != "" {
@@ -120,12 +121,13 @@ func (b *batchPlan) accept(ctx context.Context, it *item) error {
 }
 
 // remove accepts a deletion of what the newest commit has, unless an item
-// before it put something there.
+// before it changed something there.
 func (b *batchPlan) remove(it *item, found bool) error {
 	name := it.path.String()
 	_, twice := b.deleted[name]
 	_, put := b.puts[name]
 	_, above := b.folders[name]
+	_, thinned := b.thinned[name]
 	for folder := range parents(name) {
 		if _, ok := b.puts[folder]; ok {
 			put = true
@@ -135,12 +137,13 @@ func (b *batchPlan) remove(it *item, found bool) error {
 		}
 	}
 	switch {
-	case put || above || twice:
+	case put || above || thinned || twice:
 		return overlaps(name)
 	case !found:
 		return fileNotFound(name)
 	}
 	b.deleted[name] = it.group
+	mark(b.thinned, name)
 	return nil
 }
 
@@ -175,13 +178,18 @@ func (b *batchPlan) put(ctx context.Context, it *item, e gitrepo.Entry, found bo
 		}
 	}
 	b.puts[name] = struct{}{}
-	for folder := range parents(name) {
-		if _, known := b.folders[folder]; known {
-			break
-		}
-		b.folders[folder] = struct{}{}
-	}
+	mark(b.folders, name)
 	return nil
+}
+
+// mark adds the folders above a path to those above other ones.
+func mark(folders map[string]struct{}, name string) {
+	for folder := range parents(name) {
+		if _, known := folders[folder]; known {
+			return
+		}
+		folders[folder] = struct{}{}
+	}
 }
 
 // gone reports whether a path is deleted before, whatever becomes of other

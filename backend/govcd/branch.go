@@ -223,6 +223,9 @@ func (r *repo) merge(ctx context.Context, from, into string, c CommitRequest, co
 	after, err := r.git.Merge(ctx, gitrepo.MergeInput{
 		Into: into, Theirs: theirs, Author: p.author, At: p.at, Message: p.message, Parent: &ours,
 	})
+	if errors.Is(err, gitrepo.ErrMoved) {
+		err = r.moved(ctx, into)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil || after == ours || after == theirs {

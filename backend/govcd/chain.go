@@ -138,12 +138,23 @@ func redirectSlash(w http.ResponseWriter, r *http.Request, table []route) bool {
 	return true
 }
 
+// securityHeaders are those of every answer. The values are shared by all and
+// never changed.
+var securityHeaders = []struct {
+	name  string // canonical
+	value []string
+}{
+	{"Content-Security-Policy", []string{"default-src 'self'"}},
+	{"Referrer-Policy", []string{"strict-origin-when-cross-origin"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"X-Frame-Options", []string{"DENY"}},
+	{"X-Xss-Protection", []string{"1; mode=block"}},
+}
+
 func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'self'")
-	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Xss-Protection", "1; mode=block")
+	for _, s := range securityHeaders {
+		h[s.name] = s.value
+	}
 }
 
 // fail answers an error. Once an answer has begun it can only be cut off.

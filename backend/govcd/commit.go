@@ -24,7 +24,46 @@ type prepared struct {
 	message string
 	author  gitrepo.Signature
 	at      time.Time
-	cost    int64 // that was charged for it
+	cost    int64      // that was charged for it
+	left    []leftItem // items that it leaves out
+}
+
+// turn is what came of a request whose turn it was to commit.
+type turn struct {
+	prepared
+	tip, made gitrepo.Hash // before, and after
+	earlier   *keyEntry    // set if a request with the same key did it before
+}
+
+// inTurn waits for the right to commit, has a commit prepared for the tip that
+// the branch then has, makes it, and has that settled. settle is called if and
+// only if prepare succeeded.
+func (r *repo) inTurn(
+	ctx context.Context, branch string, how conduct, prepare func(tip gitrepo.Hash) (prepared, error), settle func(turn, error),
+) (t turn, err error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return t, err
+	}
+	defer leave()
+	if t.earlier, err = r.keys.find(how.key, r.service.now()); err != nil || t.earlier != nil {
+		return t, err
+	}
+	if t.tip, err = r.head(branch); err != nil {
+		return t, err
+	}
+	if err := how.cond.checkTip(branch, t.tip); err != nil {
+		return t, err
+	}
+	if t.prepared, err = prepare(t.tip); err != nil {
+		return t, err
+	}
+	t.made, err = r.makeCommit(ctx, branch, t.tip, t.prepared)
+	settle(t, err)
+	if err == nil {
+		r.remember(how.key, keyEntry{commit: t.made, at: t.at, left: t.left})
+	}
+	return t, err
 }
 
 // makeCommit writes a commit upon the tip of a branch; nothing else here does,
@@ -36,8 +75,7 @@ func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, 
 	})
 	switch {
 	case errors.Is(err, gitrepo.ErrMoved):
-		moved := &failure{Status: http.StatusConflict, Code: "BRANCH_MOVED", Text: "another program moved the branch " + branch + "; try again"}
-		return hash, errors.Join(moved, r.reload())
+		return hash, r.moved(ctx, branch)
 	case err != nil:
 		return hash, fmt.Errorf("commit to repository %s: %w", r.id, err)
 	}
@@ -68,35 +106,25 @@ func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitr
 
 // commit commits exactly what is staged in a scope when its turn comes.
 func (r *repo) commit(ctx context.Context, sc scope, c CommitRequest, how conduct) (commitAnswer, error) {
-	leave, err := r.enter(ctx)
-	if err != nil {
+	var shown gitrepo.Signature
+	t, err := r.inTurn(ctx, sc.branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
+		if p, shown, err = r.take(sc, c, how.key); err != nil {
+			return p, err
+		}
+		if p.changes, err = r.takenChanges(ctx, sc, tip); err != nil {
+			r.settle(sc, turn{prepared: p}, err)
+		}
+		return p, err
+	}, func(t turn, err error) { r.settle(sc, t, err) })
+	switch {
+	case err != nil:
 		return commitAnswer{}, err
+	case t.earlier != nil:
+		return r.replayed(ctx, c, t.earlier)
 	}
-	defer leave()
-	if done, err := r.keys.find(how.key, r.service.now()); err != nil || done != nil {
-		return r.replayed(ctx, c, done, err)
-	}
-	tip, err := r.head(sc.branch)
-	if err == nil {
-		err = how.cond.checkTip(sc.branch, tip)
-	}
-	if err != nil {
-		return commitAnswer{}, err
-	}
-	p, shown, err := r.take(sc, c, how.key)
-	if err != nil {
-		return commitAnswer{}, err
-	}
-	hash, err := r.commitTaken(ctx, sc, tip, &p)
-	r.settle(sc, tip, hash, p, err)
-	if err != nil {
-		return commitAnswer{}, err
-	}
-	r.remember(how.key, keyEntry{commit: hash, at: p.at})
-	done := commitAnswer{
-		Hash: hash.String(), Message: c.Message, Author: shown.Name, Email: shown.Email, Timestamp: p.at, Parent: named(tip),
-	}
-	return done, nil
+	return commitAnswer{
+		Hash: t.made.String(), Message: c.Message, Author: shown.Name, Email: shown.Email, Timestamp: t.at, Parent: named(t.tip),
+	}, nil
 }
 
 // take moves what is staged out of the way of what will be.
@@ -115,16 +143,16 @@ func (r *repo) take(sc scope, c CommitRequest, key *requestKey) (prepared, gitre
 	return p, shown, err
 }
 
-// commitTaken commits what take took.
-func (r *repo) commitTaken(ctx context.Context, sc scope, tip gitrepo.Hash, p *prepared) (gitrepo.Hash, error) {
+// takenChanges looks whether the tip has a place for what take took, and returns
+// it.
+func (r *repo) takenChanges(ctx context.Context, sc scope, tip gitrepo.Hash) ([]gitrepo.Change, error) {
 	r.mu.RLock()
 	taken := r.areas[sc].taken // only settle replaces it, and nobody changes it
 	r.mu.RUnlock()
 	if err := r.groundAt(tip).checkStaged(ctx, taken); err != nil {
-		return gitrepo.Hash{}, err
+		return nil, err
 	}
-	p.changes = sortedChanges(taken)
-	return r.makeCommit(ctx, sc.branch, tip, *p)
+	return sortedChanges(taken), nil
 }
 
 func nothingToCommit() error {
@@ -152,21 +180,21 @@ func sortedChanges(taken map[string]change) []gitrepo.Change {
 
 // settle ends a commit: the tip moves, or what was taken is staged again,
 // below what was staged since.
-func (r *repo) settle(sc scope, before, after gitrepo.Hash, p prepared, err error) {
+func (r *repo) settle(sc scope, t turn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.areas[sc]
 	taken := a.taken
 	a.taken = nil
 	if err == nil {
-		r.advance(sc.branch, before, after, p.author)
+		r.advance(sc.branch, t.tip, t.made, t.author)
 		for _, c := range taken {
 			if !c.deleted {
 				a.charged -= costOfFile(c.path.String(), c.data)
 			}
 		}
 	} else {
-		r.refund(p.cost)
+		r.refund(t.cost)
 		for name, c := range taken {
 			if _, newer := a.index[name]; !newer {
 				a.index[name] = c

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 func queryEscape(s string) string { return url.QueryEscape(s) }
@@ -250,4 +252,118 @@ func TestReadsAtARef(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAConditionOnWhatIsBeingCommitted holds for the commit after it.
+func TestAConditionOnWhatIsBeingCommitted(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	add(t, h, "a", "1")
+	p, _, err := r.take(shared, CommitRequest{Message: "m"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, send(t, h, "POST", docs+"/files", `{"path":"a","content":"2"}`, "If-Match", tagOf("1")), 201, "added")
+	if p.changes, err = r.takenChanges(t.Context(), shared, gitrepo.Hash{}); err != nil {
+		t.Fatal(err)
+	}
+	hash, err := r.makeCommit(t.Context(), shared.branch, gitrepo.Hash{}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.settle(shared, turn{prepared: p, made: hash}, nil)
+	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"1"`)
+	commit(t, h, "m")
+	want(t, ask(t, h, "GET", docs+"/files?path=a&ref=main", ""), 200, `"2"`)
+}
+
+// TestKeysSurviveARestart as trailers of their commits.
+func TestKeysSurviveARestart(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	batch := batchOf(put("a", "1"), put("a/b", "1"), `{"op":"delete","path":"x"}`, put("../x", "1"), put("c", "1"),
+		`{"op":"delete","path":"y"}`, put("y/z", "1"))
+	send(t, h, "POST", docs+"/batch", batchOf(put("y", "1")))
+	one := send(t, h, "POST", docs+"/batch", batch, headerKey, "k1")
+	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"side"}`), 201, "side")
+	add(t, h, "a", "2")
+	two := send(t, h, "POST", docs+"/commits", `{"message":"m\n\nOp-Id: 7"}`, headerKey, "k2")
+	three := send(t, h, "POST", docs+"/batch?branch=side", batchOf(`{"op":"delete","path":"y/z"}`, `{"op":"delete","path":"z"}`), headerKey, "k3")
+	again, err := newRepo(t.Context(), "docs", r.created, r.git, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.repos["docs"] = again
+	for i, w := range []*httptest.ResponseRecorder{
+		send(t, h, "POST", docs+"/batch", batch, headerKey, "k1"),
+		send(t, h, "POST", docs+"/batch?branch=side", batchOf(`{"op":"delete","path":"y/z"}`, `{"op":"delete","path":"z"}`), headerKey, "k3"),
+	} {
+		before := decode[batchAnswer](t, []*httptest.ResponseRecorder{one, three}[i])
+		got := decode[batchAnswer](t, w)
+		if w.Code != 201 || w.Header().Get(headerReplayed) != "true" || got.Hash != before.Hash || got.Parent != before.Parent {
+			t.Errorf("%d %s, before %+v", w.Code, w.Body, before)
+		}
+		for i, it := range got.Items {
+			if was := before.Items[i]; it.Hash != was.Hash || (it.Code == "") != (was.Code == "") {
+				t.Errorf("item %+v, before %+v", it, was)
+			}
+		}
+	}
+	got := decode[commitAnswer](t, send(t, h, "POST", docs+"/commits", `{"message":"m\n\nOp-Id: 7"}`, headerKey, "k2"))
+	if before := decode[commitAnswer](t, two); got.Hash != before.Hash || got.Message != before.Message || got.Author != before.Author || got.Parent != before.Parent {
+		t.Errorf("%+v, before %+v", got, before)
+	}
+	want(t, send(t, h, "POST", docs+"/commits", `{"message":"n"}`, headerKey, "k2"), 422, "IDEMPOTENCY_MISMATCH")
+	want(t, ask(t, h, "GET", docs+"/commits", ""), 200, `"total":3`)
+	for _, message := range []string{"", "m", headerKey + ": ", "m\n\n" + headerKey + ": a b", "m\n\n" + headerKey + ": " + strings.Repeat("z", 64) + " " + strings.Repeat("z", 64)} {
+		if _, ok := parseTrailer(message); ok {
+			t.Errorf("%q has a key", message)
+		}
+	}
+}
+
+// TestAnotherProgramMovesTheBranch behind the service's back: nothing is built
+// beside it, and the next try is built upon it.
+func TestAnotherProgramMovesTheBranch(t *testing.T) {
+	s := newService(t, Options{})
+	r, err := s.create(t.Context(), "docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	add(t, h, "a", "1")
+	path, err := writablePath("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := func(content string) string {
+		pushed, err := r.git.Commit(t.Context(), gitrepo.CommitInput{
+			Changes: []gitrepo.Change{{Path: path, Data: []byte(content)}}, Message: "m", Author: r.author, At: time.Unix(1, 0),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pushed.String()
+	}
+	stream := listenTo(t, h, "", "")
+	pushed := push("pushed")
+	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 409, "BRANCH_MOVED")
+	want(t, ask(t, h, "POST", docs+"/commits", `{"message":"m"}`), 201, `"parent":"`+pushed+`"`)
+	want(t, ask(t, h, "GET", docs+"/files?path=b", ""), 200, "pushed")
+	if e := stream.next(t, "commit"); e.Hash != pushed || len(e.Paths) != 1 {
+		t.Errorf("of what was pushed listeners are told %+v", e)
+	}
+	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"side"}`), 201, "side")
+	want(t, send(t, h, "POST", docs+"/batch?branch=side", batchOf(put("c", "1"))), 201, "hash")
+	push("again")
+	want(t, ask(t, h, "POST", docs+"/merge", `{"from":"side"}`), 409, "BRANCH_MOVED")
+	want(t, ask(t, h, "POST", docs+"/merge", `{"from":"side"}`), 200, `"fast_forward":false`)
 }

@@ -54,6 +54,12 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 	if since != "" && !ok {
 		return fail(http.StatusBadRequest, "INVALID_SINCE", "since must be the hash of a commit")
 	}
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		return tooManyStreams(w, "service", MaxAllStreams)
+	}
 	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err
@@ -66,8 +72,7 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 	}
 	l, earlier, ok := repo.feed.listen()
 	if !ok {
-		w.Header().Set("Retry-After", "1")
-		return fail(http.StatusServiceUnavailable, "OVERLOADED", fmt.Sprintf("the repository has %d streams of events already", MaxStreams))
+		return tooManyStreams(w, "repository", MaxStreams)
 	}
 	defer repo.feed.leave(l)
 	missed, whole, err := repo.missed(r.Context(), known, tip, earlier)
@@ -86,6 +91,11 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 		}
 	}
 	return repo.stream(r.Context(), out, l, missed)
+}
+
+func tooManyStreams(w http.ResponseWriter, where string, most int) error {
+	w.Header().Set("Retry-After", "1")
+	return fail(http.StatusServiceUnavailable, "OVERLOADED", fmt.Sprintf("the %s has %d streams of events already", where, most))
 }
 
 // stream sends what was missed and then what comes, until the reader leaves,

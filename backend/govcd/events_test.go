@@ -130,6 +130,10 @@ func TestEvents(t *testing.T) {
 			}
 		}
 	}
+	// A commit that moved two branches is the first of the two.
+	if e := listenTo(t, h, "", third.Hash).next(t, "commit"); e.Branch != "main" || e.Hash != fourth.Hash {
+		t.Errorf("after the first move comes %+v", e)
+	}
 	want(t, ask(t, h, "GET", docs+"/events?since=yesterday", ""), 400, "INVALID_SINCE")
 	want(t, ask(t, h, "GET", "/api/v2/repos/nowhere/events", ""), 404, "REPO_NOT_FOUND")
 }
@@ -243,7 +247,25 @@ func TestEventsAreBounded(t *testing.T) {
 			t.Error("a stream within the limit is refused")
 		}
 	}
-	want(t, ask(t, h, "GET", docs+"/events", ""), 503, "OVERLOADED")
+	want(t, ask(t, h, "GET", docs+"/events", ""), 503, "the repository has 64 streams")
+	want(t, ask(t, h, "POST", "/api/v2/repos", `{"id":"other"}`), 201, "other")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	other := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/api/v2/repos/other/events", nil))
+		return w
+	}
+	for range MaxAllStreams - 1 {
+		s.streams <- struct{}{}
+	}
+	want(t, other(), 200, "listening")
+	s.streams <- struct{}{}
+	w := other()
+	want(t, w, 503, "the service has 256 streams")
+	if w.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 }
 
 // TestASlowReaderIsCut while it keeps nobody waiting.

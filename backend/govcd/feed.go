@@ -13,6 +13,9 @@ const (
 	MaxBacklog = 1024
 	// MaxStreams bounds the streams of events of one repository; more answer 503.
 	MaxStreams = 64
+	// MaxAllStreams bounds those of all repositories, so that connections are
+	// left for others.
+	MaxAllStreams = MaxConnections / 4
 )
 
 // move is one step of a branch.

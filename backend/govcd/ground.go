@@ -2,6 +2,7 @@ package govcd
 
 import (
 	"context"
+	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -12,15 +13,20 @@ import (
 type ground struct {
 	repo *repo
 	tip  gitrepo.Hash
-	open map[string]struct{} // a file can be put in these: no file is in the way
+	open map[string]bool // where no file is in the way -> whether a folder is there
 }
 
 func (r *repo) groundAt(tip gitrepo.Hash) *ground {
-	return &ground{repo: r, tip: tip, open: map[string]struct{}{}}
+	return &ground{repo: r, tip: tip, open: map[string]bool{}}
 }
 
 // at returns what is at a path.
 func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, error) {
+	if i := strings.LastIndexByte(p.String(), '/'); i > 0 {
+		if exists, met := g.open[p.String()[:i]]; met && !exists {
+			return gitrepo.Entry{}, false, nil
+		}
+	}
 	return g.repo.find(ctx, g.tip, p)
 }
 
@@ -46,13 +52,14 @@ func (g *ground) fileAbove(ctx context.Context, name string, gone func(string) b
 			}
 			return folder, nil
 		}
-		met = append(met, folder)
 		if found {
+			g.open[folder] = true
 			break
 		}
+		met = append(met, folder)
 	}
 	for _, folder := range met {
-		g.open[folder] = struct{}{}
+		g.open[folder] = false
 	}
 	return "", nil
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
@@ -82,6 +84,9 @@ type keyEntry struct {
 	made   time.Time // when the key was kept
 	cost   int64     // that was charged for it
 	left   []leftItem
+	// restored: it was read from the history, which does not tell why items
+	// were left out.
+	restored bool
 }
 
 // leftItem is an item that a batch left out.
@@ -159,11 +164,56 @@ func (r *repo) remember(key *requestKey, e keyEntry) {
 	r.bytes += e.cost - freed
 }
 
-// replayed answers a request again that was answered before.
-func (r *repo) replayed(ctx context.Context, in CommitRequest, e *keyEntry, err error) (commitAnswer, error) {
-	if err != nil {
-		return commitAnswer{}, err
+// restoreKeys fills the table from the trailers of the newest commits, as
+// after a restart. Nobody uses the repository yet. Those keys are kept as if
+// they were new: when a commit was made is not known, its time may be a
+// client's.
+func (r *repo) restoreKeys(ctx context.Context) error {
+	seen := map[gitrepo.Hash]struct{}{}
+	type found struct {
+		key    requestKey
+		commit gitrepo.Commit
 	}
+	var all []found
+	for _, tip := range r.tips {
+		err := r.git.EachCommit(ctx, tip, document.Path{}, func(c gitrepo.Commit) bool {
+			if _, known := seen[c.Hash]; known || len(seen) == MaxKeys {
+				return false
+			}
+			seen[c.Hash] = struct{}{}
+			if k, ok := parseTrailer(c.Message); ok {
+				all = append(all, found{k, c})
+			}
+			return true
+		})
+		if err != nil {
+			return fmt.Errorf("idempotency keys of repository %s: %w", r.id, err)
+		}
+	}
+	for _, f := range slices.Backward(all) {
+		r.remember(&f.key, keyEntry{commit: f.commit.Hash, at: f.commit.At.UTC(), restored: true})
+	}
+	return nil
+}
+
+// parseTrailer reads the line that requestKey.trailer wrote, the last one of a
+// message.
+func parseTrailer(message string) (k requestKey, ok bool) {
+	_, line, _ := cutLast(strings.TrimRight(message, "\n"), "\n")
+	value, ok := strings.CutPrefix(line, headerKey+": ")
+	key, body, sep := strings.Cut(value, " ")
+	if !ok || !sep || len(key) != 2*len(k.key) || len(body) != 2*len(k.body) {
+		return k, false
+	}
+	_, err := hex.Decode(k.key[:], []byte(key))
+	if err == nil {
+		_, err = hex.Decode(k.body[:], []byte(body))
+	}
+	return k, err == nil
+}
+
+// replayed answers a request again that was answered before.
+func (r *repo) replayed(ctx context.Context, in CommitRequest, e *keyEntry) (commitAnswer, error) {
 	c, err := r.git.ReadCommit(ctx, e.commit)
 	if err != nil {
 		return commitAnswer{}, err

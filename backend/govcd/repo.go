@@ -2,7 +2,9 @@ package govcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -27,6 +29,7 @@ type repo struct {
 
 	committing chan struct{} // capacity 1: the right to commit
 	keys       keys          // guarded by that right
+	tags       int           // that git has; guarded by that right
 	feed       feed
 
 	mu     sync.RWMutex            // guards everything below
@@ -37,27 +40,40 @@ type repo struct {
 	author gitrepo.Signature // of the last commit
 }
 
-func newRepo(id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
+// newRepo opens what git has.
+func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
 	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}
-	return r, r.reload()
+	if err := r.reload(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.restoreKeys(ctx)
 }
 
-// reload finds the branches that git has. After newRepo the caller holds the
-// right to commit.
-func (r *repo) reload() error {
+// reload finds the branches and tags that git has, and tells who listens what
+// became of them. After newRepo the caller holds the right to commit.
+func (r *repo) reload(ctx context.Context) error {
+	tags, err := r.git.Tags(ctx)
+	if err != nil {
+		return fmt.Errorf("tags of repository %s: %w", r.id, err)
+	}
+	r.tags = len(tags)
 	branches, err := r.git.Branches()
 	if err != nil {
 		return fmt.Errorf("branches of repository %s: %w", r.id, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	was := r.tips
 	r.tips = make(map[string]gitrepo.Hash, len(branches))
 	for _, b := range branches {
 		r.tips[b.Name] = b.Tip
+		if before := was[b.Name]; was != nil && before != b.Tip {
+			r.feed.add(move{branch: b.Name, before: before, after: b.Tip})
+		}
 	}
 	return nil
 }
@@ -106,4 +122,11 @@ func (r *repo) enter(ctx context.Context) (leave func(), err error) {
 
 func (r *repo) answer() repoAnswer {
 	return repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+}
+
+// moved is the answer where another program moved a branch; the caller holds
+// the right to commit.
+func (r *repo) moved(ctx context.Context, branch string) error {
+	text := "another program moved the branch " + branch + "; try again"
+	return errors.Join(fail(http.StatusConflict, "BRANCH_MOVED", text), r.reload(ctx))
 }

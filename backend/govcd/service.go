@@ -74,6 +74,7 @@ type Service struct {
 	metrics  *metrics
 	inFlight chan struct{}
 	bodies   chan struct{} // large ones being read
+	streams  chan struct{} // of events
 	grace    time.Duration
 
 	localOnly bool
@@ -96,6 +97,7 @@ func New(o Options) *Service {
 		version: o.Version, embedded: o.Embedded, secured: o.Key != "", keyHash: sha256.Sum256([]byte(o.Key)),
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
 		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
+		streams:   make(chan struct{}, MaxAllStreams),
 		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, ports: map[string]string{},
 	}
 	if s.version == "" {
@@ -139,7 +141,7 @@ func (s *Service) create(ctx context.Context, id string) (*repo, error) {
 	if len(s.repos) >= s.maxRepos {
 		return nil, fail(http.StatusServiceUnavailable, "MAX_REPOS_REACHED", "maximum number of repositories reached")
 	}
-	r, err := newRepo(id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
+	r, err := newRepo(ctx, id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 // ask sends one request to a handler.
@@ -296,7 +294,7 @@ func TestFailedCommitKeepsWhatWasStaged(t *testing.T) {
 	staged.taken, staged.index = staged.index, map[string]change{}
 	made.mu.Unlock()
 	add(t, s.Handler(), "a/c", "staged meanwhile")
-	made.settle(shared, gitrepo.Hash{}, gitrepo.Hash{}, prepared{}, errors.New("disk on fire"))
+	made.settle(shared, turn{}, errors.New("disk on fire"))
 	want(t, ask(t, s.Handler(), "GET", docs+"/status", ""), 200, `"staged":["a/b","a/c"]`)
 	want(t, ask(t, s.Handler(), "POST", docs+"/files", `{"path":"a","content":"x"}`), 400, "is a folder")
 	commit(t, s.Handler(), "both")

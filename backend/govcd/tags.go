@@ -74,11 +74,7 @@ func (s *Service) deleteTag(w http.ResponseWriter, r *http.Request, t target) er
 		return err
 	}
 	defer release()
-	err = repo.git.DeleteTag(r.Context(), t.name)
-	if errors.Is(err, gitrepo.ErrNotFound) || errors.Is(err, gitrepo.ErrInvalid) {
-		return fail(http.StatusNotFound, "TAG_NOT_FOUND", "tag not found: "+t.name)
-	}
-	if err != nil {
+	if err := repo.untag(r.Context(), t.name); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, doneAnswer{Message: "tag '" + t.name + "' deleted"})
@@ -92,11 +88,7 @@ func (r *repo) tag(ctx context.Context, name string, at gitrepo.Hash, c CommitRe
 		return err
 	}
 	defer leave()
-	tags, err := r.git.Tags(ctx)
-	if err != nil {
-		return err
-	}
-	if len(tags) >= MaxTags {
+	if r.tags >= MaxTags {
 		return fail(http.StatusInsufficientStorage, "TOO_MANY_TAGS", fmt.Sprintf("the repository has its limit of %d tags", MaxTags))
 	}
 	r.mu.Lock()
@@ -116,6 +108,24 @@ func (r *repo) tag(ctx context.Context, name string, at gitrepo.Hash, c CommitRe
 		return fail(http.StatusConflict, "TAG_EXISTS", "tag already exists: "+name)
 	case errors.Is(err, gitrepo.ErrInvalid):
 		return invalid("INVALID_TAG_NAME", "tag", "git does not allow this name: "+name)
+	case err == nil:
+		r.tags++
+	}
+	return err
+}
+
+func (r *repo) untag(ctx context.Context, name string) error {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	err = r.git.DeleteTag(ctx, name)
+	switch {
+	case errors.Is(err, gitrepo.ErrNotFound), errors.Is(err, gitrepo.ErrInvalid):
+		return fail(http.StatusNotFound, "TAG_NOT_FOUND", "tag not found: "+name)
+	case err == nil:
+		r.tags--
 	}
 	return err
 }
