@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -75,8 +76,11 @@ func (r *repository) commit(tree map[string]string, message, author, email strin
 	_, parent := r.tip()
 	c := commit{Message: message, Author: r.author, Email: r.email, Timestamp: now.UTC(), Parent: parent, tree: tree}
 	sum := sha1.New()
-	for _, path := range slices.Sorted(maps.Keys(tree)) {
-		_, _ = fmt.Fprintf(sum, "%q %q\n", path, tree[path]) // a hash takes everything
+	for _, path := range slices.Sorted(maps.Keys(r.staged)) {
+		_, _ = fmt.Fprintf(sum, "%q", path) // a hash takes everything
+		if content := r.staged[path]; content != nil {
+			_, _ = io.WriteString(sum, *content)
+		}
 	}
 	_, _ = fmt.Fprintf(sum, "%q %q %q %d %s", message, r.author, r.email, now.Unix(), parent)
 	c.Hash = hex.EncodeToString(sum.Sum(nil))
