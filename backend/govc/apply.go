@@ -33,9 +33,12 @@ type task struct {
 // other they may see its files appear one by one.
 //
 // Errors: store.ErrAmbiguous if the batch may have been applied, wholly or in
-// part; store.ErrConflict if the service holds something else afterwards;
-// store.ErrTooLarge before anything is sent, if a document does not Fit;
-// otherwise nothing was committed.
+// part; store.ErrConflict if the service holds something else afterwards, a
+// *RefusedError if it refuses a document for good (of a batch that a service
+// takes as one, the other documents are written in both cases);
+// store.ErrTooLarge before anything is sent, if a document does not Fit, and
+// store.ErrIdentity if the service lost the repository; otherwise nothing was
+// committed.
 func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, error) {
 	if err := batch.Validate(); err != nil {
 		return store.Receipt{}, err

@@ -18,14 +18,4 @@
 // them sanitises them. Credentials are sent, never printed. The package follows
 // no redirects, reads at no ref, and never calls checkout or merge, which lose
 // files, nor status, which can end a service.
-package govcd) is asked for whole folders as one commit has them, deletes
-// for real and is used by several connections at once; of any other govc
-// nothing is assumed beyond what was observed of it, one connection writes,
-// and a delete is a record and a tombstone.
-//
-// Retries live here and nowhere below: reads and additions, within a budget
-// that all calls share. A commit is never sent twice. Texts of the service are
-// bounded and handed on as they came: whoever shows them sanitises them.
-// Credentials are sent, never printed. The package follows no redirects and
-// never calls checkout or merge, which lose files on a plain govc.
 package govc
