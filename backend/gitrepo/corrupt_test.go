@@ -244,11 +244,11 @@ func TestATornPackBesideOthersStopsNobody(t *testing.T) {
 		"another index": {string(pack), string(encodeIndex([]indexEntry{{hash: fakeHash(1)}, {hash: fakeHash(2)}}, fakeHash(3)))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, dir, tip := victims(t)
+			r, dir, _ := victims(t)
 			base := filepath.Join(dir, "objects", "pack", "pack-"+strings.Repeat("ab", 20))
 			write(t, base+".pack", files[0])
 			write(t, base+".idx", files[1])
-			tip = commit(t, r, put(t, "docs/d/text", "text of d"))
+			tip := commit(t, r, put(t, "docs/d/text", "text of d"))
 			othersRead(t, r, tip, "a", "b", "c", "d")
 			closeRepo(t, r)
 			r = opened(t, dir)
