@@ -74,7 +74,9 @@ func (a *app) health(err error, verbose bool) error {
 	said := "ready"
 	if err != nil {
 		reply.Why = err.Error()
-		said = ui.Gist(reply.Why)
+		if said = reply.Why; !errors.Is(err, errDamaged) { // of which every part is needed
+			said = ui.Gist(reply.Why)
+		}
 	}
 	if a.json {
 		if err := a.printJSON(a.Stdout, reply); err != nil {

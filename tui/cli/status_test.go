@@ -59,6 +59,9 @@ func TestADamagedStoreIsShownAsHealthy(t *testing.T) {
 		strings.Contains(stdout, "in step") || !strings.Contains(stdout, "put the named file back") {
 		t.Errorf("%d:\n%s", code, stdout)
 	}
+	if _, stdout, _ := w.run("healthcheck", "-v"); !strings.Contains(stdout, "/s/pack-34.pack") {
+		t.Errorf("healthcheck -v: %s", stdout)
+	}
 	code, stdout, _ = w.run("healthcheck", "--json")
 	if code != cli.ExitDegraded || !strings.Contains(stdout, "/s/pack-34.pack") {
 		t.Errorf("healthcheck: %d %s", code, stdout)
