@@ -302,6 +302,9 @@ func (r *run) commit(ctx context.Context, i int) error {
 		}
 		l.Changes, r.size = append(l.Changes, changes...), r.size+size
 	}
+	if len(l.Changes)+len(r.pending) == 0 && r.tip.IsZero() {
+		return nil // nothing that can be read yet
+	}
 	l.Message = withTrailer(c.Message, fromTrailer, at)
 	r.pending = append(r.pending, l)
 	r.report.Imported++
