@@ -183,7 +183,7 @@ func inFolders(n int64) string {
 func (r gitReport) sentence() string {
 	text := ""
 	switch {
-	case r.Commits == 0:
+	case r.Commits == 0 || (r.Documents+r.Failed+r.Earlier == 0 && r.Refused == 0):
 		return "nothing was imported"
 	case r.Imported > 0 || r.Merge != "":
 		text = fmt.Sprintf("%s with %s of documents, from branch %s, which holds %s, in %.1f s", count(r.Imported, "commit"), count(r.Revisions, "version"), safe(r.Branch), count(r.Documents, "document"), r.Seconds)
