@@ -12,8 +12,15 @@
 //     newest of them; no commit is made twice.
 //   - A document that exists here with other content keeps its content; what the
 //     source has of it is in the history of the merge only, and is reported.
-//   - A folder that cannot be read as a document is reported, and the rest goes
-//     on.
+//   - Commits that the main branch holds itself are never made again: a clone of
+//     this repository brings what was committed on top of them.
+//   - A document that lies in several folders leads where it was changed last, in
+//     one commit where the month is the latest. It is deleted when the last of
+//     them goes.
+//   - A folder that cannot be read as a document is reported, and so is a document
+//     at the tip in a folder that none may have; the rest goes on.
+//   - What commit messages say to engines (Outbox-Seq, Op-Id) is marked as
+//     imported: it is not said of this repository.
 //   - Everything else (files, symbolic links, submodules) is left out, counted,
 //     and the first of it named.
 //   - Memory holds one batch of commits, and for each document where it lies.

@@ -64,10 +64,12 @@ type Failure struct {
 type Report struct {
 	Branch string `json:"branch"`
 	// Commits of the branch, those of them that were looked at, those that were
-	// imported by an earlier run, and those made here.
+	// looked at by an earlier run or that the main branch holds itself (Known),
+	// and those made here.
 	Commits  int `json:"commits"`
 	Done     int `json:"done"`
 	Earlier  int `json:"earlier"`
+	Known    int `json:"known"`
 	Imported int `json:"imported"`
 	// Documents at the branch's tip, and the versions and deletes of documents
 	// that were imported.
@@ -77,6 +79,14 @@ type Report struct {
 	// Failed versions could not be read.
 	Failed   int       `json:"failed"`
 	Failures []Failure `json:"failures"`
+	// Refused documents lie at the branch's tip in folders whose names no document
+	// may have.
+	Refused  int64     `json:"refused"`
+	Refusals []Failure `json:"refusals"`
+	// Elsewhere are the folders at the branch's tip of documents that lie in
+	// another folder, too, which was changed later and leads.
+	Elsewhere      int      `json:"elsewhere"`
+	ElsewhereNames []string `json:"elsewhere_first"` // unsanitised
 	// LeftOut are the files at the branch's tip that are no part of a document;
 	// Links and Submodules of them are symbolic links and other repositories.
 	LeftOut    int64    `json:"left_out"`
@@ -123,28 +133,24 @@ type run struct {
 	was     gitrepo.Hash   // where ref is
 	tip     gitrepo.Hash   // what the next commit is made upon
 	main    string         // commit of the main branch at the beginning, "" if none
+	base    string         // what main and the imported commits had in common at the beginning, "" if nothing is
 	places  map[document.ID]place
+	apart   map[document.ID][]document.Path // see folders
 	pending []gitrepo.Link
 	size    int
-}
-
-// place is where a document lies.
-type place struct {
-	here   document.Path // in this repository; zero if it never did
-	source document.Path // zero if it does not exist there now
-	exists bool          // the main branch has it
 }
 
 // Run imports into a repository. What was done when it returns an error stays,
 // and the next run goes on there; the report says what this one did.
 func (s *Source) Run(ctx context.Context, into *gitrepo.Repo, o Options) (Report, error) {
 	r := &run{
-		Source: s, Options: o, into: into, here: gitstore.New(into), places: map[document.ID]place{},
-		report: Report{Failures: []Failure{}, Kept: []string{}, LeftNames: []string{}},
+		Source: s, Options: o, into: into, here: gitstore.New(into),
+		places: map[document.ID]place{}, apart: map[document.ID][]document.Path{},
+		report: Report{Failures: []Failure{}, Refusals: []Failure{}, ElsewhereNames: []string{}, Kept: []string{}, LeftNames: []string{}},
 	}
 	err := r.all(ctx)
 	for _, p := range r.places {
-		if !p.source.IsZero() {
+		if p.live && !p.unreadable {
 			r.report.Documents++
 		}
 	}
@@ -173,23 +179,35 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	if r.report.Revisions+r.report.Deletes+from == 0 {
-		return fmt.Errorf("%w: %s, branch %s", ErrNoDocuments, r.dir, r.report.Branch)
-	}
 	if err := r.leftOut(ctx); err != nil {
 		return err
 	}
-	return r.join(ctx)
+	switch {
+	case r.report.Revisions+r.report.Deletes+from > 0:
+		return r.join(ctx)
+	case int64(r.report.Failed)+r.report.Refused > 0:
+		return nil // there are documents, and none that can be imported
+	}
+	return fmt.Errorf("%w: %s, branch %s", ErrNoDocuments, r.dir, r.report.Branch)
 }
 
-// leftOut notes what the source holds and nobody asked for.
+// leftOut notes what the tip of the source holds and is not imported.
 func (r *run) leftOut(ctx context.Context) error {
-	left, err := r.docs.LeftOut(ctx, r.chain[len(r.chain)-1].String())
+	tip := r.chain[len(r.chain)-1].String()
+	left, err := r.docs.Beside(ctx, tip)
 	if err != nil {
 		return fmt.Errorf("what %s holds beside its documents: %w", r.dir, err)
 	}
 	r.report.LeftOut, r.report.Links, r.report.Submodules = left.Count, left.Links, left.Submodules
 	r.report.LeftNames = append(r.report.LeftNames, left.Named...)
+	r.report.Refused = left.Documents
+	for _, refused := range left.Refused {
+		r.report.Refusals = append(r.report.Refusals, Failure{refused.Path, tip, refused.Why.Error()})
+		if r.Failed != nil {
+			r.Failed(refused.Path, refused.Why)
+		}
+	}
+	r.elsewhere()
 	return nil
 }
 
@@ -237,32 +255,31 @@ func (r *run) walk(ctx context.Context) error {
 
 // commit adds what one commit of the source changed to the batch.
 func (r *run) commit(ctx context.Context, i int) error {
-	at, before := r.chain[i].String(), ""
-	if i > 0 {
-		before = r.chain[i-1].String()
-	}
-	var puts, gone []store.Key
-	_, err := r.docs.Changes(ctx, before, at, func(c gitstore.Change) error {
-		if c.Deleted {
-			gone = append(gone, c.Key)
-		} else {
-			puts = append(puts, c.Key)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("commit %s of %s: %w", at, r.dir, err)
-	}
-	if len(puts)+len(gone) == 0 {
-		return nil
+	at := r.chain[i].String()
+	puts, gone, err := r.changes(ctx, i)
+	if err != nil || len(puts)+len(gone) == 0 {
+		return err
 	}
 	c, err := r.repo.ReadCommit(ctx, r.chain[i])
 	if err != nil {
 		return err
 	}
 	l := linkOf(c)
+	if l.Merged, err = r.merged(ctx, c); err != nil {
+		return err
+	}
+	several := r.lay(puts, gone)
 	for _, key := range puts {
-		changes, size, err := r.put(ctx, at, key, c.At)
+		changed, twice := several[key.ID]
+		switch {
+		case !twice:
+			changed = []document.Path{key.Folder}
+		case changed == nil:
+			continue // done with its other folder
+		default:
+			several[key.ID] = nil
+		}
+		changes, size, err := r.newest(ctx, at, key.ID, changed, c.At)
 		if err != nil {
 			return err
 		}
@@ -270,7 +287,7 @@ func (r *run) commit(ctx context.Context, i int) error {
 		if r.size += size; r.full() {
 			// A part: the batch is full, and the commit is not.
 			part := l
-			part.Message = withTrailer(c.Message, partTrailer, at)
+			part.Message, part.Merged = withTrailer(c.Message, partTrailer, at), nil
 			r.pending = append(r.pending, part)
 			l.Changes = nil
 			if err := r.flush(ctx); err != nil {
@@ -279,13 +296,14 @@ func (r *run) commit(ctx context.Context, i int) error {
 		}
 	}
 	for _, key := range gone {
-		// One that was moved, or lies twice, still exists.
-		if p := r.places[key.ID]; p.source == key.Folder {
-			p.source = document.Path{}
-			r.places[key.ID] = p
-			r.report.Deletes++
-			l.Changes = append(l.Changes, gitrepo.Change{Path: p.here, Delete: true})
+		changes, size, err := r.gone(ctx, at, key, c.At)
+		if err != nil {
+			return err
 		}
+		l.Changes, r.size = append(l.Changes, changes...), r.size+size
+	}
+	if len(l.Changes)+len(r.pending) == 0 && r.tip.IsZero() {
+		return nil // nothing that can be read yet
 	}
 	l.Message = withTrailer(c.Message, fromTrailer, at)
 	r.pending = append(r.pending, l)
@@ -293,40 +311,25 @@ func (r *run) commit(ctx context.Context, i int) error {
 	return nil
 }
 
-// put returns the changes that make a version of a document, none if it cannot
-// be read.
-func (r *run) put(ctx context.Context, at string, key store.Key, when time.Time) ([]gitrepo.Change, int, error) {
-	doc, files, err := r.docs.ReadableFiles(ctx, at, key)
-	if gitstore.Unreadable(err) {
-		r.fail(key.Folder.String(), at, err)
-		return nil, 0, nil
+// changes returns the documents that a commit of the source changed, and those
+// that it removed.
+func (r *run) changes(ctx context.Context, i int) (puts, gone []store.Key, err error) {
+	at, before := r.chain[i].String(), ""
+	if i > 0 {
+		before = r.chain[i-1].String()
 	}
+	_, err = r.docs.Changes(ctx, before, at, func(c gitstore.Change) error {
+		if c.Deleted {
+			gone = append(gone, c.Key)
+		} else {
+			puts = append(puts, c.Key)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, 0, err
+		err = fmt.Errorf("commit %s of %s: %w", at, r.dir, err)
 	}
-	p := r.places[key.ID]
-	p.source = key.Folder
-	if p.here.IsZero() {
-		created := doc.CreatedAt
-		if created.IsZero() {
-			created = when
-		}
-		p.here = r.Layout.Folder(doc.Source.Type, created, doc.ID)
-	}
-	r.places[key.ID] = p
-	r.report.Revisions++
-	var changes []gitrepo.Change
-	size := 0
-	for _, name := range gitstore.FileNames() {
-		path, err := document.ParsePath(p.here.String() + "/" + name)
-		if err != nil {
-			return nil, 0, err
-		}
-		data, there := files[name]
-		changes = append(changes, gitrepo.Change{Path: path, Data: data, Delete: !there})
-		size += len(data)
-	}
-	return changes, size, nil
+	return puts, gone, err
 }
 
 func (r *run) fail(path, commit string, err error) {

@@ -234,7 +234,7 @@ func TestAHistoryIsImported(t *testing.T) {
 	r := must(t, s.dir, into, options())
 	want := Report{
 		Branch: "main", Commits: 6, Done: 6, Imported: 5, Documents: 3, Revisions: 6, Deletes: 1,
-		Failures: []Failure{}, LeftOut: 1, LeftNames: []string{"README.md"}, Conflicts: 1, Kept: []string{"here"},
+		Failures: []Failure{}, Refusals: []Failure{}, ElsewhereNames: []string{}, LeftOut: 1, LeftNames: []string{"README.md"}, Conflicts: 1, Kept: []string{"here"},
 	}
 	if fmt.Sprintf("%+v", dry) != fmt.Sprintf("%+v", want) {
 		t.Errorf("dry: %+v", dry)

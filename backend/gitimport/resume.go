@@ -6,11 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
-	"time"
-	"unicode/utf8"
+	"slices"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -19,23 +16,27 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-const (
-	// refPrefix is where the imported histories lie.
-	refPrefix = "refs/caiatop/import/"
-	// fromTrailer names the commit of the source; partTrailer one of which only
-	// a part is there.
-	fromTrailer = "Imported-From"
-	partTrailer = "Imported-Part-Of"
-)
+// refPrefix is where the imported histories lie.
+const refPrefix = "refs/caiatop/import/"
 
 // resume finds the reference of this source, how far an earlier run came, and
 // where the documents lie by then. It returns the first commit to import.
 func (r *run) resume(ctx context.Context) (from int, err error) {
-	sum := sha256.Sum256([]byte(r.chain[0].String() + "\n" + r.report.Branch))
-	r.ref = refPrefix + hex.EncodeToString(sum[:8])
 	if r.main, err = r.here.Look(ctx); err != nil {
 		return 0, err
 	}
+	known, err := r.known(ctx)
+	if err != nil {
+		return 0, err
+	}
+	r.report.Known = known
+	// Clones of one repository are told apart by the first commit that is theirs.
+	name := r.chain[0].String() + "\n" + r.report.Branch
+	if known > 0 && known < len(r.chain) {
+		name += "\n" + r.chain[known].String()
+	}
+	sum := sha256.Sum256([]byte(name))
+	r.ref = refPrefix + hex.EncodeToString(sum[:8])
 	at, err := r.into.Ref(r.ref)
 	switch {
 	case errors.Is(err, gitrepo.ErrNotFound):
@@ -46,26 +47,11 @@ func (r *run) resume(ctx context.Context) (from int, err error) {
 			return 0, err
 		}
 	}
+	if known > from || (known > 0 && known == from) {
+		from, r.tip = known, r.chain[known-1]
+	}
 	r.report.Earlier, r.report.Done = from, from
 	return from, r.listPlaces(ctx, from)
-}
-
-// listPlaces notes where documents lie before the first commit is imported.
-func (r *run) listPlaces(ctx context.Context, from int) error {
-	if r.main != "" {
-		err := r.list(ctx, r.here, r.main, func(p *place, folder document.Path) { p.here, p.exists = folder, true })
-		if err != nil {
-			return err
-		}
-	}
-	if from == 0 {
-		return nil
-	}
-	err := r.list(ctx, r.here, r.tip.String(), func(p *place, folder document.Path) { p.here = folder })
-	if err != nil {
-		return err
-	}
-	return r.list(ctx, r.docs, r.chain[from-1].String(), func(p *place, folder document.Path) { p.source = folder })
 }
 
 // continueAt goes down the commits of earlier runs to the newest that the
@@ -77,6 +63,9 @@ func (r *run) continueAt(ctx context.Context, at gitrepo.Hash) (from int, err er
 	}
 	r.was = at
 	for !at.IsZero() {
+		if _, ours := index[at.String()]; ours {
+			return 0, nil // from here on the history is ours: see known
+		}
 		c, err := r.into.ReadCommit(ctx, at)
 		if err != nil {
 			return 0, fmt.Errorf("earlier import %s: %w", r.ref, err)
@@ -92,19 +81,6 @@ func (r *run) continueAt(ctx context.Context, at gitrepo.Hash) (from int, err er
 	}
 	r.tip = at // without the parts of a commit, and what was rewritten since
 	return from, nil
-}
-
-// list notes where each document of a commit lies.
-func (r *run) list(ctx context.Context, in *gitstore.Store, commit string, note func(*place, document.Path)) error {
-	for entry, err := range in.ListAt(ctx, commit) {
-		if err != nil {
-			return err
-		}
-		p := r.places[entry.Key.ID]
-		note(&p, entry.Key.Folder)
-		r.places[entry.Key.ID] = p
-	}
-	return nil
 }
 
 // join brings what was imported into the main branch.
@@ -172,24 +148,48 @@ func (r *run) overridden(ctx context.Context, path string) error {
 // compare finds what would be overridden.
 func (r *run) compare(ctx context.Context) error {
 	for id, p := range r.places {
-		if !p.exists || p.source.IsZero() {
+		if r.base == "" && (!p.exists || !p.live) || r.base != "" && !p.touched {
 			continue
 		}
-		_, theirs, err := r.docs.Readable(ctx, r.chain[len(r.chain)-1].String(), store.Key{ID: id, Folder: p.source})
-		if gitstore.Unreadable(err) {
-			continue
+		key, theirs, err := store.Key{ID: id, Folder: p.here}, document.Hash{}, error(nil)
+		if p.live {
+			theirs, err = hashAt(ctx, r.docs, r.chain[len(r.chain)-1].String(), store.Key{ID: id, Folder: p.source})
+		}
+		if err == nil && r.base != "" {
+			var was, ours document.Hash
+			if was, err = hashAt(ctx, r.here, r.base, key); err == nil {
+				ours, err = hashAt(ctx, r.here, r.main, key)
+			}
+			if was == ours || was == theirs {
+				key = store.Key{} // one side changed it
+			}
 		}
 		if err != nil {
 			return err
 		}
-		r.conflict(ctx, store.Key{ID: id, Folder: p.here}, theirs)
+		if !key.ID.IsZero() {
+			r.conflict(ctx, key, theirs)
+		}
 	}
+	slices.Sort(r.report.Kept)
 	return nil
+}
+
+// hashAt is the hash of a document in a commit, zero if none can be read there.
+func hashAt(ctx context.Context, in *gitstore.Store, commit string, key store.Key) (document.Hash, error) {
+	_, hash, err := in.Readable(ctx, commit, key)
+	if gitstore.Unreadable(err) || errors.Is(err, store.ErrNotFound) {
+		return document.Hash{}, nil
+	}
+	return hash, err
 }
 
 // conflict counts a document that the main branch holds with another hash.
 func (r *run) conflict(ctx context.Context, key store.Key, theirs document.Hash) {
 	doc, err := r.here.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) && theirs == (document.Hash{}) {
+		return // both deleted it
+	}
 	if err == nil {
 		if ours, err := doc.Hash(); err == nil && ours == theirs {
 			return
@@ -199,77 +199,4 @@ func (r *run) conflict(ctx context.Context, key store.Key, theirs document.Hash)
 	if len(r.report.Kept) < MaxListed {
 		r.report.Kept = append(r.report.Kept, key.ID.String())
 	}
-}
-
-// Own reports ErrOwn if dir is the repository at git.
-func Own(dir, git string) error {
-	own, err := os.Stat(git)
-	if err != nil {
-		return nil //nolint:nilerr // what is not there is not the source
-	}
-	for _, candidate := range []string{dir, filepath.Join(dir, ".git")} {
-		if info, err := os.Stat(candidate); err == nil && os.SameFile(info, own) {
-			return fmt.Errorf("%s: %w", dir, ErrOwn)
-		}
-	}
-	return nil
-}
-
-// linkOf makes a commit of the same author and times as one that anybody may
-// have written.
-func linkOf(c gitrepo.Commit) gitrepo.Link {
-	l := gitrepo.Link{Author: c.Author, At: c.At, Authored: c.Authored}
-	if strings.Trim(l.Author.Name, " .,:;\"'\\<>\t\r\n") == "" {
-		l.Author.Name = "unknown"
-	}
-	if strings.Trim(l.Author.Email, " .,:;\"'\\<>\t\r\n") == "" {
-		l.Author.Email = "unknown"
-	}
-	for _, at := range []*time.Time{&l.At, &l.Authored} {
-		if at.Unix() < 0 || at.Year() > 9999 {
-			*at = time.Unix(0, 0)
-		}
-	}
-	return l
-}
-
-// withTrailer is a message with one more trailer, as text that git takes.
-func withTrailer(message, key, value string) string {
-	if !utf8.ValidString(message) {
-		message = strings.ToValidUTF8(message, "\ufffd")
-	}
-	message = strings.TrimRight(strings.ReplaceAll(message, "\x00", ""), "\n ")
-	if most := gitrepo.MaxMessage - 200; len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "")
-	}
-	gap := "\n\n"
-	if i := strings.LastIndex(message, "\n\n"); i >= 0 && isTrailers(message[i+2:]) {
-		gap = "\n"
-	}
-	if message == "" {
-		message = "(no message)"
-	}
-	return message + gap + key + ": " + value + "\n"
-}
-
-// isTrailers reports whether every line of a paragraph is a trailer.
-func isTrailers(paragraph string) bool {
-	for line := range strings.Lines(paragraph) {
-		key, _, ok := strings.Cut(line, ": ")
-		if !ok || key == "" || strings.ContainsAny(key, " \t") {
-			return false
-		}
-	}
-	return true
-}
-
-// trailerOf returns the last value of a trailer.
-func trailerOf(message, key string) (value string) {
-	message = strings.TrimRight(message, "\n")
-	for line := range strings.Lines(message[strings.LastIndex(message, "\n\n")+1:]) {
-		if k, v, ok := strings.Cut(line, ": "); ok && k == key {
-			value = strings.TrimSpace(v)
-		}
-	}
-	return value
 }

@@ -18,6 +18,8 @@ type Link struct {
 	At      time.Time
 	// Authored is the author's time, if that is another one.
 	Authored time.Time
+	// Merged are further parents, which the repository must hold.
+	Merged []Hash
 }
 
 // CommitChain writes commits, each upon the one before and the first upon the
@@ -97,7 +99,7 @@ func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, 
 	}
 	c := Commit{Tree: changed, Author: l.Author, At: l.At, Authored: l.Authored, Message: l.Message}
 	if !on.IsZero() {
-		c.Parents = []Hash{on}
+		c.Parents = append([]Hash{on}, l.Merged...)
 	}
 	data, err := encodeCommit(c)
 	if err != nil {

@@ -43,6 +43,12 @@ func (o *Others) entry(e gitrepo.Entry) {
 	o.add(named(e))
 }
 
+// join adds what other counts, and names it behind the rest.
+func (o *Others) join(other Others) {
+	o.Count, o.Links, o.Submodules = o.Count+other.Count, o.Links+other.Links, o.Submodules+other.Submodules
+	o.Named = append(o.Named, other.Named[:min(len(other.Named), maxNamed-len(o.Named))]...)
+}
+
 func (o *Others) add(path string) {
 	o.Count++
 	if len(o.Named) < maxNamed {

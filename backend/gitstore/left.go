@@ -61,30 +61,101 @@ func (s *Store) Left() Left {
 	return Left{}
 }
 
-// LeftOut counts the files, links and submodules of a commit that are no part of
-// a document, each by itself, in folders of documents too. Links and submodules
-// are named first.
-func (s *Store) LeftOut(ctx context.Context, commit string) (Others, error) {
+// MaxRefused bounds the documents that a Beside names.
+const MaxRefused = 1000
+
+// Refused is a document in a folder that no document may have, and why.
+type Refused struct {
+	Path string // not safe to show
+	Why  error
+}
+
+// Beside is what a commit holds beside the documents that a listing has.
+type Beside struct {
+	// Others are no part of a document, each file by itself, in folders of
+	// documents too. Links and submodules are named first.
+	Others
+	// Documents lie where a layout has them, but in folders whose names none may
+	// have. Refused are the first of them, at most MaxRefused.
+	Documents int64
+	Refused   []Refused
+}
+
+// Beside finds what a commit holds beside its documents.
+func (s *Store) Beside(ctx context.Context, commit string) (Beside, error) {
+	const operation = "look at git"
 	at, err := parseCommit(commit)
 	if err != nil {
-		return Others{}, wrap("look at git", err)
+		return Beside{}, wrap(operation, err)
 	}
-	var plain, special Others
-	folder := "" // of the document that the walk is in
-	err = s.repo.WalkTree(ctx, at, document.Path{}, func(e gitrepo.Entry) error {
-		name, within := strings.CutPrefix(e.Path, folder+"/")
-		switch within = within && folder != ""; {
-		case e.IsLink, e.IsSubmodule:
-			special.entry(e)
-		case !e.IsDir && within && isDocumentFile(name):
-		case !e.IsDir:
-			plain.entry(e)
-		case !within && IsDocument(e.Path):
-			folder = e.Path
+	var w besideWalk
+	if err := s.repo.WalkTree(ctx, at, document.Path{}, w.entry); err != nil {
+		return Beside{}, wrap(operation, err)
+	}
+	w.leave()
+	w.special.join(w.plain)
+	w.found.Others = w.special
+	return w.found, nil
+}
+
+type besideWalk struct {
+	found          Beside
+	plain, special Others
+	// folder is that of a document, or of one that is refused, which the walk is
+	// in; then held are its files, and is says whether they make a document.
+	folder  string
+	refused error
+	held    Others
+	is      bool
+}
+
+func (w *besideWalk) entry(e gitrepo.Entry) error {
+	name, within := strings.CutPrefix(e.Path, w.folder+"/")
+	if within = within && w.folder != ""; !within {
+		w.leave()
+	}
+	switch {
+	case e.IsLink, e.IsSubmodule:
+		w.special.entry(e)
+	case !e.IsDir && within && isDocumentFile(name):
+		if w.refused != nil {
+			w.held.entry(e)
+			w.is = w.is || name == document.MetadataFile
 		}
-		return nil
-	})
-	special.Count += plain.Count
-	special.Named = append(special.Named, plain.Named[:min(len(plain.Named), maxNamed-len(special.Named))]...)
-	return special, wrap("look at git", err)
+	case !e.IsDir:
+		w.plain.entry(e)
+	case !within && documentShape(e.Path):
+		w.folder, w.refused = e.Path, refusal(e.Path)
+	}
+	return nil
+}
+
+// leave judges the folder that the walk was in.
+func (w *besideWalk) leave() {
+	switch {
+	case w.is:
+		if w.found.Documents++; len(w.found.Refused) < MaxRefused {
+			w.found.Refused = append(w.found.Refused, Refused{w.folder, w.refused})
+		}
+	default:
+		w.plain.join(w.held)
+	}
+	w.folder, w.refused, w.held, w.is = "", nil, Others{}, false
+}
+
+// documentShape reports whether a folder lies where a layout has documents,
+// whatever its name and those of the folders above are.
+func documentShape(folder string) bool {
+	parts := strings.Split(folder, "/")
+	fanOut := len(parts) == documentDepth && len(parts[2]) == 7 && len(parts[3]) == 1 && len(parts[4]) == 1 && len(parts[5]) == 1
+	return parts[0] == document.Root && (fanOut || libraryShape(folder))
+}
+
+// refusal says why a folder that has the shape is none of a document.
+func refusal(folder string) error {
+	_, err := document.ParsePath(folder)
+	if err == nil {
+		_, err = document.ParseID(folder[strings.LastIndexByte(folder, '/')+1:])
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/backend/gitstore"
 	"github.com/caiatech/caiatop/backend/store"
@@ -83,9 +84,12 @@ func TestLinksAndSubmodulesAreLeftOutWithoutAWord(t *testing.T) {
 		!slices.Contains(left.First, "documents/text/2026/11/module (submodule)") || !slices.Contains(left.First, "documents/latest (symbolic link)") {
 		t.Errorf("left out: %+v", left)
 	}
-	others, err := s.LeftOut(t.Context(), tip)
-	if err != nil || others.Count != 10 || others.Links != 4 || others.Submodules != 3 || len(others.Named) != 10 ||
+	others, err := s.Beside(t.Context(), tip)
+	if err != nil || others.Count != 9 || others.Links != 4 || others.Submodules != 3 || len(others.Named) != 9 ||
 		!slices.Contains(others.Named, "documents/text/2026/11/good/notes.md") || !slices.Contains(others.Named, "vendor/lib (submodule)") || !slices.Contains(others.Named, "documents/text/2026/11/sub/content.txt (submodule)") {
 		t.Errorf("no part of a document: %+v, %v", others, err)
+	}
+	if others.Documents != 1 || len(others.Refused) != 1 || others.Refused[0].Path != "documents/text/2026/11/"+long || !errors.Is(others.Refused[0].Why, document.ErrInvalid) {
+		t.Errorf("refused: %d, %+v", others.Documents, others.Refused)
 	}
 }

@@ -59,7 +59,7 @@ func (g gitImport) run(cmd *cobra.Command, a *app) (err error) {
 		if f, ok := errors.AsType[*Fault](err); ok && f.Fix != "" {
 			next = f.Fix
 		}
-		a.ended(ctx, session, job, report.sentence(), err, next)
+		a.ended(ctx, session, job, report.told(), err, next)
 		return err
 	})
 }
@@ -149,47 +149,137 @@ func (a *app) importGit(ctx context.Context, session Session, source *gitimport.
 	if printErr := a.printGitReport(report); printErr != nil || err != nil {
 		return report, errors.Join(err, printErr)
 	}
-	if report.Failed > 0 {
-		return report, &Fault{
-			What: count(report.Failed, "version") + " of documents could not be imported", Why: known{httpapi.ErrInvalid},
-			Fix: "they are left out; mend their folders in the source with a new commit and import again",
-		}
+	return report, report.fault()
+}
+
+// fault is what the source holds and could not be imported, nil if nothing.
+func (r gitReport) fault() error {
+	f := &Fault{Why: known{httpapi.ErrInvalid}}
+	switch {
+	case r.Failed > 0 && r.Refused > 0:
+		f.What = fmt.Sprintf("%s of documents, and %s, could not be imported", count(r.Failed, "version"), inFolders(r.Refused))
+		f.Fix = "they are left out; mend and rename their folders in the source with a new commit and import again"
+	case r.Failed > 0:
+		f.What = count(r.Failed, "version") + " of documents could not be imported"
+		f.Fix = "they are left out; mend their folders in the source with a new commit and import again"
+	case r.Refused > 0:
+		f.What = inFolders(r.Refused) + " could not be imported"
+		f.Fix = "they are left out; rename their folders in the source with a new commit and import again"
+	default:
+		return nil
 	}
-	return report, nil
+	return f
+}
+
+// inFolders counts documents whose folders have names that are refused.
+func inFolders(n int64) string {
+	if n == 1 {
+		return "1 document in a folder that no document may have"
+	}
+	return ui.Count(n) + " documents in folders that no document may have"
 }
 
 // sentence says what was imported.
 func (r gitReport) sentence() string {
-	if r.Imported == 0 && r.Merge == "" {
-		if r.Commits == 0 {
-			return "nothing was imported"
+	text := ""
+	switch {
+	case r.Commits == 0 || (r.Documents+r.Failed+r.Earlier == 0 && r.Refused == 0):
+		return "nothing was imported"
+	case r.Imported > 0 || r.Merge != "":
+		text = fmt.Sprintf("%s with %s of documents, from branch %s, which holds %s, in %.1f s", count(r.Imported, "commit"), count(r.Revisions, "version"), safe(r.Branch), count(r.Documents, "document"), r.Seconds)
+		if before := r.before(); before != "" {
+			text += "; " + before
 		}
-		return fmt.Sprintf("nothing is new: branch %s has %s, of which %s had been looked at before", safe(r.Branch), count(r.Commits, "commit"), ui.Count(int64(r.Earlier)))
-	}
-	text := fmt.Sprintf("%s with %s of documents, from branch %s, which holds %s, in %.1f s", count(r.Imported, "commit"), count(r.Revisions, "version"), safe(r.Branch), count(r.Documents, "document"), r.Seconds)
-	if r.Earlier > 0 {
-		text += fmt.Sprintf("; %s had been looked at before", count(r.Earlier, "commit"))
+	case r.Documents == 0 && r.Earlier == 0:
+		text = "nothing was imported: no document of branch " + safe(r.Branch) + " can be"
+	default:
+		text = fmt.Sprintf("nothing is new: branch %s has %s, of which %s", safe(r.Branch), count(r.Commits, "commit"), r.before())
 	}
 	if r.Failed > 0 {
 		text += fmt.Sprintf("; %s could not be read", count(r.Failed, "version"))
 	}
+	if r.Refused > 0 {
+		text += "; left out: " + inFolders(r.Refused)
+	}
 	return text
 }
 
-// leftOut says what the source holds beside its documents.
-func leftOut(r gitimport.Report) string {
-	text := "left out, no part of a document: " + count(r.LeftOut, "file")
-	if r.Links+r.Submodules > 0 {
-		text = fmt.Sprintf("left out, no part of a document: %s, among them %s and %s", ui.Count(r.LeftOut),
-			count(r.Links, "symbolic link"), count(r.Submodules, "submodule"))
+// before says which commits needed no look, "" if there are none.
+func (r gitReport) before() string {
+	var parts []string
+	if r.Known > 0 {
+		parts = append(parts, ui.Count(int64(r.Known))+" are of this repository itself")
 	}
-	for _, path := range r.LeftNames {
-		text += "\n  left out: " + safe(path)
+	if looked := r.Earlier - r.Known; looked > 0 {
+		parts = append(parts, ui.Count(int64(looked))+" had been looked at before")
 	}
-	if more := r.LeftOut - int64(len(r.LeftNames)); more > 0 {
-		text += "\n  and " + ui.Count(more) + " more"
+	return strings.Join(parts, " and ")
+}
+
+// toldNames bounds the paths of each kind that an event names.
+const toldNames = 20
+
+// told is the sentence with the first of what was left out, for an event.
+func (r gitReport) told() string {
+	var refused []string
+	for _, f := range r.Refusals[:min(len(r.Refusals), toldNames)] {
+		refused = append(refused, safe(f.Path))
+	}
+	text := r.sentence()
+	for _, left := range []struct {
+		what  string
+		names []string
+		all   int64
+	}{
+		{"", refused, r.Refused},
+		{"; " + beside(r.Report), safes(r.LeftNames), r.LeftOut},
+		{"; " + olderPlaces(r.Report), safes(r.ElsewhereNames[:min(len(r.ElsewhereNames), toldNames)]), int64(r.Elsewhere)},
+	} {
+		if left.all == 0 {
+			continue
+		}
+		text += left.what + ": " + strings.Join(left.names, ", ")
+		if more := left.all - int64(len(left.names)); more > 0 {
+			text += " and " + ui.Count(more) + " more"
+		}
 	}
 	return text
+}
+
+func safes(names []string) []string {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		out = append(out, safe(name))
+	}
+	return out
+}
+
+// beside counts what the source holds beside its documents.
+func beside(r gitimport.Report) string {
+	if r.Links+r.Submodules == 0 {
+		return "left out, no part of a document: " + count(r.LeftOut, "file")
+	}
+	return fmt.Sprintf("left out, no part of a document: %s, among them %s and %s", ui.Count(r.LeftOut),
+		count(r.Links, "symbolic link"), count(r.Submodules, "submodule"))
+}
+
+// olderPlaces counts the folders of documents that lie in another one, too.
+func olderPlaces(r gitimport.Report) string {
+	return "left out, of documents that lie in another folder, too, which was changed later: " + count(r.Elsewhere, "folder")
+}
+
+// leftOut is one line, and one for each of the first names.
+func leftOut(what string, names []string, all int64) string {
+	if all == 0 {
+		return ""
+	}
+	for _, path := range names {
+		what += "\n  left out: " + safe(path)
+	}
+	if more := all - int64(len(names)); more > 0 {
+		what += "\n  and " + ui.Count(more) + " more"
+	}
+	return "\n" + what
 }
 
 func (a *app) printGitReport(r gitReport) error {
@@ -210,8 +300,7 @@ func (a *app) printGitReport(r gitReport) error {
 			text += "\n  exists here: " + safe(id)
 		}
 	}
-	if r.LeftOut > 0 {
-		text += "\n" + leftOut(r.Report)
-	}
+	text += leftOut(olderPlaces(r.Report), r.ElsewhereNames[:min(len(r.ElsewhereNames), toldNames)], int64(r.Elsewhere))
+	text += leftOut(beside(r.Report), r.LeftNames, r.LeftOut)
 	return emit(a.Stdout, "%s\n", text)
 }
