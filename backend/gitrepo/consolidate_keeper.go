@@ -221,6 +221,7 @@ func (s *packStore) maintenance() Maintenance {
 	if damaged != nil && !errors.Is(m.Err, ErrCorrupt) {
 		m.Err = errors.Join(damaged, m.Err)
 	}
+	m.Err = errors.Join(m.Err, s.keeps.trouble())
 	return m
 }
 
