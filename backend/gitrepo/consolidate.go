@@ -92,6 +92,9 @@ func (s *packStore) maintain(ctx context.Context, why occasion) (did bool, err e
 	if err := s.rescan(); err != nil {
 		return false, err
 	}
+	if err := s.clearKeeps(); err != nil {
+		return false, err
+	}
 	if len(due(s.ours(), all).packs) == 0 && (!all || !s.looseDue()) {
 		return false, nil
 	}
@@ -100,9 +103,6 @@ func (s *packStore) maintain(ctx context.Context, why occasion) (did bool, err e
 		return false, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	if err := s.clearKeeps(); err != nil {
-		return false, err
-	}
 	if err := s.rescan(); err != nil { // another process may just be done
 		return false, err
 	}
