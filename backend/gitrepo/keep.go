@@ -351,7 +351,7 @@ func (k *keeps) removeStale() (packs []string, err error) {
 			if err == nil && stale {
 				err = k.discard(path)
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, durable.ErrReadOnly) { // there it can stay
 				return nil, err
 			}
 			if keep && stale {
