@@ -3,7 +3,6 @@ package durable
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -72,7 +71,7 @@ func (s *Sign) Release() error { return s.file.Close() }
 func (v Volume) Deserted(path string, content []byte) (deserted bool, err error) {
 	file, err := v.Open(path)
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
+		return false, wrap("read", path, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	data, err := io.ReadAll(io.LimitReader(file, int64(len(content))+1))

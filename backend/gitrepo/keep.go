@@ -84,6 +84,15 @@ func (r *Repo) hold() *hold {
 	return nil
 }
 
+// note takes note of what is about to be stored.
+func (h *hold) note(objects []staged) {
+	n := min(len(objects), maxDoubted-len(h.stored))
+	h.stored = slices.Grow(h.stored, n)
+	for _, o := range objects[:n] {
+		h.stored = append(h.stored, o.hash)
+	}
+}
+
 // done lets go of the packs. moved says that a reference leads to them.
 func (h *hold) done(moved bool) {
 	if h == nil {
@@ -99,6 +108,9 @@ func (h *hold) done(moved bool) {
 		if delete(one.holds, h); len(one.holds) == 0 {
 			k.drop(name)
 		}
+	}
+	if moved && len(k.doubted) == 0 {
+		h.stored = nil
 	}
 	for _, o := range h.stored {
 		if moved {
@@ -343,7 +355,7 @@ func (k *keeps) removeStale() (packs []string, err error) {
 		}
 		for _, e := range entries {
 			name, keep := strings.CutSuffix(e.Name(), keepMark)
-			if e.IsDir() || !keep && !strings.HasPrefix(e.Name(), keepPrefix) || k.ours(name) {
+			if !e.Type().IsRegular() || !keep && !strings.HasPrefix(e.Name(), keepPrefix) || k.ours(name) {
 				continue
 			}
 			path := filepath.Join(dir, e.Name())

@@ -58,13 +58,24 @@ func writings(t *testing.T) map[string]func(r *Repo) error {
 	ctx := context.Background()
 	author := Signature{"Ann Author", "ann@example.org"}
 	return map[string]func(r *Repo) error{
-		"a commit":        func(r *Repo) error { _, err := markedCommit(t, r, put(t, "new", "x")); return err },
-		"a large commit":  func(r *Repo) error { _, err := markedCommit(t, r, put(t, "new", strings.Repeat("x", overlapBytes+1))); return err },
-		"another branch":  func(r *Repo) error { commitOn(t, r, "side", when, put(t, "new", "x")); return nil },
-		"a chain":         func(r *Repo) error { return chained(t, r) },
-		"a tag":           func(r *Repo) error { return r.CreateTag(ctx, TagInput{Name: "v1", Commit: tipOf(t, r), Message: "m", Tagger: author, At: when}) },
-		"a merge":         func(r *Repo) error { _, err := r.Merge(ctx, MergeInput{From: "other", Author: author, At: when}); return err },
-		"a revert":        func(r *Repo) error { _, err := r.Revert(ctx, RevertInput{Commit: tipOf(t, r), Author: author, At: when}); return err },
+		"a commit": func(r *Repo) error { _, err := markedCommit(t, r, put(t, "new", "x")); return err },
+		"a large commit": func(r *Repo) error {
+			_, err := markedCommit(t, r, put(t, "new", strings.Repeat("x", overlapBytes+1)))
+			return err
+		},
+		"another branch": func(r *Repo) error { commitOn(t, r, "side", when, put(t, "new", "x")); return nil },
+		"a chain":        func(r *Repo) error { return chained(t, r) },
+		"a tag": func(r *Repo) error {
+			return r.CreateTag(ctx, TagInput{Name: "v1", Commit: tipOf(t, r), Message: "m", Tagger: author, At: when})
+		},
+		"a merge": func(r *Repo) error {
+			_, err := r.Merge(ctx, MergeInput{From: "other", Author: author, At: when})
+			return err
+		},
+		"a revert": func(r *Repo) error {
+			_, err := r.Revert(ctx, RevertInput{Commit: tipOf(t, r), Author: author, At: when})
+			return err
+		},
 		"a copy in parts": func(r *Repo) error { return received(t, r) },
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -42,6 +43,15 @@ func writePack(ctx context.Context, files *spares, objects []staged) (string, er
 // if that is set. It calls syncing, if that is set, when all is written and
 // begins to be synced.
 func placePack(ctx context.Context, files *spares, objects []staged, h *hold, syncing func()) (string, error) {
+	indexPath, err := placeOnce(ctx, files, objects, h, syncing)
+	if errors.Is(err, fs.ErrNotExist) {
+		// git prune took a temporary file, as it does at any age if it is told so.
+		indexPath, err = placeOnce(ctx, files, objects, h, syncing)
+	}
+	return indexPath, err
+}
+
+func placeOnce(ctx context.Context, files *spares, objects []staged, h *hold, syncing func()) (string, error) {
 	w, err := newPackWriter(files, len(objects))
 	if err != nil {
 		return "", err

@@ -42,9 +42,7 @@ func (s *packStore) storeFor(ctx context.Context, objects []staged, h *hold, syn
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	for _, o := range missing {
-		h.stored = append(h.stored, o.hash)
-	}
+	h.note(missing)
 	if err := s.writeAndAttach(ctx, missing, h, syncing); err != nil {
 		return err
 	}
@@ -61,11 +59,6 @@ func (s *packStore) storeFor(ctx context.Context, objects []staged, h *hold, syn
 // writeAndAttach writes a new pack, and opens it while its name is synced.
 func (s *packStore) writeAndAttach(ctx context.Context, objects []staged, h *hold, syncing func()) error {
 	indexPath, err := placePack(ctx, s.spares, objects, h, syncing)
-	if errors.Is(err, fs.ErrNotExist) {
-		// git prune took a temporary file, which it does at any age if it is
-		// told so.
-		indexPath, err = placePack(ctx, s.spares, objects, h, syncing)
-	}
 	if err != nil {
 		return err
 	}
