@@ -102,7 +102,7 @@ screenshots: ## draw the pictures in screenshots/ anew from the real program
 .PHONY: soak
 soak: ## the kill test of the engine and the crash tests of the git core with 500 rounds (half an hour)
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
-	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf)' -v ./backend/gitrepo
+	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf|GitRepacks)' -v ./backend/gitrepo
 	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
 
 .PHONY: clean

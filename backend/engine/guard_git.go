@@ -108,8 +108,8 @@ func (e *Engine) mendGit(ctx context.Context, cause string) (gitResume, error) {
 		return gitSnapshot, err
 	}
 	if done.Written {
-		e.event(Warning, "git", "Files of the git repository were deleted ("+cause+"): it was written again, with its history",
-			"Nothing is lost; look for what deletes in "+e.o.GitDir)
+		e.event(Warning, "git", "Files of the git repository were deleted or damaged ("+cause+"): it was written again, with its history",
+			"Nothing is lost; look for what deletes or writes in "+e.o.GitDir)
 	}
 	return gitFollow, nil
 }

@@ -165,7 +165,7 @@ func (h *Host) openStores(ctx context.Context, s Setup, o *Options) (err error) 
 	if err := h.openDerived(ctx, o); err != nil {
 		return err
 	}
-	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{CacheBytes: s.GitCache})
+	repo, err := gitrepo.OpenDisk(o.GitDir, gitrepo.Options{CacheBytes: s.GitCache, SyncAll: true})
 	if err != nil {
 		return fmt.Errorf("git repository %s: %w", o.GitDir, err)
 	}

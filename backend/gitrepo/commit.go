@@ -153,14 +153,16 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 // storeAndMove stores the objects of b, and only then moves references. A
 // reference that has moved is found before anything is stored, unless that is
 // much.
-func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
+func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) (err error) {
 	size := 0
 	for _, s := range b.out {
 		size += len(s.data)
 	}
 	large := size > overlapBytes
+	h := r.hold()
+	defer func() { h.done(err == nil) }()
 	if large {
-		if err := r.storeAll(ctx, b.out, nil); err != nil {
+		if err := r.storeAll(ctx, b.out, h, nil); err != nil {
 			return err
 		}
 	}
@@ -176,7 +178,7 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 	}
 	begin := sync.OnceFunc(change.begin)
 	if !large {
-		if err := r.storeAll(ctx, b.out, begin); err != nil {
+		if err := r.storeAll(ctx, b.out, h, begin); err != nil {
 			return errors.Join(err, change.abort())
 		}
 	}
@@ -184,13 +186,13 @@ func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdat
 	return change.commit(ctx)
 }
 
-// storeAll stores objects. It calls syncing, if that is set, when it begins to
+// storeAll stores objects, which h holds from then on. It calls syncing, if that is set, when it begins to
 // sync them: what is synced at the same time shares one step of the journal of
 // the file system.
-func (r *Repo) storeAll(ctx context.Context, objects []staged, syncing func()) error {
+func (r *Repo) storeAll(ctx context.Context, objects []staged, h *hold, syncing func()) error {
 	var err error
 	if p, ok := r.objects.(*packStore); ok {
-		err = p.storeSyncing(ctx, objects, syncing)
+		err = p.storeFor(ctx, objects, h, syncing)
 	} else {
 		err = r.objects.store(ctx, objects)
 	}

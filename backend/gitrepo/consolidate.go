@@ -92,6 +92,9 @@ func (s *packStore) maintain(ctx context.Context, why occasion) (did bool, err e
 	if err := s.rescan(); err != nil {
 		return false, err
 	}
+	if err := s.clearKeeps(); err != nil {
+		return false, err
+	}
 	if len(due(s.ours(), all).packs) == 0 && (!all || !s.looseDue()) {
 		return false, nil
 	}
@@ -123,7 +126,9 @@ func (s *packStore) consolidateDue(ctx context.Context, why occasion) (did bool,
 		err := s.consolidate(ctx, work, why.workers())
 		var d *damage
 		switch {
-		case errors.Is(err, os.ErrClosed) && ctx.Err() == nil:
+		case (errors.Is(err, os.ErrClosed) || errors.Is(err, fs.ErrNotExist)) && ctx.Err() == nil:
+			// Git took a pack away, or our temporary file: git prune takes
+			// those of any age.
 			if vanished++; vanished > looks {
 				return false, errors.Join(damaged, fmt.Errorf("%w: %w", errHeld, err))
 			}
@@ -158,6 +163,8 @@ type job struct {
 	// quick copies everything as it is, which leaves the disk and the
 	// processors to those who commit.
 	quick bool
+	// keep, if set, keeps the new pack from before it has its name.
+	keep func(Hash) (string, error)
 }
 
 // due picks the packs that are to become one, none if there is nothing to do.
@@ -188,7 +195,7 @@ func due(packs []*pack, all bool) job {
 	}
 	if waiting := waitingOf(row); len(waiting) > softPacks/2 {
 		if take := rollUp(waiting); take > 1 {
-			return job{waiting[:take], true}
+			return job{packs: waiting[:take], quick: true}
 		}
 	}
 	if take := rollUp(row); take > 0 {
@@ -282,6 +289,9 @@ func (s *packStore) replace(old []*pack, indexPath string) error {
 // pack that was marked since the folder was read stays.
 func (s *packStore) removePack(p *pack) (bool, error) {
 	for _, mark := range marks {
+		if mark == keepMark && s.keeps.ours(p.name) {
+			continue // the new one is kept as well
+		}
 		if _, err := s.volume.Lstat(filepath.Join(s.packDir(), p.name+mark)); !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
@@ -292,6 +302,7 @@ func (s *packStore) removePack(p *pack) (bool, error) {
 			return suffix != ".idx", err
 		}
 	}
+	s.keeps.removed(p.name)
 	return true, nil
 }
 

@@ -224,6 +224,7 @@ func (s *packStore) maintenance() Maintenance {
 	if damaged != nil {
 		m.Err = errors.Join(damaged, m.Err)
 	}
+	m.Err = errors.Join(m.Err, s.keeps.trouble())
 	return m
 }
 

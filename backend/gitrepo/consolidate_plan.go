@@ -58,6 +58,7 @@ type repacker struct {
 	store   *packStore
 	workers int
 	quick   bool
+	keep    func(Hash) (string, error) // of the new pack, nil for that of the old ones
 	packs   []*pack
 	members []member
 	at      map[Hash]int32
@@ -74,9 +75,14 @@ func (s *packStore) merge(ctx context.Context, packs []*pack) (string, error) {
 	return s.mergeBy(ctx, job{packs: packs}, idleWorkers())
 }
 
+// mergeFor is merge into a pack that h holds.
+func (s *packStore) mergeFor(ctx context.Context, packs []*pack, h *hold) (string, error) {
+	return s.mergeBy(ctx, job{packs: packs, keep: h.keep}, idleWorkers())
+}
+
 func (s *packStore) mergeBy(ctx context.Context, work job, workers int) (string, error) {
 	m := &repacker{
-		store: s, workers: workers, quick: work.quick, packs: slices.Clone(work.packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
+		store: s, workers: workers, quick: work.quick, keep: work.keep, packs: slices.Clone(work.packs), at: make(map[Hash]int32), cache: newCache(mergeCache),
 		planned: make(map[int32]planned), groups: make(map[string]*group),
 	}
 	// Of an object that is in several, the one in the largest is taken: it is

@@ -56,6 +56,10 @@ func (m *repacker) write(ctx context.Context, order []int32) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	w.keep = m.keep
+	if w.keep == nil {
+		w.keep = func(sum Hash) (string, error) { return m.store.keeps.inherit(m.packs, sum) }
+	}
 	err = inOrder(
 		ctx, len(order), m.workers,
 		func(n int) int { return m.members[order[n]].size },

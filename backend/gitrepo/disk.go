@@ -57,6 +57,11 @@ func openDisk(dir string, o Options) (*disk, error) {
 		if err := takeOver(o.Volume, at.common); err != nil {
 			return nil, err
 		}
+		if o.SyncAll {
+			if err := syncAll(o.Volume, at.common); err != nil {
+				return nil, err
+			}
+		}
 	}
 	packs, err := openPacks(o.Volume, objects, o.CacheBytes, o.ReadOnly)
 	if err != nil {

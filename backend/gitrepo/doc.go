@@ -7,7 +7,9 @@
 // replaced whole under git's own lock file; so the repository is plain git at
 // every moment, also after a crash in between. Another program may push, fetch,
 // repack and collect garbage at any time: the reference is read again at every
-// commit, and what was pushed is built upon, never overwritten.
+// commit, and what was pushed is built upon, never overwritten. A new pack is
+// kept, as git calls it, from before it has its name until its reference has
+// moved; see keeps.
 //
 // A commit may carry a mark: a reference of ours that stays where it is when
 // somebody forces the branch elsewhere, and so keeps our history from garbage

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -31,21 +32,34 @@ type leader struct {
 
 // writePack writes objects as one pack and returns the path of its index.
 func writePack(ctx context.Context, files *spares, objects []staged) (string, error) {
-	indexPath, err := placePack(ctx, files, objects, nil)
+	indexPath, err := placePack(ctx, files, objects, nil, nil)
 	if err != nil {
 		return "", err
 	}
 	return indexPath, files.volume.SyncDir(files.packs.dir)
 }
 
-// placePack is writePack without the sync of the folder. It calls syncing, if
-// that is set, when all is written and begins to be synced.
-func placePack(ctx context.Context, files *spares, objects []staged, syncing func()) (string, error) {
+// placePack is writePack without the sync of the folder. The pack is held by h,
+// if that is set. It calls syncing, if that is set, when all is written and
+// begins to be synced.
+func placePack(ctx context.Context, files *spares, objects []staged, h *hold, syncing func()) (string, error) {
+	indexPath, err := placeOnce(ctx, files, objects, h, syncing)
+	if errors.Is(err, fs.ErrNotExist) {
+		// git prune took a temporary file, as it does at any age if it is told so.
+		indexPath, err = placeOnce(ctx, files, objects, h, syncing)
+	}
+	return indexPath, err
+}
+
+func placeOnce(ctx context.Context, files *spares, objects []staged, h *hold, syncing func()) (string, error) {
 	w, err := newPackWriter(files, len(objects))
 	if err != nil {
 		return "", err
 	}
 	w.syncing = syncing
+	if h != nil {
+		w.keep = h.keep
+	}
 	b := newBatch(objects)
 	if err := b.write(ctx, w); err != nil {
 		return "", errors.Join(err, w.abort())

@@ -36,22 +36,28 @@ type packStore struct {
 
 	keeper keeper
 	spares *spares
+	keeps  *keeps
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
 
 func newPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s, err := openPackStore(v, dir, cacheBytes)
-	if err == nil {
-		s.keeper.start(s)
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	if err := s.clearKeeps(); err != nil {
+		return nil, errors.Join(err, s.closePacks())
+	}
+	s.keeper.start(s)
+	return s, nil
 }
 
 // openPackStore opens packs that nobody maintains.
 func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, error) {
 	s := &packStore{volume: v, dir: dir, cache: newCache(cacheBytes)}
 	s.spares = newSpares(v, s.packDir(), filepath.Join(filepath.Dir(dir), headsPrefix))
+	s.keeps = newKeeps(v, dir)
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	s.bad.Store(&[]*badPack{})
@@ -61,12 +67,28 @@ func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, 
 	return s, nil
 }
 
+// clearKeeps removes the .keep files of processes that died.
+func (s *packStore) clearKeeps() error {
+	names, err := s.keeps.removeStale()
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	var packs []*pack
+	for _, p := range *s.packs.Load() {
+		if slices.Contains(names, p.name) {
+			packs = append(packs, p)
+		}
+	}
+	return errors.Join(s.keeps.doubt(packs), s.rescan())
+}
+
 func (s *packStore) packDir() string { return filepath.Join(s.dir, "pack") }
 
 func (s *packStore) close() error {
 	if s.keeper.done != nil {
 		s.keeper.stop()
 	}
+	s.keeps.close()
 	err := errors.Join(s.spares.close(), s.closePacks())
 	for _, lender := range s.lenders {
 		err = errors.Join(err, lender.close())
@@ -264,6 +286,7 @@ func (s *packStore) rescan() error {
 // those of packs that are not there. One that cannot be opened is passed over,
 // as real git does: it must not keep anybody from all the others.
 func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
+	kept := s.keeps.names() // some of them may be let go of meanwhile
 	entries, err := s.volume.ReadDir(s.packDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%w: %w", ErrGone, err)
@@ -271,7 +294,10 @@ func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	present := complete(entries)
+	present := complete(entries, func(name string) bool {
+		_, ours := kept[name]
+		return ours || s.keeps.ours(name)
+	})
 	for _, p := range packs {
 		if marked, ok := present[p.name]; ok {
 			p.foreign.Store(marked)
@@ -304,12 +330,12 @@ func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 }
 
 // marks are the files by which git says that a pack is not to be touched.
-var marks = []string{".keep", ".promisor", ".mtimes"}
+var marks = []string{keepMark, ".promisor", ".mtimes"}
 
 // complete names the packs of a folder that are there with their index, and
-// says whether they are marked: a pack without its index or the other way
-// round is of no use to anybody who opens the folder later.
-func complete(entries []os.DirEntry) map[string]bool {
+// says whether they are marked by others: a pack without its index or the other
+// way round is of no use to anybody who opens the folder later.
+func complete(entries []os.DirEntry, kept func(name string) bool) map[string]bool {
 	names := make(map[string]struct{}, len(entries))
 	for _, e := range entries {
 		names[e.Name()] = struct{}{}
@@ -320,7 +346,10 @@ func complete(entries []os.DirEntry) map[string]bool {
 		if _, both := names[name+".pack"]; !ok || !both || !strings.HasPrefix(name, "pack-") {
 			continue
 		}
-		present[name] = slices.ContainsFunc(marks, func(mark string) bool { _, ok := names[name+mark]; return ok })
+		present[name] = slices.ContainsFunc(marks, func(mark string) bool {
+			_, marked := names[name+mark]
+			return marked && (mark != keepMark || !kept(name))
+		})
 	}
 	return present
 }

@@ -11,12 +11,15 @@ import (
 
 // store writes the objects that no pack has into one new pack.
 func (s *packStore) store(ctx context.Context, objects []staged) error {
-	return s.storeSyncing(ctx, objects, nil)
+	h := &hold{keeps: s.keeps}
+	defer h.done(false)
+	return s.storeFor(ctx, objects, h, nil)
 }
 
-// storeSyncing is store that calls syncing, if that is set, when all is written
-// and begins to be synced. It is not called if there is nothing to write.
-func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing func()) error {
+// storeFor is store of what h holds from then on. It calls syncing, if that is
+// set, when all is written and begins to be synced, but not if there is nothing
+// to write.
+func (s *packStore) storeFor(ctx context.Context, objects []staged, h *hold, syncing func()) error {
 	// What a pack had that garbage collection removed must be written again.
 	if err := s.rescan(); err != nil {
 		return err
@@ -39,7 +42,8 @@ func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing 
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	if err := s.writeAndAttach(ctx, missing, syncing); err != nil {
+	h.note(missing)
+	if err := s.writeAndAttach(ctx, missing, h, syncing); err != nil {
 		return err
 	}
 	for _, o := range missing {
@@ -53,8 +57,8 @@ func (s *packStore) storeSyncing(ctx context.Context, objects []staged, syncing 
 }
 
 // writeAndAttach writes a new pack, and opens it while its name is synced.
-func (s *packStore) writeAndAttach(ctx context.Context, objects []staged, syncing func()) error {
-	indexPath, err := placePack(ctx, s.spares, objects, syncing)
+func (s *packStore) writeAndAttach(ctx context.Context, objects []staged, h *hold, syncing func()) error {
+	indexPath, err := placePack(ctx, s.spares, objects, h, syncing)
 	if err != nil {
 		return err
 	}
@@ -72,7 +76,8 @@ func (s *packStore) writeAndAttach(ctx context.Context, objects []staged, syncin
 	return err
 }
 
-// missing returns the objects that no pack has, each once.
+// missing returns the objects that no pack has, or none that is sure to stay,
+// each once.
 func (s *packStore) missing(objects []staged) ([]staged, error) {
 	for _, p := range *s.packs.Load() {
 		if len(objects) < manyObjects {
@@ -92,7 +97,7 @@ func (s *packStore) missing(objects []staged) ([]staged, error) {
 		switch p, _, err := s.lookup(o.hash); {
 		case err != nil:
 			return nil, err
-		case p == nil:
+		case p == nil, s.keeps.doubtful(o.hash):
 			missing = append(missing, o)
 		}
 	}

@@ -37,6 +37,8 @@ type packWriter struct {
 	index   chan created // of the index, which is made while the pack is filled
 	// syncing, if set, is called when all is written and begins to be synced.
 	syncing func()
+	// keep, if set, keeps the pack of that checksum and returns its name.
+	keep func(sum Hash) (string, error)
 }
 
 type created struct {
@@ -116,7 +118,7 @@ func (w *packWriter) finish() (string, error) {
 // The content of both files is on the disk before either gets its name, and the
 // names when the folder is synced; so a power cut leaves nothing, a pack without
 // an index, an index without its pack (both of which git and complete pass
-// over), or both, whole. The two syncs run beside each other: the disk makes
+// over), or both, whole. Before that it is kept, see keeps. The two syncs run beside each other: the disk makes
 // one of them.
 func (w *packWriter) place() (string, error) {
 	if len(w.entries) != w.count {
@@ -132,11 +134,18 @@ func (w *packWriter) place() (string, error) {
 		return "", errors.Join(err, w.abort())
 	}
 	w.release()
+	// What is written before the sync is in the same step of the journal.
+	name := packName(sum)
+	if w.keep != nil {
+		if name, err = w.keep(sum); err != nil {
+			return "", errors.Join(err, w.abort())
+		}
+	}
 	index, err := w.syncBoth(sum)
 	if err != nil {
 		return "", errors.Join(err, abort(index), w.file.Abort())
 	}
-	base := filepath.Join(w.dir, "pack-"+sum.String())
+	base := filepath.Join(w.dir, name)
 	if err := w.file.Place(base + ".pack"); err != nil {
 		return "", errors.Join(err, abort(index))
 	}

@@ -34,14 +34,16 @@ func (r *Repo) receive(ctx context.Context, src *Repo, tip Hash, part int, progr
 	if err != nil {
 		return Copied{Tip: have}, err
 	}
-	c := &copier{to: r, ref: ref, part: part, at: have, progress: progress, done: Copied{Tip: have}}
+	c := &copier{to: r, ref: ref, part: part, at: have, hold: r.hold(), progress: progress, done: Copied{Tip: have}}
+	// What no reference leads to yet is not relied on by the next copy.
+	defer func() { c.hold.done(false) }()
 	if err := src.Send(ctx, have, tip, c); err != nil {
 		if ctx.Err() == nil {
 			err = errors.Join(err, c.move(ctx)) // what came before is whole
 		}
 		return c.done, err
 	}
-	return c.done, c.move(ctx)
+	return c.done, c.pass(ctx)
 }
 
 // startFor returns where the branch is, if tip is a later commit.
@@ -92,6 +94,7 @@ type copier struct {
 	part     int  // bytes
 	at       Hash // of the branch
 	reached  Hash // it may move there
+	hold     *hold
 	held     []staged
 	bytes    int
 	objects  int // since the branch moved
@@ -122,8 +125,8 @@ func (c *copier) store(ctx context.Context) error {
 		return err
 	}
 	defer c.to.release()
-	if err := c.to.objects.store(ctx, c.held); err != nil {
-		return fmt.Errorf("store %d objects: %w", len(c.held), err)
+	if err := c.to.storeAll(ctx, c.held, c.hold, nil); err != nil {
+		return err
 	}
 	clear(c.held)
 	c.held, c.bytes = c.held[:0], 0
@@ -138,7 +141,17 @@ func (c *copier) Reached(ctx context.Context, _, commit Hash) (bool, error) {
 	if c.bytes < c.part/2 && c.objects < copyObjects && c.commits < copyCommits {
 		return false, nil
 	}
-	return true, c.move(ctx)
+	return true, c.pass(ctx)
+}
+
+// pass moves the branch to the commit that was reached last, which needs all
+// that was stored.
+func (c *copier) pass(ctx context.Context) error {
+	err := c.move(ctx)
+	if err == nil {
+		c.hold.done(true)
+	}
+	return err
 }
 
 // move stores what is held and moves the branch to the commit that was reached.

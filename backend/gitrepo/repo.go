@@ -27,6 +27,10 @@ type Options struct {
 	// repository with a worktree, and one that borrows objects of another
 	// one, can only be opened so.
 	ReadOnly bool
+	// SyncAll makes other git programs sync what they write to a repository on
+	// disk, as they do in one that was made here, unless its configuration says
+	// something about that already (core.fsync). A clone does not bring it along.
+	SyncAll bool
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.

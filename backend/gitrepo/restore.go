@@ -183,7 +183,9 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 		return r.moveAside(d, p, aside)
 	}
 	if walked.missing {
-		if err := p.adopt(ctx); err != nil {
+		h := r.hold()
+		defer h.done(true)
+		if err := p.adopt(ctx, h); err != nil {
 			return Restored{}, err
 		}
 	}
@@ -375,26 +377,4 @@ func (p *packStore) uncached(h Hash) (object, error) {
 		o, err = p.orphaned(h, err)
 	}
 	return o, err
-}
-
-// adopt writes the packs that vanished to the folder again, as one.
-func (p *packStore) adopt(ctx context.Context) error {
-	orphans := *p.orphans.Load()
-	if len(orphans) == 0 {
-		return nil
-	}
-	indexPath, err := p.merge(ctx, orphans)
-	if err != nil {
-		return err
-	}
-	return p.attach(indexPath)
-}
-
-// forget closes the packs that vanished: all that matters of them is stored.
-func (p *packStore) forget() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	orphans := *p.orphans.Load()
-	p.orphans.Store(&[]*pack{})
-	return closeAll(orphans)
 }

@@ -180,7 +180,7 @@ func (v *verifier) checkFiles(s *packStore) error {
 		if err != nil {
 			return err
 		}
-		whole := complete(entries)
+		whole := complete(entries, s.keeps.ours)
 		for _, e := range entries {
 			wanted := func(suffix string) bool { return strings.HasSuffix(e.Name(), suffix) }
 			if e.IsDir() || !slices.ContainsFunc(suffixes, wanted) {

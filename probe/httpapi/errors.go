@@ -56,7 +56,7 @@ var kinds = []kind{
 	{ErrDiskFull, "disk_full", http.StatusInsufficientStorage, "free space on the disk of the state folder"},
 	{ErrReadOnly, "read_only", http.StatusServiceUnavailable, "look at the reason with: caiatop status"},
 	{ErrIdentity, "identity", http.StatusServiceUnavailable, "look which repository the service holds with: caiatop status"},
-	{ErrCorrupt, "corrupt", http.StatusInternalServerError, "read an earlier version, its history names them; look at the reason with: caiatop status"},
+	{ErrCorrupt, "corrupt", http.StatusInternalServerError, "read an earlier version, its history names them; if git itself is damaged, ask again when it is put right; look at the reason with: caiatop status"},
 	{ErrUnauthorized, "unauthorized", http.StatusForbidden, "set GOVC_AUTH_TOKEN or GOVC_API_KEY to what the service accepts"},
 	{ErrTooLarge, "too_large", http.StatusRequestEntityTooLarge, "split the content"},
 	{ErrNotFound, "not_found", http.StatusNotFound, "look for it with: caiatop ls --contains TEXT"},

@@ -13,7 +13,7 @@ const (
 	Sync
 	Mkdir
 	Rename
-	Link // of an unnamed file
+	Link // of a file, or of an unnamed one
 	Remove
 	SyncDir
 	Open // of a file for reading

@@ -44,15 +44,43 @@ func (u unnamed) Link(name string) error {
 }
 
 func (u unnamed) link(name string) error {
-	at, err := u.disk.find(name)
+	if u.closed {
+		return syscall.ENOENT
+	}
+	return u.disk.name(u.node, name)
+}
+
+var _ durable.Linker = (*Disk)(nil)
+
+// Link implements durable.Linker.
+func (d *Disk) Link(old, name string) error {
+	err := d.enter(Op{Kind: Link, Path: old, To: name})
+	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		var from place
+		if from, err = d.exists(old); err == nil && from.node.folder {
+			err = syscall.EPERM
+		}
+		if err == nil {
+			err = d.name(from.node, name)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return &os.LinkError{Op: "link", Old: old, New: name, Err: err}
+}
+
+// name gives a file a name that nothing has.
+func (d *Disk) name(n *node, name string) error {
+	at, err := d.find(name)
 	switch {
 	case err != nil:
 		return err
-	case u.closed:
-		return syscall.ENOENT
 	case at.node != nil:
 		return syscall.EEXIST
 	}
-	u.disk.set(at.parent, at.name, state{node: u.node})
+	d.set(at.parent, at.name, state{node: n})
 	return nil
 }
