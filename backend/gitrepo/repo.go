@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -27,6 +28,9 @@ type Options struct {
 	// repository with a worktree, and one that borrows objects of another
 	// one, can only be opened so.
 	ReadOnly bool
+	// Now is the clock, which tells how old the locks and temporary files of
+	// other programs are; nil is time.Now.
+	Now func() time.Time
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.
@@ -96,6 +100,9 @@ func NewMemory(Options) *Repo {
 func OpenDisk(dir string, o Options) (*Repo, error) {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = DefaultCache
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	d, err := openDisk(dir, o)
 	if err != nil {
