@@ -96,10 +96,9 @@ func TestReadersGoOnWhileTheWriterIsHeld(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			release := heldWriter(t, r)
-			defer release()
 			readers := readersOf(t, r, tip, before, at.Hash)
 			unaccounted(t, readers)
+			release := heldWriter(r)
 			for name, read := range readers {
 				if err := soon(read); err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -120,8 +119,7 @@ func TestReadersGoOnWhileTheWriterIsHeld(t *testing.T) {
 
 // heldWriter begins a commit that is made when release is called, which returns
 // its error.
-func heldWriter(t *testing.T, r *Repo) (release func() error) {
-	t.Helper()
+func heldWriter(r *Repo) (release func() error) {
 	planning, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		_, err := r.Commit(context.Background(), CommitInput{Author: ann, At: when, Plan: func(context.Context, Hash) ([]Change, error) {
@@ -132,12 +130,7 @@ func heldWriter(t *testing.T, r *Repo) (release func() error) {
 		done <- err
 	}()
 	<-planning
-	released := false
 	return func() error {
-		if released {
-			return nil
-		}
-		released = true
 		close(goOn)
 		return <-done
 	}
