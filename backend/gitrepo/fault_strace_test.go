@@ -61,11 +61,7 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	steps, err := childSteps()
-	if err != nil {
-		return err
-	}
-	for _, s := range steps {
+	for _, s := range childSteps() {
 		refilled(r)
 		h, err := s.do(r)
 		for n := 0; err != nil && n < attempts; n++ {
@@ -88,7 +84,7 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 }
 
 // childSteps are those of faultySteps, for a process without a test.
-func childSteps() ([]faultStep, error) {
+func childSteps() []faultStep {
 	ctx := context.Background()
 	change := func(name, branch string, n int, paths ...string) faultStep {
 		var changes []Change
@@ -104,7 +100,7 @@ func childSteps() ([]faultStep, error) {
 		{"consolidate", func(r *Repo) (Hash, error) { _, err := consolidateOnce(r); return Hash{}, err }},
 		change("batch", Main, 2, "d/2", "e/3"),
 		change("side", sideBranch, 3, "s"),
-	}, nil
+	}
 }
 
 // straced runs the process with the n-th of some system calls failing, of each
