@@ -213,38 +213,51 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 			if len(within) == 0 {
 				t.Fatal("no such call is in the repository")
 			}
-			if soakRounds(t) > 0 { // those elsewhere, too
-				hits, n := 0, 1
-				for more := true; more; n++ {
-					var hit bool
-					if hit, more = systemFault(t, template, c.call, c.errno, n); hit {
-						hits++
-					}
-				}
-				failedWithin(t, hits, n-1)
-				return
-			}
+			fails := func(n int) (hit, more bool) { return systemFault(t, template, c.call, c.errno, n) }
 			stride := c.quick
-			if raced {
+			switch {
+			case soakRounds(t) > 0:
+				everyFails(t, fails)
+				return
+			case raced:
 				stride *= 6
 			}
-			hits, tried := 0, 0
-			for i := min(c.first, len(within)-1); i < len(within); i += stride {
-				tried++
-				if hit, _ := systemFault(t, template, c.call, c.errno, within[i]); hit {
-					hits++
-				}
-			}
-			// Not every run makes its calls in the same order.
-			for i := 0; hits == 0 && i < len(within); i++ {
-				tried++
-				if hit, _ := systemFault(t, template, c.call, c.errno, within[i]); hit {
-					hits++
-				}
-			}
-			failedWithin(t, hits, tried)
+			someFail(t, within[min(c.first, len(within)-1):], within, stride, fails)
 		})
 	}
+}
+
+// everyFails lets all calls fail, those elsewhere, too.
+func everyFails(t *testing.T, fails func(n int) (hit, more bool)) {
+	t.Helper()
+	hits, n := 0, 1
+	for more := true; more; n++ {
+		var hit bool
+		if hit, more = fails(n); hit {
+			hits++
+		}
+	}
+	failedWithin(t, hits, n-1)
+}
+
+// someFail lets every so many of some calls fail.
+func someFail(t *testing.T, some, all []int, stride int, fails func(n int) (hit, more bool)) {
+	t.Helper()
+	hits, tried := 0, 0
+	try := func(n int) {
+		tried++
+		if hit, _ := fails(n); hit {
+			hits++
+		}
+	}
+	for i := 0; i < len(some); i += stride {
+		try(some[i])
+	}
+	// Not every run makes its calls in the same order.
+	for i := 0; hits == 0 && i < len(all); i++ {
+		try(all[i])
+	}
+	failedWithin(t, hits, tried)
 }
 
 func failedWithin(t *testing.T, hits, tried int) {
