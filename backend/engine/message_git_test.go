@@ -16,7 +16,7 @@ func TestTheTrailersOfALongMessageAreFound(t *testing.T) {
 	s := setup(dir)
 	s.Detached = true
 	h := start(t, s)
-	const documents = 700
+	const documents = 400
 	long := strings.Repeat("n", document.MaxID-5)
 	var docs []document.Document
 	for i := range documents {
