@@ -44,6 +44,12 @@ func (v Volume) fs() FS {
 // Open opens a file for reading.
 func (v Volume) Open(name string) (Handle, error) { return v.fs().OpenFile(name, os.O_RDONLY, 0) }
 
+// Append opens a file to write at its end, and makes it if it is missing: then
+// its name is durable after a SyncDir.
+func (v Volume) Append(name string, perm os.FileMode) (Handle, error) {
+	return v.fs().OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, perm)
+}
+
 // Stat is os.Stat.
 func (v Volume) Stat(name string) (os.FileInfo, error) { return v.fs().Stat(name) }
 

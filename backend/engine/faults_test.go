@@ -23,10 +23,6 @@ func detached(dir string) Setup {
 	return s
 }
 
-func isWrite(r *http.Request) bool {
-	return r.Method != http.MethodGet && (strings.HasSuffix(r.URL.Path, "/files") || strings.HasSuffix(r.URL.Path, "/commits"))
-}
-
 func TestAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
 	address := service(t, "k")
 	front := inFront(t, address)
@@ -197,7 +193,7 @@ func TestAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
 	}
 	var commits atomic.Int32
 	front.set(func(w http.ResponseWriter, r *http.Request) bool {
-		if isWrite(r) && strings.HasSuffix(r.URL.Path, "/commits") && commits.Add(1) > 1 {
+		if isCommit(r) && commits.Add(1) > 1 {
 			refuse(w, http.StatusServiceUnavailable) // the first page arrives
 			return true
 		}
@@ -279,11 +275,11 @@ func TestAReplayIgnoresTheLimitOfABatch(t *testing.T) {
 	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case !isWrite(r):
-		case strings.HasSuffix(r.URL.Path, "/commits"):
-			batch.Store(0)
 		default:
-			if n := batch.Add(r.ContentLength); n > most.Load() {
-				most.Store(n)
+			n := batch.Add(r.ContentLength)
+			most.Store(max(n, most.Load()))
+			if isCommit(r) {
+				batch.Store(0)
 			}
 		}
 		return false
@@ -353,7 +349,7 @@ func TestALostReplyMakesNoSecondCommit(t *testing.T) {
 	awaitState(t, h, StatePrimary)
 	var lost atomic.Bool
 	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/commits") && lost.CompareAndSwap(false, true) {
+		if isCommit(r) && lost.CompareAndSwap(false, true) {
 			front.forward.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler) // the connection is cut
 		}

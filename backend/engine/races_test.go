@@ -182,11 +182,11 @@ func TestACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
 	put(t, h, doc("y", "one"))
 	key, theirs := changed(get(t, h, "x"), "theirs")
 	var once atomic.Bool
-	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/commits") && once.CompareAndSwap(false, true) {
+	front.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if isCommit(r) && once.CompareAndSwap(false, true) {
 			aside(t, h, doc("y", "two")) // between their additions and their commit
 		}
-		return false
+		return front.stages(w, r)
 	})
 	// Another process: it does not share this process's turn to write.
 	writeThere(t, colleague(t, front.url), key, theirs)

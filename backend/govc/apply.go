@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,9 +33,12 @@ type task struct {
 // other they may see its files appear one by one.
 //
 // Errors: store.ErrAmbiguous if the batch may have been applied, wholly or in
-// part; store.ErrConflict if the service holds something else afterwards;
-// store.ErrTooLarge before anything is sent, if a document does not Fit;
-// otherwise nothing was committed.
+// part; store.ErrConflict if the service holds something else afterwards, a
+// *RefusedError if it refuses a document for good (of a batch that a service
+// takes as one, the other documents are written in both cases);
+// store.ErrTooLarge before anything is sent, if a document does not Fit, and
+// store.ErrIdentity if the service lost the repository; otherwise nothing was
+// committed.
 func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, error) {
 	if err := batch.Validate(); err != nil {
 		return store.Receipt{}, err
@@ -51,12 +53,18 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 			return store.Receipt{}, err
 		}
 	}
+	if n := len(batch.Message()); n > maxMessage {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w: the message of the commit has %d bytes, the limit is %d", store.ErrTooLarge, n, maxMessage)
+	}
 	if err := c.writer.lock(ctx); err != nil {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
 	}
 	defer c.writer.unlock()
 	info, err := c.described(ctx)
 	if err != nil {
+		return store.Receipt{}, err
+	}
+	if err := c.stillThere(ctx, info); err != nil {
 		return store.Receipt{}, err
 	}
 	found, err := c.lookAll(ctx, info, tasks)
@@ -101,30 +109,42 @@ func metadataLast(name string) int {
 // plan decides what is to be done about what the service holds.
 func (c *Client) plan(info Info, t *task, found state) {
 	t.before = found
-	sure := !c.dirty.Load()
+	sure := !c.dirty.Load() || info.batches() // which stages nothing, and reads commits
 	switch {
 	case t.op.Doc != nil:
 		t.skip = sure && found.same(t.want)
 		for _, name := range []string{document.RawFile, document.LegacyTextFile} {
 			wanted := slices.ContainsFunc(t.files, func(f document.File) bool { return f.Name == name })
-			if info.Has(capDelete) && !wanted && slices.Contains(found.names, name) {
+			if info.deletes() && !wanted && slices.Contains(found.names, name) {
 				t.stale = append(t.stale, name)
 			}
 		}
-	case info.Has(capDelete):
+	case info.deletes():
 		t.folder = true
-		t.skip = sure && found.absent()
+		// A plain listing tells more than the files that make a document.
+		t.skip = sure && found.absent() && info.isOurs()
 	default:
 		t.skip = found.doc == nil && found.broken == nil
 	}
 }
 
-// applyTasks stages, commits and reads back.
+// applyTasks changes what has to be changed, in one commit.
 func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	if info.batches() {
+		receipt, err := c.applyBatch(ctx, batch, tasks)
+		if !errors.Is(err, errNoBatch) {
+			return receipt, err
+		}
+	}
+	return c.stageTasks(ctx, info, batch, tasks)
+}
+
+// stageTasks stages, commits and reads back.
+func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	var staged atomic.Bool
 	c.dirty.Store(true)
 	err := each(ctx, info, len(tasks), func(ctx context.Context, i int) error {
-		did, err := c.stage(ctx, batch, tasks[i])
+		did, err := c.stage(ctx, c.speak(info), batch, tasks[i])
 		if did {
 			staged.Store(true)
 		}
@@ -139,9 +159,8 @@ func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, t
 	if !staged.Load() {
 		return store.Receipt{}, nil
 	}
-	hash, err := c.commit(ctx, commitRequest{
-		Message: batch.Message(), Author: oneLine(batch.Author.Name), Email: oneLine(batch.Author.Email),
-		Timestamp: timestamp(info, batch.At),
+	hash, err := c.speak(info).commit(ctx, commitRequest{
+		Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, Timestamp: timestamp(batch.At),
 	})
 	if err != nil {
 		return store.Receipt{}, torn(err)
@@ -158,57 +177,55 @@ func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, t
 
 // stage adds and deletes the files of one task. did reports that something may
 // be staged now.
-func (c *Client) stage(ctx context.Context, batch store.Batch, t *task) (did bool, err error) {
+func (c *Client) stage(ctx context.Context, d dialect, batch store.Batch, t *task) (did bool, err error) {
 	folder := t.op.Key.Folder.String()
 	if t.folder {
-		did, err := c.deleteFile(ctx, folder)
+		did, err := d.remove(ctx, folder)
 		// Where there was something, "not found" is the answer to a repeated
 		// request whose first answer got lost.
 		return did || !t.before.absent(), err
 	}
 	if t.op.Doc == nil {
-		return true, c.bury(ctx, batch, t)
+		return true, bury(ctx, d, batch, t)
 	}
 	if t.before.tombstone {
-		if err := c.restore(ctx, batch, t.op); err != nil {
+		if err := restore(ctx, d, batch, t.op); err != nil {
 			return true, err
 		}
 	}
-	for _, name := range t.stale {
-		if _, err := c.deleteFile(ctx, folder+"/"+name); err != nil {
+	if len(t.stale) > 0 {
+		if _, err := d.remove(ctx, folder, t.stale...); err != nil {
 			return true, err
 		}
 	}
 	for _, f := range t.files {
-		if err := c.addFile(ctx, folder+"/"+f.Name, f.Data); err != nil {
+		if err := d.add(ctx, folder+"/"+f.Name, f.Data); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
 }
 
-// addFile writes and stages one file. It may be repeated.
-func (c *Client) addFile(ctx context.Context, path string, data []byte) error {
-	body, err := encodeAdd(path, data)
-	if err != nil {
-		return err
+// timestamp is the time of a commit, where the service takes one.
+func timestamp(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
 	}
-	_, err = c.call(ctx, request{
-		op: "add file", method: http.MethodPost, path: c.api("/files"), body: body, write: true, repeat: true,
-	})
-	return err
+	at = at.UTC()
+	return &at
 }
 
-// deleteFile stages the deletion of a file or folder; did is false if there
-// was none.
-func (c *Client) deleteFile(ctx context.Context, path string) (did bool, err error) {
-	_, err = c.call(ctx, request{
-		op: "delete file", method: http.MethodDelete, path: c.api("/files"), query: url.Values{"path": {path}}, write: true, repeat: true,
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
+// commitOf finds the commit that last changed a document; "" if the service
+// cannot tell.
+func (c *Client) commitOf(ctx context.Context, info Info, key store.Key) (string, error) {
+	if !info.Has(capLogPath) {
+		return "", nil
 	}
-	return true, err
+	commits, err := c.speak(info).log(ctx, key.Folder.String(), 1)
+	if err != nil || len(commits) == 0 {
+		return "", err
+	}
+	return commits[0].Hash, nil
 }
 
 // readBack compares what the service holds with what was sent.

@@ -64,8 +64,18 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkApply256 writes by batches; beside it, by staging file after file.
 func BenchmarkApply256(b *testing.B) {
-	_, url := startService(b, govcd.Options{})
+	b.Run("batch", func(b *testing.B) {
+		_, url := startService(b, govcd.Options{})
+		benchmarkApply(b, url)
+	})
+	b.Run("staged", func(b *testing.B) {
+		benchmarkApply(b, between(b, func(http.ResponseWriter, *http.Request) bool { return false }))
+	})
+}
+
+func benchmarkApply(b *testing.B, url string) {
 	c := openClient(b, govc.Options{URL: url})
 	text := strings.Repeat("x", 1024)
 	n := 0

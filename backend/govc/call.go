@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,6 +33,7 @@ type request struct {
 	write   bool          // it may change something
 	repeat  bool          // sending it twice does what sending it once does
 	timeout time.Duration // of one attempt; 0 is Read or Write
+	header  http.Header   // more headers; nil is none
 	consume func(io.Reader) error
 }
 
@@ -135,12 +137,18 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	if q.body != nil {
 		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
 	}
+	for name := range q.header {
+		out.SetHeader(name, q.header.Get(name))
+	}
 	if token != "" {
 		out.SetHeader("X-CSRF-Token", token)
 	}
 	target := c.base + q.path
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
+	}
+	if strings.Contains(q.path, c.repoPath("", "/")) {
+		c.touched.Store(start.UnixNano())
 	}
 	in, err := out.Execute(q.method, target)
 	if err != nil {
@@ -201,7 +209,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// api is the path of something in the client's repository.
-func (c *Client) api(rest string) string {
-	return "/api/v2/repos/" + url.PathEscape(c.repo) + rest
+// repoPath is the path of something in the client's repository.
+func (c *Client) repoPath(api, rest string) string {
+	return api + "/repos/" + url.PathEscape(c.repo) + rest
 }

@@ -1,6 +1,7 @@
 package govc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,11 @@ type Options struct {
 	Token  Secret // sent as "Authorization: Bearer"; "" sends none
 	APIKey Secret // sent as X-API-Key; "" sends none
 
-	Timeouts  Timeouts
+	Timeouts Timeouts
+	// Touch is how long a repository of a service that forgets idle ones may
+	// go without a request before Health makes one; 0 is 1 min. Such services
+	// forget after 30 min unless they are told otherwise.
+	Touch     time.Duration
 	Retry     RetryOptions
 	Transport http.RoundTripper                              // nil is a pool of its own; a given one is not closed
 	Random    func(n int64) int64                            // uniform in [0, n), safe for concurrent use; nil is random
@@ -43,24 +48,30 @@ type Options struct {
 // Client is a store of one repository at one service. Its methods are safe for
 // concurrent use.
 type Client struct {
-	base     string // URL without trailing slash
-	repo     string
-	timeouts Timeouts
-	retry    RetryOptions
-	random   func(int64) int64
-	now      func() time.Time
-	observe  func(string, time.Duration, error)
-	http     *resty.Client
-	pool     *http.Transport // ours, nil if one was given
-	budget   *budget
-	writer   *writerLock
+	base       string // URL without trailing slash
+	repo       string
+	timeouts   Timeouts
+	retry      RetryOptions
+	random     func(int64) int64
+	now        func() time.Time
+	observe    func(string, time.Duration, error)
+	http       *resty.Client
+	pool       *http.Transport // ours, nil if one was given
+	budget     *budget
+	writer     *writerLock
+	touchEvery time.Duration
+	limits     batchLimits
 
 	info atomic.Pointer[Info]
 	csrf atomic.Bool // the service asks for a token with every write
 	// dirty: something may be staged that no commit of ours has taken, so what
 	// reads show may not be what the next commit makes.
-	dirty  atomic.Bool
-	closed atomic.Bool
+	dirty atomic.Bool
+	// sentinel: the marker was seen, and nobody was told yet that it is gone.
+	sentinel atomic.Bool
+	batches  atomic.Int64 // that were made
+	touched  atomic.Int64 // when the repository was asked for something, in Unix nanoseconds
+	closed   atomic.Bool
 }
 
 var _ store.Store = (*Client)(nil)
@@ -81,10 +92,12 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("govc: the URL %q has a query or a fragment", u.Redacted())
 	case o.Repo == "":
 		return nil, errors.New("govc: the name of the repository is missing")
+	case len(o.Token)+len(o.APIKey) > maxSecrets:
+		return nil, fmt.Errorf("govc: token and API key have %d bytes together; no service takes more than %d in its headers", len(o.Token)+len(o.APIKey), maxSecrets)
 	}
 	c := &Client{
 		base: strings.TrimRight(u.String(), "/"), repo: o.Repo, timeouts: o.Timeouts.withDefaults(),
-		retry: o.Retry.withDefaults(), random: o.Random, now: o.Now, observe: o.Observe,
+		retry: o.Retry.withDefaults(), random: o.Random, now: o.Now, observe: o.Observe, touchEvery: cmp.Or(max(o.Touch, 0), time.Minute), limits: usualLimits,
 	}
 	if c.random == nil {
 		c.random = defaultRandom

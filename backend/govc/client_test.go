@@ -150,7 +150,7 @@ func TestMarker(t *testing.T) {
 
 func second2[T any](_ T, s string) string { return s }
 
-func TestTooLarge(t *testing.T) {
+func TestQuirk18TooLarge(t *testing.T) {
 	_, url := startService(t, govcd.Options{})
 	var requests atomic.Int64
 	c := openClient(t, govc.Options{URL: url, Observe: func(string, time.Duration, error) { requests.Add(1) }})
@@ -290,8 +290,8 @@ func TestDeletionRecord(t *testing.T) {
 	}
 }
 
-// TestCSRF: a service that wants a token gets a fresh one with every write.
-func TestCSRF(t *testing.T) {
+// TestQuirk15CSRF: a service that wants a token gets a fresh one with every write.
+func TestQuirk15CSRF(t *testing.T) {
 	var mu sync.Mutex
 	valid, issued := map[string]bool{}, 0
 	url := between(t, func(w http.ResponseWriter, r *http.Request) bool {

@@ -11,9 +11,6 @@ import (
 	"github.com/caiatech/caiatop/backend/store"
 )
 
-// DialectV2 is the only dialect spoken here.
-const DialectV2 = "v2"
-
 // ours is the implementation whose capabilities are believed and which takes
 // concurrent additions.
 const ours = "caiatop-govcd"
@@ -26,11 +23,15 @@ const (
 	capFolders       = "folders.read"
 	capLogPath       = "log.path"
 	capCommitTime    = "commit.time"
+	capBatch         = "batch"
+	capMatch         = "if-match"
+	capKey           = "idempotency-key"
 )
 
 // Info is what a service says of itself.
 type Info struct {
-	Dialect        string
+	Dialect        string // DialectV1 or DialectV2
+	Reason         string // why this dialect was chosen, in a sentence
 	Version        string
 	Implementation string   // "" for a plain govc
 	Capabilities   []string // sorted
@@ -44,6 +45,12 @@ func (i Info) Has(capability string) bool {
 	return ok
 }
 
+// batches reports whether one request makes a commit of many changes, safely
+// enough to be repeated and to be its own read-back.
+func (i Info) batches() bool {
+	return i.Has(capBatch) && i.Has(capMatch) && i.Has(capKey) && i.Has(capFolder) && i.Has(capDelete)
+}
+
 func (i Info) isOurs() bool { return i.Implementation == ours }
 
 // Health is the service's view of itself.
@@ -55,25 +62,14 @@ type Health struct {
 }
 
 // Describe finds out the dialect and asks for version and capabilities. It
-// changes nothing and needs no repository. What is no govc, and the older
-// dialect, is a *NotGovcError.
+// changes nothing and needs no repository. What is no govc, and a govc that can
+// not be used, is a *NotGovcError.
 func (c *Client) Describe(ctx context.Context) (Info, error) {
-	q := request{
-		op: "probe dialect", method: http.MethodGet, path: "/api/v1/repos/no-such-repo/log",
-		query: url.Values{"limit": {"0"}}, repeat: true,
-	}
-	r, err := c.call(ctx, q)
-	switch r.code() {
-	case "INVALID_LIMIT":
-	case "REPO_NOT_FOUND":
-		return Info{}, c.notGovc(r, "it speaks govc's older dialect, which is not spoken here yet; start it with development.use_new_architecture: true")
-	default:
-		if err == nil {
-			err = c.notGovc(r, "it does not answer the dialect probe; check host, port and path of the URL")
-		}
+	info, err := c.probe(ctx)
+	if err != nil {
 		return Info{}, err
 	}
-	r, err = c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true})
+	r, err := c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true})
 	if err != nil {
 		return Info{}, err
 	}
@@ -87,15 +83,47 @@ func (c *Client) Describe(ctx context.Context) (Info, error) {
 	if err := decodeFirst(r.body, &told); err != nil || told.Version == "" {
 		return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
 	}
-	info := Info{
-		Dialect: DialectV2, Version: bounded(told.Version, maxStart), Implementation: bounded(told.Implementation, maxStart),
-		Embedded: told.Embedded, Durable: told.Durable,
-	}
-	if info.isOurs() {
+	info.Version, info.Implementation = bounded(told.Version, maxStart), bounded(told.Implementation, maxStart)
+	if info.Dialect == DialectV2 && info.isOurs() {
+		info.Embedded, info.Durable = told.Embedded, told.Durable
 		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
+		info.Reason += fmt.Sprintf("; /version names %s and %d capabilities", ours, len(info.Capabilities))
 	}
 	c.info.Store(&info)
 	return info, nil
+}
+
+const (
+	probePath = "/api/v1/repos/no-such-repo/log"
+	probed    = "GET " + probePath + "?limit=0 answers "
+)
+
+// probe tells the dialects apart by the order in which they check a request
+// for a repository that does not exist: NEW looks at the limit first.
+func (c *Client) probe(ctx context.Context) (Info, error) {
+	r, err := c.call(ctx, request{
+		op: "probe dialect", method: http.MethodGet, path: probePath, query: url.Values{"limit": {"0"}}, repeat: true,
+	})
+	switch r.code() {
+	case "INVALID_LIMIT":
+		return Info{Dialect: DialectV2, Reason: "NEW (API v2), because " + probed + "INVALID_LIMIT"}, nil
+	case "REPO_NOT_FOUND":
+	default:
+		if err == nil {
+			err = c.notGovc(r, "it does not answer the dialect probe; check host, port and path of the URL")
+		}
+		return Info{}, err
+	}
+	// Builds that are too old answer the probe as LEGACY does, and lose what is
+	// written to them. They have no API v2 at all.
+	r, err = c.call(ctx, request{op: "probe API v2", method: http.MethodGet, path: "/api/v2/repos", repeat: true})
+	switch {
+	case r.status == http.StatusNotFound && r.code() == "":
+		return Info{}, c.notGovc(r, "it is a govc from before API v2 (98ae706 or older), which loses what is written to it; replace it by a newer build, or by caiatop server")
+	case err != nil:
+		return Info{}, err
+	}
+	return Info{Dialect: DialectV1, Reason: "LEGACY (API v1), because " + probed + "REPO_NOT_FOUND, and API v2 exists"}, nil
 }
 
 // described returns what is known of the service, and asks if nothing is.
@@ -111,7 +139,8 @@ const maxChecks = 32
 
 // Health asks whether the service is alive, then how it is. A service whose
 // only trouble is that it has nearly as many repositories as it may is usable
-// and no error. Nothing is retried.
+// and no error. Nothing is retried. Where idle repositories are forgotten, it
+// also keeps ours from being one.
 func (c *Client) Health(ctx context.Context) (Health, error) {
 	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live"}
 	r, err := c.call(ctx, live)
@@ -123,6 +152,9 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	}
 	if decodeFirst(r.body, &alive) != nil || alive.Status != "alive" {
 		return Health{}, c.notGovc(r, "its /health/live is not govc's; check host, port and path of the URL")
+	}
+	if err := c.touch(ctx); err != nil {
+		return Health{}, err
 	}
 	r, err = c.call(ctx, request{op: "check health", method: http.MethodGet, path: "/health"})
 	if err != nil && r.status != http.StatusServiceUnavailable {

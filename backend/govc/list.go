@@ -27,41 +27,62 @@ const (
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
-// List yields every document that the newest commit holds in a folder of
-// either layout. Other services than ours cannot list: errors.ErrUnsupported.
-// The listing is read whole before the first entry is yielded, so that a slow
-// consumer does not keep the service waiting.
+// List yields every document in a folder of either layout: of the newest commit
+// at a service of ours; at LEGACY what its files hold, each document being read
+// for its version, because nothing cheaper tells one from another. NEW cannot
+// list: errors.ErrUnsupported; see Named. The listing is read whole before the
+// first entry is yielded, so that a slow consumer does not keep the service
+// waiting.
 func (c *Client) List(ctx context.Context) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
-		entries, err := c.list(ctx)
+		info, err := c.described(ctx)
+		var entries []store.Entry
+		if err == nil {
+			entries, err = c.speak(info).list(ctx)
+		}
 		if err != nil {
 			yield(store.Entry{}, err)
 			return
 		}
 		for _, e := range entries {
-			if err := ctx.Err(); err != nil {
+			there := true
+			err := ctx.Err()
+			if err == nil && info.Dialect == DialectV1 {
+				there, err = c.readVersion(ctx, &e)
+			}
+			if err != nil {
 				yield(store.Entry{}, fmt.Errorf("govc: list: %w", err))
 				return
 			}
-			if !yield(e, nil) {
+			if there && !yield(e, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (c *Client) list(ctx context.Context) ([]store.Entry, error) {
-	info, err := c.described(ctx)
-	if err != nil {
-		return nil, err
+// readVersion adds the hash of the content to a version that is made of names
+// and sizes. It reports whether the document is still there.
+func (c *Client) readVersion(ctx context.Context, e *store.Entry) (there bool, err error) {
+	found, err := c.look(ctx, e.Key)
+	if err != nil || (found.doc == nil && found.broken == nil) {
+		return false, err
 	}
-	if !info.Has(capRecursiveTree) {
-		return nil, fmt.Errorf("govc: list: this service cannot list documents: %w", errors.ErrUnsupported)
+	if found.doc != nil {
+		h, err := found.doc.Hash()
+		if err != nil {
+			return false, err
+		}
+		e.Version += "-" + h.String()
 	}
+	return true, nil
+}
+
+// listAt reads a recursive listing with hashes.
+func (c *Client) listAt(ctx context.Context, at string, query url.Values) ([]store.Entry, error) {
 	var found listing
-	_, err = c.call(ctx, request{
-		op: "list", method: http.MethodGet, path: c.api("/tree"), repeat: true, timeout: c.timeouts.Bulk,
-		query: url.Values{"recursive": {"true"}, "view": {"committed"}, "path": {document.Root}},
+	_, err := c.call(ctx, request{
+		op: "list", method: http.MethodGet, path: at, query: query, repeat: true, timeout: c.timeouts.Bulk,
 		consume: func(body io.Reader) error {
 			found = listing{folders: map[string]*folder{}}
 			return found.read(json.NewDecoder(body))
@@ -73,7 +94,7 @@ func (c *Client) list(ctx context.Context) ([]store.Entry, error) {
 	return found.documents(), nil
 }
 
-// folder is one folder of a listing: the names and blob hashes of its files.
+// folder is one folder of a listing: name, blob hash and size of its files.
 type folder struct {
 	files  []string
 	isADoc bool // it holds metadata.json
@@ -94,8 +115,7 @@ func (l *listing) read(in *json.Decoder) error {
 		if name == "entries" {
 			err = l.readEntries(in)
 		} else {
-			var skipped json.RawMessage
-			err = in.Decode(&skipped)
+			err = skip(in)
 		}
 		if err != nil {
 			return fmt.Errorf("read listing: %w", err)
@@ -117,6 +137,7 @@ func (l *listing) readEntries(in *json.Decoder) error {
 			Path string `json:"path"`
 			Type string `json:"type"`
 			Hash string `json:"hash"`
+			Size int64  `json:"size"`
 		}
 		if err := in.Decode(&e); err != nil {
 			return err
@@ -136,10 +157,30 @@ func (l *listing) readEntries(in *json.Decoder) error {
 			f = &folder{}
 			l.folders[e.Path[:cut]] = f
 		}
-		f.files = append(f.files, e.Path[cut+1:]+"\x00"+e.Hash)
+		f.files = append(f.files, fmt.Sprintf("%s\x00%s\x00%d", e.Path[cut+1:], e.Hash, e.Size))
 		f.isADoc = f.isADoc || e.Path[cut+1:] == document.MetadataFile
 	}
 	return expect(in, json.Delim(']'))
+}
+
+// skip passes over one value without keeping it: LEGACY tells the whole listing
+// twice.
+func skip(in *json.Decoder) error {
+	for depth := 0; ; {
+		token, err := in.Token()
+		if err != nil {
+			return err
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
 }
 
 func expect(in *json.Decoder, want json.Delim) error {
@@ -154,7 +195,7 @@ func expect(in *json.Decoder, want json.Delim) error {
 }
 
 // documents makes entries of the folders that are documents. The version is a
-// hash over the hashes of the files.
+// hash over what is known of the files.
 func (l *listing) documents() []store.Entry {
 	var out []store.Entry
 	for path, f := range l.folders {
@@ -190,7 +231,7 @@ func (c *Client) History(ctx context.Context, key store.Key, limit int) ([]store
 	if !info.Has(capLogPath) {
 		return nil, fmt.Errorf("govc: history of %q: this service has no log of one document: %w", key.ID, errors.ErrUnsupported)
 	}
-	commits, err := c.log(ctx, key.Folder.String(), min(limit, maxHistory))
+	commits, err := c.speak(info).log(ctx, key.Folder.String(), min(limit, maxHistory))
 	if err != nil {
 		return nil, err
 	}

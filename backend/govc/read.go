@@ -28,6 +28,11 @@ func (c *Client) Get(ctx context.Context, key store.Key) (document.Document, err
 		return document.Document{}, found.broken
 	}
 	if found.doc == nil {
+		if known := c.info.Load(); known != nil {
+			if err := c.stillThere(ctx, *known); err != nil {
+				return document.Document{}, err
+			}
+		}
 		return document.Document{}, fmt.Errorf("govc: get %q: %w", key.ID, store.ErrNotFound)
 	}
 	return *found.doc, nil
@@ -38,7 +43,9 @@ type state struct {
 	doc       *document.Document // nil if there is none, or it is broken
 	broken    error              // a store.ErrCorrupt: there are files, but no document
 	tombstone bool
-	names     []string // of the files that were seen
+	names     []string          // of the files that were seen
+	files     map[string][]byte // by name
+	partial   bool              // there may be more
 }
 
 // absent reports that there is nothing at all to delete.
@@ -70,16 +77,18 @@ func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
 			return state{}, err
 		}
 	}
-	files, err := c.readFiles(ctx, key.Folder)
+	files, err := readFiles(ctx, c.speak(info), key.Folder)
 	if err != nil || len(files) == 0 {
-		return state{}, err
+		return state{partial: true}, err
 	}
-	return assemble(key, files), nil
+	found := assemble(key, files)
+	found.partial = true
+	return found, nil
 }
 
 // assemble makes a state of the files of a folder.
 func assemble(key store.Key, files map[string][]byte) state {
-	var s state
+	s := state{files: files}
 	for name := range files {
 		s.names = append(s.names, name)
 	}
@@ -159,7 +168,7 @@ func (f remoteFile) decode() ([]byte, error) {
 // readFolder reads the files of a folder as the newest commit has them.
 func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string][]byte, error) {
 	q := request{
-		op: "read folder", method: http.MethodGet, path: c.api("/folder"), query: url.Values{"path": {folder.String()}}, repeat: true,
+		op: "read folder", method: http.MethodGet, path: c.repoPath("/api/v2", "/folder"), query: url.Values{"path": {folder.String()}}, repeat: true,
 	}
 	r, err := c.call(ctx, q)
 	if err != nil {
@@ -222,7 +231,7 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 		return err
 	}
 	r, err := c.call(ctx, request{
-		op: "read folders", method: http.MethodPost, path: c.api("/folders"), body: body, repeat: true, timeout: c.timeouts.Write,
+		op: "read folders", method: http.MethodPost, path: c.repoPath("/api/v2", "/folders"), body: body, repeat: true, timeout: c.timeouts.Write,
 	})
 	if err != nil {
 		return err
@@ -263,10 +272,10 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 // readFiles reads the files of a folder one by one: metadata.json, then what
 // it records. Where it records nothing, the names that documents have are
 // tried. No metadata.json is an empty result.
-func (c *Client) readFiles(ctx context.Context, folder store.Path) (map[string][]byte, error) {
+func readFiles(ctx context.Context, d dialect, folder store.Path) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	read := func(name string) (bool, error) {
-		data, err := c.readFile(ctx, folder.String()+"/"+name)
+		data, err := d.read(ctx, folder.String()+"/"+name)
 		if errors.Is(err, store.ErrNotFound) {
 			return false, nil
 		}
@@ -299,19 +308,4 @@ func (c *Client) readFiles(ctx context.Context, folder store.Path) (map[string][
 		}
 	}
 	return files, nil
-}
-
-// readFile reads one file.
-func (c *Client) readFile(ctx context.Context, path string) ([]byte, error) {
-	r, err := c.call(ctx, request{
-		op: "read file", method: http.MethodGet, path: c.api("/files"), query: url.Values{"path": {path}}, repeat: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	var told *remoteFile
-	if err := decodeFirst(r.body, &told); err != nil || told == nil {
-		return nil, c.notGovc(r, "its answer is not JSON")
-	}
-	return told.decode()
 }

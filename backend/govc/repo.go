@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/store"
@@ -14,6 +14,8 @@ import (
 
 // markerPath is where the lineage of a repository is written down.
 const markerPath = "caiatop/store.json"
+
+const markerMessage = "Write store marker\n"
 
 // Marker names the lineage of a repository.
 type Marker struct {
@@ -25,39 +27,52 @@ type Marker struct {
 // EnsureRepo creates the repository unless it exists, and reports whether it
 // did.
 func (c *Client) EnsureRepo(ctx context.Context) (created bool, err error) {
-	body, err := json.Marshal(map[string]any{"id": c.repo, "memory_only": true})
+	info, err := c.described(ctx)
 	if err != nil {
-		return false, fmt.Errorf("govc: create repository: %w", err)
+		return false, err
 	}
-	r, err := c.call(ctx, request{op: "create repository", method: http.MethodPost, path: "/api/v2/repos", body: body, write: true})
-	if r.status == http.StatusConflict && r.code() == "REPO_EXISTS" {
-		return false, nil
+	if !info.isOurs() && strings.HasPrefix(c.repo, "login") {
+		// Every write would have a path with "/login" in it, of which a plain
+		// govc takes five and then locks the address out.
+		return false, &RefusedError{Op: "create repository", Status: http.StatusBadRequest, Code: "INVALID_REPO_ID", Message: "this service takes writes to such a repository for logins; choose a name that does not begin with login"}
 	}
-	return err == nil, err
+	created, err = c.speak(info).create(ctx)
+	if created {
+		c.sentinel.Store(false)
+	}
+	return created, err
 }
 
 // RepoExists reports whether the repository exists. It does not ask for the
 // repository itself, because that can end a plain govc beside a writer.
 func (c *Client) RepoExists(ctx context.Context) (bool, error) {
-	_, err := c.call(ctx, request{
-		op: "look for repository", method: http.MethodGet, path: c.api("/commits"), query: url.Values{"limit": {"1"}}, repeat: true,
-	})
-	var wrong *NotGovcError
-	if errors.Is(err, store.ErrIdentity) && !errors.As(err, &wrong) {
+	info, err := c.described(ctx)
+	if err != nil {
+		return false, err
+	}
+	if _, err = c.speak(info).log(ctx, "", 1); isRepoGone(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
+// isRepoGone reports that the service answers and has no such repository.
+func isRepoGone(err error) bool {
+	var wrong *NotGovcError
+	return errors.Is(err, store.ErrIdentity) && !errors.As(err, &wrong)
+}
+
 // ReadMarker reads the marker; not found if the repository or the marker is
 // absent. A marker that cannot be read is store.ErrCorrupt.
 func (c *Client) ReadMarker(ctx context.Context) (m Marker, found bool, err error) {
-	data, err := c.readFile(ctx, markerPath)
-	var wrong *NotGovcError
+	info, err := c.described(ctx)
+	if err != nil {
+		return Marker{}, false, err
+	}
+	data, err := c.speak(info).read(ctx, markerPath)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return Marker{}, false, nil
-	case errors.Is(err, store.ErrIdentity) && !errors.As(err, &wrong):
+	case isNotFound(err), isRepoGone(err):
+		c.sentinel.Store(false) // whoever asked knows now
 		return Marker{}, false, nil
 	case err != nil:
 		return Marker{}, false, err
@@ -65,7 +80,38 @@ func (c *Client) ReadMarker(ctx context.Context) (m Marker, found bool, err erro
 	if err := json.Unmarshal(data, &m); err != nil || m.Lineage == "" {
 		return Marker{}, false, fmt.Errorf("govc: read %s: %w: it names no lineage", markerPath, store.ErrCorrupt)
 	}
+	c.sentinel.Store(true)
 	return m, true, nil
+}
+
+// stillThere reports a repository of LEGACY that was emptied. Such a service
+// forgets what a repository held when nobody asked for it for a while, and goes
+// on answering as if it had never held anything. The marker is the sentinel:
+// once it was seen, a repository without it is another one (store.ErrIdentity),
+// until ReadMarker has told the caller so.
+func (c *Client) stillThere(ctx context.Context, info Info) error {
+	if info.Dialect != DialectV1 || !c.sentinel.Load() {
+		return nil
+	}
+	_, err := c.speak(info).read(ctx, markerPath)
+	if isNotFound(err) {
+		return fmt.Errorf("govc: %w: the service emptied the repository %q: %s, which was there, is gone; raise pool.max_idle_time of the service", store.ErrIdentity, c.repo, markerPath)
+	}
+	return err
+}
+
+// touch asks for something of a repository of LEGACY before the service takes
+// it for idle. What the answer says is for the next read or write to judge.
+func (c *Client) touch(ctx context.Context) error {
+	info := c.info.Load()
+	if info == nil || info.Dialect != DialectV1 || c.now().UnixNano()-c.touched.Load() < int64(c.touchEvery) {
+		return nil
+	}
+	_, err := c.speak(*info).read(ctx, markerPath)
+	if isNotFound(err) || isRepoGone(err) {
+		return nil
+	}
+	return err
 }
 
 // WriteMarker writes the marker and returns the commit that holds it. Errors
@@ -83,12 +129,21 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err 
 	if err != nil {
 		return "", err
 	}
+	if info.batches() {
+		item := putItem(markerPath, append(body, '\n'), nil, "")
+		made, err := c.sendBatch(ctx, batchRequest{Message: markerMessage, Timestamp: timestamp(c.now()), Items: []batchItem{item}}, nil)
+		if err == nil && made.Items[0].Hash != item.want {
+			err = fmt.Errorf("govc: write %s: %w: the service answers %q", markerPath, store.ErrConflict, bounded(made.Items[0].Code, maxStart))
+		}
+		return made.Hash, err
+	}
+	d := c.speak(info)
 	c.dirty.Store(true)
-	if err := c.addFile(ctx, markerPath, append(body, '\n')); err != nil {
+	if err := d.add(ctx, markerPath, append(body, '\n')); err != nil {
 		return "", err
 	}
-	commit, err = c.commit(ctx, commitRequest{
-		Message: "Write store marker\n", Author: "caiatop", Email: "caiatop@localhost", Timestamp: timestamp(info, c.now()),
+	commit, err = d.commit(ctx, commitRequest{
+		Message: markerMessage, Timestamp: timestamp(c.now()),
 	})
 	if err != nil {
 		return "", torn(err)

@@ -55,7 +55,7 @@ func TestManyClients(t *testing.T) {
 func TestForeignCommit(t *testing.T) {
 	var inner http.Handler
 	s := govcd.New(govcd.Options{})
-	inner = s.Handler()
+	inner = withoutBatch(s.Handler())
 	t.Cleanup(func() {
 		if err := s.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -89,7 +89,7 @@ func TestForeignEdit(t *testing.T) {
 	d := newDoc(t, "a", "ours")
 	var inner http.Handler
 	s := govcd.New(govcd.Options{})
-	inner = s.Handler()
+	inner = withoutBatch(s.Handler())
 	t.Cleanup(func() {
 		if err := s.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -135,10 +135,10 @@ func TestLostDeleteAnswer(t *testing.T) {
 			lost.Do(func() { cut = true })
 		}
 		if !cut {
-			s.Handler().ServeHTTP(w, r)
+			withoutBatch(s.Handler()).ServeHTTP(w, r)
 			return
 		}
-		s.Handler().ServeHTTP(&discard{header: http.Header{}}, r)
+		withoutBatch(s.Handler()).ServeHTTP(&discard{header: http.Header{}}, r)
 		hangUp(t, w)
 	})
 	c := openClient(t, govc.Options{URL: url, Retry: noWait})

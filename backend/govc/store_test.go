@@ -1,10 +1,7 @@
 package govc_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govc/wiretest"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/backend/store/storetest"
@@ -59,63 +57,44 @@ func openClient(t testing.TB, o govc.Options) *govc.Client {
 	return c
 }
 
-// plain answers as a govc without our capabilities would, with the service
-// behind it: no folder reads, no listing, a delete that does nothing, a log
-// that knows no paths.
-func plain(behind http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		switch {
-		case r.URL.Path == "/version":
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = io.WriteString(w, `{"build_time":"development","git_commit":"unknown","go_version":"go1.26.8","version":"1.0.0-dev"}`)
-			return
-		case r.Method == http.MethodDelete && query.Has("path"):
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = io.WriteString(w, `{"status":"","message":"file '' removed"}`)
-			return
-		case len(r.URL.Path) > 7 && r.URL.Path[len(r.URL.Path)-7:] == "/folder":
-			http.NotFound(w, r)
-			return
-		}
-		query.Del("recursive")
-		if len(r.URL.Path) > 8 && r.URL.Path[len(r.URL.Path)-8:] == "/commits" {
-			query.Del("path")
-			dropTimestamp(r)
-		}
-		r.URL.RawQuery = query.Encode()
-		behind.ServeHTTP(w, r)
-	})
+// emulated is a govc that is not ours, with a watch over what we ask of it.
+type emulated struct {
+	*wiretest.Emulator
+	watch *wiretest.Watch
+	url   string
 }
 
-// dropTimestamp takes from a commit what a plain govc would ignore.
-func dropTimestamp(r *http.Request) {
-	if r.Method != http.MethodPost {
-		return
-	}
-	body, err := io.ReadAll(r.Body)
-	var fields map[string]any
-	if err == nil && json.Unmarshal(body, &fields) == nil {
-		delete(fields, "timestamp")
-		if body, err = json.Marshal(fields); err != nil {
-			panic(err)
-		}
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-}
-
-// startPlain runs a plain service.
-func startPlain(t testing.TB) string {
+// emulate runs a govc that is not ours. It fails the test if the client asked
+// for something that it must not, or if that ended the service. first, if not
+// nil, comes before it and returns true if it has answered.
+func emulate(t testing.TB, o wiretest.EmulatorOptions, first func(w http.ResponseWriter, r *http.Request) bool) emulated {
 	t.Helper()
-	s := govcd.New(govcd.Options{})
-	server := httptest.NewServer(plain(s.Handler()))
+	e := wiretest.NewEmulator(o)
+	watch := wiretest.NewWatch(e, "caiatop")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if first == nil || !first(w, r) {
+			watch.ServeHTTP(w, r)
+		}
+	}))
 	t.Cleanup(func() {
 		server.Close()
-		if err := s.Stop(context.Background()); err != nil {
-			t.Errorf("Stop: %v", err)
+		for _, broken := range watch.Broken() {
+			t.Error(broken)
+		}
+		if dead := e.Dead(); dead != "" {
+			t.Errorf("the service ended at %s", dead)
 		}
 	})
-	return server.URL
+	return emulated{e, watch, server.URL}
+}
+
+// others are the services that are not ours.
+var others = map[string]wiretest.EmulatorOptions{"new": {Fragile: true}, "legacy": {Legacy: true}}
+
+// startPlain runs a plain NEW.
+func startPlain(t testing.TB) string {
+	t.Helper()
+	return emulate(t, others["new"], nil).url
 }
 
 func TestConformance(t *testing.T) {
@@ -129,6 +108,13 @@ func TestConformancePlain(t *testing.T) {
 	const torn = "a plain govc shows staged files one by one"
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return openClient(t, govc.Options{URL: startPlain(t)})
+	}, storetest.Except("readers", torn))
+}
+
+func TestConformanceLegacy(t *testing.T) {
+	const torn = "a plain govc shows staged files one by one"
+	storetest.Run(t, func(t *testing.T) store.Store {
+		return openClient(t, govc.Options{URL: emulate(t, others["legacy"], nil).url})
 	}, storetest.Except("readers", torn))
 }
 

@@ -18,7 +18,7 @@ func (c *Client) Tip(ctx context.Context) (string, error) {
 	if info.Implementation != ours {
 		return "", fmt.Errorf("govc: newest commit: the log of this service is not complete: %w", errors.ErrUnsupported)
 	}
-	commits, err := c.log(ctx, "", 1)
+	commits, err := c.speak(info).log(ctx, "", 1)
 	if err != nil || len(commits) == 0 {
 		return "", err
 	}

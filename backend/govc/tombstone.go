@@ -41,7 +41,7 @@ func deletionPath(id document.ID) string {
 }
 
 // bury records a delete and puts a tombstone in the document's place.
-func (c *Client) bury(ctx context.Context, batch store.Batch, t *task) error {
+func bury(ctx context.Context, d dialect, batch store.Batch, t *task) error {
 	base := ""
 	if t.before.doc != nil {
 		h, err := t.before.doc.Hash()
@@ -52,19 +52,19 @@ func (c *Client) bury(ctx context.Context, batch store.Batch, t *task) error {
 	}
 	id := t.op.Key.ID
 	record := deletion{ID: id.String(), Base: base, Op: t.op.ID, Time: batch.At.UTC()}
-	if err := c.addJSON(ctx, deletionPath(id), record); err != nil {
+	if err := addJSON(ctx, d, deletionPath(id), record); err != nil {
 		return err
 	}
 	stone := tombstone{Tombstone: true, ID: id.String(), Op: t.op.ID, Time: batch.At.UTC()}
-	return c.addJSON(ctx, t.op.Key.Folder.String()+"/"+document.MetadataFile, stone)
+	return addJSON(ctx, d, t.op.Key.Folder.String()+"/"+document.MetadataFile, stone)
 }
 
 // restore marks the record of an earlier delete before the document is put
 // again.
-func (c *Client) restore(ctx context.Context, batch store.Batch, op store.Op) error {
+func restore(ctx context.Context, d dialect, batch store.Batch, op store.Op) error {
 	path := deletionPath(op.Key.ID)
 	record := deletion{ID: op.Key.ID.String()}
-	data, err := c.readFile(ctx, path)
+	data, err := d.read(ctx, path)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
@@ -77,13 +77,13 @@ func (c *Client) restore(ctx context.Context, batch store.Batch, op store.Op) er
 	if record.Restored == "" {
 		record.Restored = "unknown"
 	}
-	return c.addJSON(ctx, path, record)
+	return addJSON(ctx, d, path, record)
 }
 
-func (c *Client) addJSON(ctx context.Context, path string, value any) error {
+func addJSON(ctx context.Context, d dialect, path string, value any) error {
 	body, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("govc: encode %s: %w", path, err)
 	}
-	return c.addFile(ctx, path, append(body, '\n'))
+	return d.add(ctx, path, append(body, '\n'))
 }

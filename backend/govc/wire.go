@@ -2,6 +2,7 @@ package govc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,8 +17,11 @@ import (
 
 // Limits of every govc service.
 const (
-	maxBody  = 10 << 20 // bytes of a request's body
-	maxQuery = 2048     // bytes of a query
+	maxBody    = 10 << 20 // bytes of a request's body
+	maxQuery   = 2048     // bytes of a query
+	maxMessage = 100_000  // bytes of a commit message
+	// maxSecrets bounds token and key: a service takes 8 KiB of headers.
+	maxSecrets = 7 << 10
 )
 
 type addRequest struct {
@@ -67,7 +71,20 @@ func (c *Client) Fits(d document.Document) error {
 	return fits(store.NewKey(document.LayoutFanOut, d), files)
 }
 
+// passable reports a path that one dialect refuses and the other one takes and
+// then cannot read. What no path may be at all, store.Path rules out.
+func passable(path store.Path) error {
+	s := path.String()
+	if strings.HasPrefix(s, ".") || (len(s) > 1 && s[1] == ':') {
+		return &RefusedError{Op: "add file", Status: http.StatusBadRequest, Code: "INVALID_FILE_PATH", Message: "a path must not begin with a dot or a drive letter"}
+	}
+	return nil
+}
+
 func fits(key store.Key, files []document.File) error {
+	if err := passable(key.Folder); err != nil {
+		return err
+	}
 	for _, f := range files {
 		path := key.Folder.String() + "/" + f.Name
 		if n := len(url.Values{"path": {path}}.Encode()); n > maxQuery {
@@ -90,21 +107,48 @@ func fits(key store.Key, files []document.File) error {
 	return nil
 }
 
-// commit commits what is staged and returns its hash; "" if nothing was
-// staged, which means that another client's commit took it. It is never sent
-// twice.
-func (c *Client) commit(ctx context.Context, in commitRequest) (string, error) {
+// createAt creates the repository unless it exists.
+func (c *Client) createAt(ctx context.Context, path string) (created bool, err error) {
+	body, err := encodeJSON(map[string]any{"id": c.repo, "memory_only": true})
+	if err != nil {
+		return false, err
+	}
+	r, err := c.call(ctx, request{op: "create repository", method: http.MethodPost, path: path, body: body, write: true})
+	if r.status == http.StatusConflict && r.code() == "REPO_EXISTS" {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// addAt writes and stages one file. It may be repeated.
+func (c *Client) addAt(ctx context.Context, at, path string, data []byte) error {
+	body, err := encodeAdd(path, data)
+	if err != nil {
+		return err
+	}
+	_, err = c.call(ctx, request{op: "add file", method: http.MethodPost, path: at, body: body, write: true, repeat: true})
+	return err
+}
+
+// signed makes of a message and an author what every service takes. Author and
+// email are never missing, because a service takes those that were used last
+// for them, whoever used them.
+func signed(message, author, email string) (string, string, string) {
+	return asciiLines(message), cmp.Or(oneLine(author), "caiatop"), cmp.Or(oneLine(email), "caiatop@localhost")
+}
+
+// commitAt sends a commit, once.
+func (c *Client) commitAt(ctx context.Context, at string, in commitRequest) (reply, error) {
+	in.Message, in.Author, in.Email = signed(in.Message, in.Author, in.Email)
 	body, err := encodeJSON(in)
 	if err != nil {
-		return "", err
+		return reply{}, err
 	}
-	r, err := c.call(ctx, request{op: "commit", method: http.MethodPost, path: c.api("/commits"), body: body, write: true})
-	if r.status == http.StatusBadRequest && r.code() == "COMMIT_FAILED" && strings.Contains(string(r.body), "nothing to commit") {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
+	return c.call(ctx, request{op: "commit", method: http.MethodPost, path: at, body: body, write: true})
+}
+
+// madeCommit returns the hash of the commit that an answer names.
+func (c *Client) madeCommit(r reply) (string, error) {
 	var made remoteCommit
 	if err := decodeFirst(r.body, &made); err != nil || made.Hash == "" {
 		return "", fmt.Errorf("govc: commit: %w: the answer names no commit: %w", store.ErrAmbiguous, c.notGovc(r, "its answer is not govc's"))
@@ -112,31 +156,29 @@ func (c *Client) commit(ctx context.Context, in commitRequest) (string, error) {
 	return made.Hash, nil
 }
 
-// timestamp is the time of a commit, where the service takes one.
-func timestamp(info Info, at time.Time) *time.Time {
-	if at.IsZero() || !info.Has(capCommitTime) {
-		return nil
-	}
-	at = at.UTC()
-	return &at
-}
-
 // oneLine takes from an author what breaks the log of some services.
 func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f || r == '<' || r == '>' {
 			return -1
+		}
+		return r
+	}, s))
+}
+
+// asciiLines replaces what a service refuses in a message.
+func asciiLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if (r < 0x20 && r != '\n' && r != '\t' && r != '\r') || r > 0x7e {
+			return '?'
 		}
 		return r
 	}, s)
 }
 
-// log reads the newest commits of a path.
-func (c *Client) log(ctx context.Context, path string, limit int) ([]remoteCommit, error) {
-	r, err := c.call(ctx, request{
-		op: "read log", method: http.MethodGet, path: c.api("/commits"), repeat: true, timeout: c.timeouts.Bulk,
-		query: url.Values{"limit": {fmt.Sprint(limit)}, "path": {path}},
-	})
+// logAt reads the newest commits.
+func (c *Client) logAt(ctx context.Context, at string, query url.Values) ([]remoteCommit, error) {
+	r, err := c.call(ctx, request{op: "read log", method: http.MethodGet, path: at, query: query, repeat: true, timeout: c.timeouts.Bulk})
 	if err != nil {
 		return nil, err
 	}
@@ -149,15 +191,15 @@ func (c *Client) log(ctx context.Context, path string, limit int) ([]remoteCommi
 	return told.Commits, nil
 }
 
-// commitOf finds the commit that last changed a document; "" if the service
-// cannot tell.
-func (c *Client) commitOf(ctx context.Context, info Info, key store.Key) (string, error) {
-	if !info.Has(capLogPath) {
-		return "", nil
+// fetchFile reads one file.
+func (c *Client) fetchFile(ctx context.Context, at string, query url.Values) ([]byte, error) {
+	r, err := c.call(ctx, request{op: "read file", method: http.MethodGet, path: at, query: query, repeat: true})
+	if err != nil {
+		return nil, err
 	}
-	commits, err := c.log(ctx, key.Folder.String(), 1)
-	if err != nil || len(commits) == 0 {
-		return "", err
+	var told *remoteFile
+	if err := decodeFirst(r.body, &told); err != nil || told == nil {
+		return nil, c.notGovc(r, "its answer is not JSON")
 	}
-	return commits[0].Hash, nil
+	return told.decode()
 }

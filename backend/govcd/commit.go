@@ -7,59 +7,152 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
-// commit commits exactly what is staged when its turn comes.
-func (r *repo) commit(ctx context.Context, c CommitRequest) (commitAnswer, error) {
-	select {
-	case r.committing <- struct{}{}:
-		defer func() { <-r.committing }()
-	case <-ctx.Done():
-		return commitAnswer{}, ctx.Err()
-	}
-	r.mu.Lock()
-	if len(r.index) == 0 {
-		r.mu.Unlock()
-		return commitAnswer{}, nothingToCommit()
-	}
-	if err := r.charge(costOfCommit(c), r.service.maxBytes+r.service.maxBytes/commitRoom); err != nil {
-		r.mu.Unlock()
-		return commitAnswer{}, err
-	}
-	r.taken, r.index = r.index, map[string]change{}
-	author, parent, born := r.author, r.tip, r.born
-	changes := sortedChanges(r.taken)
-	r.mu.Unlock()
+// conduct is how a request wants its commit to be made, beside what it says.
+type conduct struct {
+	cond condition   // on the tip of the branch
+	key  *requestKey // nil if the request has none
+}
 
-	shown := author
+// prepared is one commit but for its place in the history.
+type prepared struct {
+	changes []gitrepo.Change // in their order
+	message string
+	author  gitrepo.Signature
+	at      time.Time
+	cost    int64      // that was charged for it
+	left    []leftItem // items that it leaves out
+}
+
+// turn is what came of a request whose turn it was to commit.
+type turn struct {
+	prepared
+	tip, made gitrepo.Hash // before, and after
+	earlier   *keyEntry    // set if a request with the same key did it before
+}
+
+// inTurn waits for the right to commit, has a commit prepared for the tip that
+// the branch then has, makes it, and has that settled. settle is called if and
+// only if prepare succeeded.
+func (r *repo) inTurn(
+	ctx context.Context, branch string, how conduct, prepare func(tip gitrepo.Hash) (prepared, error), settle func(turn, error),
+) (t turn, err error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return t, err
+	}
+	defer leave()
+	if t.earlier, err = r.keys.find(how.key, r.service.now()); err != nil || t.earlier != nil {
+		return t, err
+	}
+	if t.tip, err = r.head(branch); err != nil {
+		return t, err
+	}
+	if err := how.cond.checkTip(branch, t.tip); err != nil {
+		return t, err
+	}
+	if t.prepared, err = prepare(t.tip); err != nil {
+		return t, err
+	}
+	t.made, err = r.makeCommit(ctx, branch, t.tip, t.prepared)
+	settle(t, err)
+	if err == nil {
+		r.remember(how.key, keyEntry{commit: t.made, at: t.at, left: t.left})
+	}
+	return t, err
+}
+
+// makeCommit writes a commit upon the tip of a branch; nothing else here does,
+// but for merges. The caller holds the right to commit and moves the tip with
+// advance.
+func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, p prepared) (gitrepo.Hash, error) {
+	hash, err := r.git.Commit(ctx, gitrepo.CommitInput{
+		Branch: branch, Changes: p.changes, Message: p.message, Author: p.author, At: p.at, AllowEmpty: true, Parent: &tip,
+	})
+	switch {
+	case errors.Is(err, gitrepo.ErrMoved):
+		return hash, r.moved(ctx, branch)
+	case err != nil:
+		return hash, fmt.Errorf("commit to repository %s: %w", r.id, err)
+	}
+	return hash, nil
+}
+
+// prepare makes of a request what is committed, and who is shown as its
+// author. It charges for the commit: the caller gives that back if none is
+// made. The caller holds mu.
+func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitrepo.Signature, err error) {
+	p = prepared{message: c.Message, author: r.author, at: c.Timestamp, cost: costOfCommit(c)}
+	shown = p.author
 	if name := signable(c.Author); name != "" {
-		author.Name, shown.Name = name, c.Author
+		p.author.Name, shown.Name = name, c.Author
 	}
 	if email := signable(c.Email); email != "" {
-		author.Email, shown.Email = email, c.Email
+		p.author.Email, shown.Email = email, c.Email
 	}
-	at := c.Timestamp
-	if at.IsZero() {
-		at = r.service.now()
+	if p.at.IsZero() {
+		p.at = r.service.now()
 	}
-	hash, err := r.git.Commit(ctx, gitrepo.CommitInput{
-		Branch: branch, Changes: changes, Message: c.Message, Author: author, At: at.UTC(), AllowEmpty: true,
-	})
-	r.settle(hash, author, costOfCommit(c), err)
-	if errors.Is(err, gitrepo.ErrNothing) {
-		return commitAnswer{}, nothingToCommit()
+	p.at = p.at.UTC()
+	if key != nil {
+		p.message = withTrailer(c.Message, key.trailer())
 	}
-	if err != nil {
-		return commitAnswer{}, fmt.Errorf("commit to repository %s: %w", r.id, err)
+	return p, shown, r.charge(p.cost, r.service.maxBytes+r.service.maxBytes/commitRoom)
+}
+
+// commit commits exactly what is staged in a scope when its turn comes.
+func (r *repo) commit(ctx context.Context, sc scope, c CommitRequest, how conduct) (commitAnswer, error) {
+	var shown gitrepo.Signature
+	t, err := r.inTurn(ctx, sc.branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
+		if p, shown, err = r.take(sc, c, how.key); err != nil {
+			return p, err
+		}
+		if p.changes, err = r.takenChanges(ctx, sc, tip); err != nil {
+			r.settle(sc, turn{prepared: p}, err)
+		}
+		return p, err
+	}, func(t turn, err error) { r.settle(sc, t, err) })
+	switch {
+	case err != nil:
+		return commitAnswer{}, err
+	case t.earlier != nil:
+		return r.replayed(ctx, c, t.earlier)
 	}
-	done := commitAnswer{Hash: hash.String(), Message: c.Message, Author: shown.Name, Email: shown.Email, Timestamp: at.UTC()}
-	if born {
-		done.Parent = parent.String()
+	return commitAnswer{
+		Hash: t.made.String(), Message: c.Message, Author: shown.Name, Email: shown.Email, Timestamp: t.at, Parent: named(t.tip),
+	}, nil
+}
+
+// take moves what is staged out of the way of what will be.
+func (r *repo) take(sc scope, c CommitRequest, key *requestKey) (prepared, gitrepo.Signature, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweep()
+	a := r.areaAt(sc)
+	if len(a.index) == 0 {
+		return prepared{}, gitrepo.Signature{}, nothingToCommit()
 	}
-	return done, nil
+	p, shown, err := r.prepare(c, key)
+	if err == nil {
+		a.taken, a.index = a.index, map[string]change{}
+	}
+	return p, shown, err
+}
+
+// takenChanges looks whether the tip has a place for what take took, and returns
+// it.
+func (r *repo) takenChanges(ctx context.Context, sc scope, tip gitrepo.Hash) ([]gitrepo.Change, error) {
+	r.mu.RLock()
+	taken := r.areas[sc].taken // only settle replaces it, and nobody changes it
+	r.mu.RUnlock()
+	if err := r.groundAt(tip).checkStaged(ctx, taken); err != nil {
+		return nil, err
+	}
+	return sortedChanges(taken), nil
 }
 
 func nothingToCommit() error {
@@ -87,100 +180,35 @@ func sortedChanges(taken map[string]change) []gitrepo.Change {
 
 // settle ends a commit: the tip moves, or what was taken is staged again,
 // below what was staged since.
-func (r *repo) settle(hash gitrepo.Hash, author gitrepo.Signature, cost int64, err error) {
+func (r *repo) settle(sc scope, t turn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	taken := r.taken
-	r.taken = nil
+	a := r.areas[sc]
+	taken := a.taken
+	a.taken = nil
 	if err == nil {
-		r.tip, r.born, r.author = hash, true, author
+		r.advance(sc.branch, t.tip, t.made, t.author)
+		for _, c := range taken {
+			if !c.deleted {
+				a.charged -= costOfFile(c.path.String(), c.data)
+			}
+		}
 	} else {
-		r.refund(cost)
-		for p, c := range taken {
-			if _, newer := r.index[p]; !newer {
-				r.index[p] = c
+		r.refund(t.cost)
+		for name, c := range taken {
+			if _, newer := a.index[name]; !newer {
+				a.index[name] = c
 			}
 		}
 	}
-	r.recount()
+	a.recount()
+	r.dropEmpty(sc)
 }
 
-// log returns the newest commits first, of one path if it is not the root.
-func (r *repo) log(ctx context.Context, p document.Path, limit, skip int) (logAnswer, error) {
-	out := logAnswer{Commits: []commitAnswer{}}
-	tip, born := r.head()
-	if !born {
-		return out, nil
-	}
-	commits, err := r.git.Log(ctx, tip, gitrepo.LogOptions{Path: p, Limit: limit, Skip: skip})
-	if err != nil {
-		return out, err
-	}
-	for _, c := range commits {
-		entry := commitAnswer{
-			Hash: c.Hash.String(), Message: strings.TrimSuffix(c.Message, "\n"), Author: c.Author.Name, Email: c.Author.Email, Timestamp: c.At.UTC(),
-		}
-		if len(c.Parents) > 0 {
-			entry.Parent = c.Parents[0].String()
-		}
-		if !p.IsZero() {
-			present, err := r.presentAt(ctx, c.Hash, p)
-			if err != nil {
-				return out, err
-			}
-			entry.Deleted = !present
-		}
-		out.Commits = append(out.Commits, entry)
-	}
-	out.Total = len(out.Commits)
-	return out, nil
-}
-
-func (r *repo) presentAt(ctx context.Context, at gitrepo.Hash, p document.Path) (bool, error) {
-	if _, isFile, err := r.readAt(ctx, at, true, p); err != nil || isFile {
-		return isFile, err
-	}
-	entries, err := r.git.List(ctx, at, p)
-	if errors.Is(err, gitrepo.ErrNotFound) {
-		return false, nil
-	}
-	return len(entries) > 0, err
-}
-
-// status tells what is not committed.
-func (r *repo) status(ctx context.Context) (statusAnswer, error) {
-	out := statusAnswer{Branch: branch, Staged: []string{}, Modified: []string{}, Untracked: []string{}}
-	r.mu.RLock()
-	tip, born := r.tip, r.born
-	for p, c := range r.index {
-		if c.deleted {
-			p += " (deleted)"
-		}
-		out.Staged = append(out.Staged, p)
-	}
-	var written []change
-	for p, c := range r.written {
-		if _, ok := r.index[p]; ok {
-			out.Modified = append(out.Modified, p)
-			continue
-		}
-		written = append(written, c)
-	}
-	r.mu.RUnlock()
-	for _, c := range written {
-		_, tracked, err := r.readAt(ctx, tip, born, c.path)
-		switch {
-		case err != nil:
-			return out, err
-		case tracked:
-			out.Modified = append(out.Modified, c.path.String())
-		default:
-			out.Untracked = append(out.Untracked, c.path.String())
-		}
-	}
-	for _, list := range [][]string{out.Staged, out.Modified, out.Untracked} {
-		slices.Sort(list)
-	}
-	out.Clean = len(out.Staged)+len(out.Modified)+len(out.Untracked) == 0
-	return out, nil
+// advance moves the tip of a branch and tells who listens; the caller holds mu
+// and the right to commit.
+func (r *repo) advance(branch string, before, after gitrepo.Hash, author gitrepo.Signature) {
+	r.tips[branch] = after
+	r.author = author
+	r.feed.add(move{branch: branch, before: before, after: after})
 }

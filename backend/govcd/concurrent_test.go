@@ -121,7 +121,7 @@ func FuzzAdd(f *testing.F) {
 	f.Add("a", "\x00\x01\xff")
 	f.Fuzz(func(t *testing.T, path, content string) {
 		h := withRepo(t, Options{})
-		body, err := json.Marshal(AddFileRequest{Path: path, Content: content})
+		body, err := json.Marshal(AddFileRequest{Path: path, Content: &content})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,10 @@ func FuzzBody(f *testing.F) {
 	f.Add("{", "path=%zz&limit=99999999999999999999&offset=-1")
 	f.Fuzz(func(t *testing.T, body, query string) {
 		h := withRepo(t, Options{})
-		for _, route := range []string{"POST /files", "PUT /files", "POST /commits", "GET /files", "GET /tree", "GET /commits", "GET /folder", "POST /folders", "DELETE /files"} {
+		for _, route := range []string{
+			"POST /files", "PUT /files", "POST /commits", "GET /files", "GET /tree", "GET /commits", "GET /folder", "POST /folders", "DELETE /files",
+			"POST /batch", "POST /branches", "POST /merge", "POST /tags", "GET /diff", "GET /search",
+		} {
 			method, path, _ := strings.Cut(route, " ")
 			r, err := http.NewRequestWithContext(t.Context(), method, docs+path, strings.NewReader(body))
 			if err != nil {

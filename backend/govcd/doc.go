@@ -2,8 +2,8 @@
 // dialect, over repositories of package gitrepo in memory.
 //
 // What a client of govc can observe is kept: paths, status codes, error codes,
-// texts, headers, one staging area a repository that all clients share, reads
-// that see staged content. What loses data there is mended here: a delete
+// texts, headers, a staging area that all clients share who name none of their
+// own, reads that see staged content. What loses data there is mended here: a delete
 // deletes, every commit's tree is complete, a listing can be recursive, paths
 // are checked by every route, no mix of clients ends the process. What this
 // service can do beyond govc it announces as capabilities in the answer of

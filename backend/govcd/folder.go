@@ -19,11 +19,14 @@ const (
 	maxFolders = 8 << 20
 )
 
-// folder returns the files of one folder as the newest commit has them.
-func (r *repo) folder(ctx context.Context, p document.Path) (folderAnswer, error) {
-	tip, born := r.head()
-	if !born {
-		return folderAnswer{}, fileNotFound(p.String())
+// folder returns the files of one folder as a commit has them.
+func (r *repo) folder(ctx context.Context, src source, p document.Path) (folderAnswer, error) {
+	tip, err := r.commitOf(src)
+	if err == nil && tip.IsZero() {
+		err = fileNotFound(p.String())
+	}
+	if err != nil {
+		return folderAnswer{}, err
 	}
 	out, _, err := r.folderAt(ctx, tip, p)
 	if err == nil && len(out.Files) == 0 {
@@ -34,11 +37,11 @@ func (r *repo) folder(ctx context.Context, p document.Path) (folderAnswer, error
 }
 
 // readFolders returns the files of several folders as one commit has them.
-func (r *repo) readFolders(ctx context.Context, paths []string) (foldersAnswer, error) {
+func (r *repo) readFolders(ctx context.Context, src source, paths []string) (foldersAnswer, error) {
 	out := foldersAnswer{Folders: []folderAnswer{}, Left: []string{}}
-	tip, born := r.head()
-	if !born {
-		return out, nil
+	tip, err := r.commitOf(src)
+	if err != nil || tip.IsZero() {
+		return out, err
 	}
 	out.Commit = tip.String()
 	total := 0

@@ -9,7 +9,19 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 )
 
-func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ string) error {
+// within serves a route of one repository, which it holds open meanwhile.
+func (s *Service) within(serve func(http.ResponseWriter, *http.Request, *repo) error) handler {
+	return func(w http.ResponseWriter, r *http.Request, t target) error {
+		repo, release, err := s.repo(t.id)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return serve(w, r, repo)
+	}
+}
+
+func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ target) error {
 	var in CreateRepoRequest
 	if err := bind(r, &in); err != nil {
 		return err
@@ -24,7 +36,7 @@ func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ string) e
 	return answer(w, http.StatusCreated, made.answer())
 }
 
-func (s *Service) listRepos(w http.ResponseWriter, _ *http.Request, _ string) error {
+func (s *Service) listRepos(w http.ResponseWriter, _ *http.Request, _ target) error {
 	repos := []repoAnswer{}
 	for _, r := range s.list() {
 		repos = append(repos, r.answer())
@@ -35,109 +47,121 @@ func (s *Service) listRepos(w http.ResponseWriter, _ *http.Request, _ string) er
 	}{len(repos), repos})
 }
 
-func (s *Service) getRepo(w http.ResponseWriter, _ *http.Request, id string) error {
-	repo, release, err := s.repo(id)
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *Service) getRepo(w http.ResponseWriter, _ *http.Request, repo *repo) error {
 	return answer(w, http.StatusOK, repo.answer())
 }
 
-func (s *Service) deleteRepo(w http.ResponseWriter, _ *http.Request, id string) error {
-	if err := s.drop(id); err != nil {
+func (s *Service) deleteRepo(w http.ResponseWriter, _ *http.Request, t target) error {
+	if err := s.drop(t.id); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, doneAnswer{Message: "repository " + id + " deleted"})
+	return answer(w, http.StatusOK, doneAnswer{Message: "repository " + t.id + " deleted"})
 }
 
-func (s *Service) addFile(w http.ResponseWriter, r *http.Request, id string) error {
+func (s *Service) addFile(w http.ResponseWriter, r *http.Request, t target) error {
 	var in AddFileRequest
 	if err := bind(r, &in); err != nil {
 		return err
 	}
-	if err := s.put(r, id, in.Path, in.Content, true); err != nil {
+	if err := s.put(r, t.id, in.Path, *in.Content, in.Encoding, true); err != nil {
 		return err
 	}
 	return answer(w, http.StatusCreated, doneAnswer{"added", "file '" + in.Path + "' added"})
 }
 
-func (s *Service) writeFile(w http.ResponseWriter, r *http.Request, id string) error {
+func (s *Service) writeFile(w http.ResponseWriter, r *http.Request, t target) error {
 	var in WriteFileRequest
 	if err := bind(r, &in); err != nil {
 		return err
 	}
-	if err := s.put(r, id, in.Path, in.Content, false); err != nil {
+	if err := s.put(r, t.id, in.Path, *in.Content, in.Encoding, false); err != nil {
 		return err
 	}
 	return answer(w, http.StatusCreated, doneAnswer{"", "file '" + in.Path + "' written"})
 }
 
-func (s *Service) put(r *http.Request, id, path, content string, staged bool) error {
+func (s *Service) put(r *http.Request, id, path, content, encoding string, staged bool) error {
 	p, err := writablePath(path)
 	if err != nil {
 		return err
 	}
+	data, err := decodeContent(content, encoding)
+	if err != nil {
+		return err
+	}
 	repo, release, err := s.repo(id)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return repo.write(r.Context(), p, []byte(content), staged)
+	sc, cond, err := writeOf(r)
+	if err != nil {
+		return err
+	}
+	return repo.write(r.Context(), sc, p, data, staged, cond)
 }
 
-func (s *Service) getFile(w http.ResponseWriter, r *http.Request, id string) error {
-	repo, release, err := s.repo(id)
+// writeOf reads where a write goes and on what condition.
+func writeOf(r *http.Request) (scope, condition, error) {
+	sc, err := scopeOf(r)
 	if err != nil {
-		return err
+		return sc, condition{}, err
 	}
-	defer release()
+	cond, err := conditionOf(r)
+	return sc, cond, err
+}
+
+func (s *Service) getFile(w http.ResponseWriter, r *http.Request, repo *repo) error {
 	asked := r.URL.Query().Get("path")
 	p, err := readablePath(asked)
 	if err != nil {
 		return err
 	}
-	data, err := repo.read(r.Context(), p)
+	src, err := repo.sourceOf(r.Context(), r)
 	if err != nil {
 		return err
 	}
+	data, hash, err := repo.read(r.Context(), src, p)
+	if err != nil {
+		return err
+	}
+	setTag(w, hash)
 	return answer(w, http.StatusOK, encodeFile(asked, data))
 }
 
-func (s *Service) deleteFile(w http.ResponseWriter, r *http.Request, id string) error {
-	repo, release, err := s.repo(id)
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *Service) deleteFile(w http.ResponseWriter, r *http.Request, repo *repo) error {
 	p, err := readablePath(r.URL.Query().Get("path"))
 	if err != nil {
 		return err
 	}
-	if err := repo.remove(r.Context(), p); err != nil {
+	sc, cond, err := writeOf(r)
+	if err != nil {
+		return err
+	}
+	if err := repo.remove(r.Context(), sc, p, cond); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, doneAnswer{Message: "file '" + p.String() + "' removed"})
 }
 
-func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, id string) error {
-	repo, release, err := s.repo(id)
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, repo *repo) error {
 	p, err := readablePath(r.URL.Query().Get("path"))
 	if err != nil {
 		return err
 	}
-	found, err := repo.folder(r.Context(), p)
+	src, err := repo.sourceOf(r.Context(), r)
 	if err != nil {
 		return err
 	}
+	found, err := repo.folder(r.Context(), src, p)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", `"`+found.Commit+`"`)
 	return answer(w, http.StatusOK, found)
 }
 
-func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, id string) error {
+func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, t target) error {
 	var in FoldersRequest
 	if err := bind(r, &in); err != nil {
 		return err
@@ -145,12 +169,16 @@ func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, id string) 
 	if len(in.Paths) > MaxFolders {
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("%d paths, the limit is %d", len(in.Paths), MaxFolders))
 	}
-	repo, release, err := s.repo(id)
+	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err
 	}
 	defer release()
-	found, err := repo.readFolders(r.Context(), in.Paths)
+	src, err := repo.sourceOf(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	found, err := repo.readFolders(r.Context(), src, in.Paths)
 	if err != nil {
 		return err
 	}
@@ -165,22 +193,33 @@ func optionalPath(query url.Values) (document.Path, error) {
 	return document.Path{}, nil
 }
 
-func (s *Service) getTree(w http.ResponseWriter, r *http.Request, id string) error {
-	repo, release, err := s.repo(id)
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *Service) getTree(w http.ResponseWriter, r *http.Request, repo *repo) error {
 	query := r.URL.Query()
 	p, err := optionalPath(query)
 	if err != nil {
 		return err
 	}
-	if query.Get("recursive") == "true" {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		return repo.writeFiles(r.Context(), w, p, query.Get("view") == "committed")
+	src, err := repo.sourceOf(r.Context(), r)
+	if err != nil {
+		return err
 	}
-	entries, err := repo.children(r.Context(), p)
+	if query.Get("recursive") == "true" {
+		if !src.fixed && query.Get("view") == "committed" {
+			if src.commit, err = repo.head(src.branch); err != nil {
+				return err
+			}
+			src.fixed = true
+		}
+		pg := page{after: query.Get("after")}
+		if query.Has("limit") {
+			if pg.limit, err = parseLimit(query.Get("limit"), true, MaxPage); err != nil {
+				return err
+			}
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		return repo.writeFiles(r.Context(), w, src, p, pg)
+	}
+	entries, err := repo.children(r.Context(), src, p)
 	if err != nil {
 		return err
 	}
@@ -195,61 +234,46 @@ func (s *Service) getTree(w http.ResponseWriter, r *http.Request, id string) err
 	}{shown, entries, len(entries)})
 }
 
-func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, id string) error {
-	var in CommitRequest
-	if err := bind(r, &in); err != nil {
-		return err
-	}
-	if err := checkCommit(in); err != nil {
-		return err
-	}
-	repo, release, err := s.repo(id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	made, err := repo.commit(r.Context(), in)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusCreated, made)
-}
-
 // getLog checks the limit before the repository: that is how clients tell this
 // dialect from the other one.
-func (s *Service) getLog(w http.ResponseWriter, r *http.Request, id string) error {
+func (s *Service) getLog(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
-	limit, err := parseLimit(query.Get("limit"), query.Has("limit"))
+	limit, err := parseLimit(query.Get("limit"), query.Has("limit"), MaxLog)
 	if err != nil {
 		return err
 	}
-	skip := 0
+	q := logQuery{limit: limit}
 	if n, err := strconv.Atoi(query.Get("offset")); err == nil && n > 0 {
-		skip = n
+		q.skip = n
 	}
-	p, err := optionalPath(query)
-	if err != nil {
+	if q.path, err = optionalPath(query); err != nil {
 		return err
 	}
-	repo, release, err := s.repo(id)
+	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err
 	}
 	defer release()
-	found, err := repo.log(r.Context(), p, limit, skip)
+	if err := repo.parseSince(r.Context(), query.Get("since"), &q); err != nil {
+		return err
+	}
+	src, err := repo.sourceOf(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	found, err := repo.log(r.Context(), src, q)
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, found)
 }
 
-func (s *Service) getStatus(w http.ResponseWriter, r *http.Request, id string) error {
-	repo, release, err := s.repo(id)
+func (s *Service) getStatus(w http.ResponseWriter, r *http.Request, repo *repo) error {
+	sc, err := scopeOf(r)
 	if err != nil {
 		return err
 	}
-	defer release()
-	found, err := repo.status(r.Context())
+	found, err := repo.status(r.Context(), sc)
 	if err != nil {
 		return err
 	}

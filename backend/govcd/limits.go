@@ -23,8 +23,8 @@ const (
 
 	// largeBody is the size from which on a body waits for a place, in bytes.
 	largeBody = 1 << 20
-	// MaxLargeBodies bounds the requests with a large body, or one of unknown
-	// size, that are served at once; more wait.
+	// MaxLargeBodies bounds the requests with a large body, one of unknown
+	// size or a packed one, that are served at once; more wait.
 	MaxLargeBodies = 16
 	// MaxConnections bounds the connections; more wait to be accepted.
 	MaxConnections = 1024
@@ -55,7 +55,7 @@ func costOfCommit(c CommitRequest) int64 {
 // place waits until a request with a large body may be read, and returns how
 // to leave again.
 func (s *Service) place(ctx context.Context, r *http.Request) (leave func(), err error) {
-	if r.ContentLength >= 0 && r.ContentLength < largeBody {
+	if r.ContentLength >= 0 && r.ContentLength < largeBody && !packed(r) {
 		return func() {}, nil
 	}
 	select {

@@ -54,7 +54,7 @@ func newMetrics(s *Service) *metrics {
 	return m
 }
 
-func (s *Service) serveMetrics(w http.ResponseWriter, r *http.Request, _ string) error {
+func (s *Service) serveMetrics(w http.ResponseWriter, r *http.Request, _ target) error {
 	s.metrics.handler.ServeHTTP(w, r)
 	return nil
 }

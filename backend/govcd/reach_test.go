@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -230,8 +231,22 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/api/v2/repos/docs/tree", "recursive=true&path=a%00b", "", "", "")
 	f.Add("GET", "/api/v2/repos/docs/commits", "path=d&limit=1&offset=-1", "", "", "")
 	f.Add("BREW", "/", "", "", "", "")
+	f.Add("POST", "/api/v2/repos/docs/batch", "branch=main", "If-Match", "*", `{"message":"m","items":[{"op":"delete","path":"d"}]}`)
+	f.Add("POST", "/api/v2/repos/docs/batch", "", "Content-Encoding", "gzip", "\x1f\x8b\x08")
+	f.Add("POST", "/api/v2/repos/docs/merge", "", "If-None-Match", "*", `{"from":"main","into":"main"}`)
+	f.Add("POST", "/api/v2/repos/docs/branches", "", "", "", `{"name":"b","from":"main"}`)
+	f.Add("DELETE", "/api/v2/repos/docs/branches/a/../b", "", "", "", "")
+	f.Add("POST", "/api/v2/repos/docs/tags", "", "", "", `{"name":"t","message":"m","author":"<>"}`)
+	f.Add("GET", "/api/v2/repos/docs/diff", "from=main&to=0000000000000000000000000000000000000000&patch=true", "", "", "")
+	f.Add("GET", "/api/v2/repos/docs/search", "q=one&path=d&limit=1", "", "", "")
+	f.Add("GET", "/api/v2/repos/docs/events", "", "Last-Event-Id", "0000000000000000000000000000000000000001", "")
 	f.Fuzz(func(t *testing.T, method, path, query, name, value, body string) {
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost/", strings.NewReader(body))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if strings.HasSuffix(path, "/events") {
+			cancel() // a stream has no end of its own
+		}
+		r, err := http.NewRequestWithContext(ctx, method, "http://localhost/", strings.NewReader(body))
 		if err != nil {
 			return // net/http lets no such method through
 		}

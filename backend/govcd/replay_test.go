@@ -53,7 +53,13 @@ var different = func() map[int]int {
 		{"PUT checks paths as POST does", 400, []int{198, 199, 200}},
 		{"... so the tree has fewer entries", 200, []int{201}},
 		{"branches are not served: the current one is main", 200, []int{263}},
-		{"the log knows offset= and path=", 200, []int{346, 352}},
+		{"the log knows offset=, since= and path=", 200, []int{346, 350, 352}},
+		{"... and branch=", 404, []int{351}},
+		{"content may be empty", 201, []int{77, 202}},
+		{"... so the file is there", 200, []int{116}},
+		{"content may be base64", 200, []int{144}},
+		{"metrics have a second name", 200, []int{11}},
+		{"a read knows ref=", 404, []int{158}},
 	} {
 		for _, line := range d.lines {
 			out[line] = d.status

@@ -5,33 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
-// branch is the only branch that this service writes.
-const branch = "main"
-
-// maxKnown bounds the folders remembered to exist.
-const maxKnown = 4096
-
-// change is what is staged at one path.
-type change struct {
-	path    document.Path
-	data    []byte
-	deleted bool
-}
-
 // repo is one repository: commits in git, and what is not committed yet.
 //
-// A read looks at written, then index, then taken, then the tip's tree. A
-// commit moves the index to taken, works without the lock, and then moves the
-// tip and empties taken in one step, so that readers never wait for it and
-// never see a gap.
+// A read looks at written, then index, then taken of its staging area, then
+// the tip's tree. A commit moves the index to taken, works without the lock,
+// and then moves the tip and empties taken in one step, so that readers never
+// wait for it and never see a gap. Whatever moves a tip holds the right to
+// commit, so a tip that was read with that right stays.
 type repo struct {
 	id      string
 	created time.Time
@@ -42,25 +28,54 @@ type repo struct {
 	gone  bool         // guarded by users
 
 	committing chan struct{} // capacity 1: the right to commit
+	keys       keys          // guarded by that right
+	tags       int           // that git has; guarded by that right
+	feed       feed
 
-	mu      sync.RWMutex // guards everything below
-	tip     gitrepo.Hash
-	born    bool // tip is a commit
-	index   map[string]change
-	taken   map[string]change
-	written map[string]change   // by PUT: seen by reads, not staged
-	folders map[string]int      // staged additions below each folder
-	known   map[string]struct{} // folders that exist and were not deleted since
-	bytes   int64               // counted since the repository was made, see charge
-	author  gitrepo.Signature   // of the last commit
+	mu     sync.RWMutex            // guards everything below
+	tips   map[string]gitrepo.Hash // of all branches
+	areas  map[scope]*area
+	swept  time.Time         // when idle areas were looked for last
+	bytes  int64             // counted since the repository was made, see charge
+	author gitrepo.Signature // of the last commit
 }
 
-func newRepo(id string, created time.Time, git *gitrepo.Repo, service *Service) *repo {
-	return &repo{
+// newRepo opens what git has.
+func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
+	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
-		index: map[string]change{}, written: map[string]change{}, folders: map[string]int{}, known: map[string]struct{}{},
+		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}
+	if err := r.reload(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.restoreKeys(ctx)
+}
+
+// reload finds the branches and tags that git has, and tells who listens what
+// became of them. After newRepo the caller holds the right to commit.
+func (r *repo) reload(ctx context.Context) error {
+	tags, err := r.git.Tags(ctx)
+	if err != nil {
+		return fmt.Errorf("tags of repository %s: %w", r.id, err)
+	}
+	r.tags = len(tags)
+	branches, err := r.git.Branches()
+	if err != nil {
+		return fmt.Errorf("branches of repository %s: %w", r.id, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.tips
+	r.tips = make(map[string]gitrepo.Hash, len(branches))
+	for _, b := range branches {
+		r.tips[b.Name] = b.Tip
+		if before := was[b.Name]; was != nil && before != b.Tip {
+			r.feed.add(move{branch: b.Name, before: before, after: b.Tip})
+		}
+	}
+	return nil
 }
 
 // hold keeps the repository open until release; false if it is closed.
@@ -75,8 +90,10 @@ func (r *repo) hold() bool {
 
 func (r *repo) release() { r.users.RUnlock() }
 
-// close waits for the requests under way and drops everything.
+// close ends the streams of events, waits for the requests under way and drops
+// everything.
 func (r *repo) close() error {
+	r.feed.close()
 	r.users.Lock()
 	defer r.users.Unlock()
 	if r.gone {
@@ -90,140 +107,26 @@ func (r *repo) close() error {
 	return nil
 }
 
+// enter waits for the right to commit and returns how to give it back.
+func (r *repo) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case r.committing <- struct{}{}:
+		return func() { <-r.committing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 func (r *repo) answer() repoAnswer {
-	return repoAnswer{ID: r.id, Path: ":memory:", Branch: branch, Created: r.created}
+	return repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
 }
 
-// head returns the newest commit; false if there is none.
-func (r *repo) head() (gitrepo.Hash, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.tip, r.born
-}
-
-// pending returns what is not committed at a path; the caller holds mu.
-func (r *repo) pending(p string) (change, bool) {
-	for _, layer := range []map[string]change{r.written, r.index, r.taken} {
-		if c, ok := layer[p]; ok {
-			return c, true
-		}
-	}
-	return change{}, false
-}
-
-// read returns the content of a file as clients see it: staged before
-// committed. The bytes are shared and never changed.
-func (r *repo) read(ctx context.Context, p document.Path) ([]byte, error) {
-	r.mu.RLock()
-	c, pending := r.pending(p.String())
-	tip, born := r.tip, r.born
-	r.mu.RUnlock()
-	if pending {
-		if c.deleted {
-			return nil, fileNotFound(p.String())
-		}
-		return c.data, nil
-	}
-	data, found, err := r.readAt(ctx, tip, born, p)
-	if err == nil && !found {
-		err = fileNotFound(p.String())
-	}
-	return data, err
-}
-
-// readAt returns bytes that are shared and never changed.
-func (r *repo) readAt(ctx context.Context, at gitrepo.Hash, born bool, p document.Path) ([]byte, bool, error) {
-	if !born {
-		return nil, false, nil
-	}
-	data, err := r.git.ReadShared(ctx, at, p)
-	if errors.Is(err, gitrepo.ErrNotFound) {
-		return nil, false, nil
-	}
-	return data, err == nil, err
-}
-
-// write puts content at a path, staged or (as PUT does) not.
-func (r *repo) write(ctx context.Context, p document.Path, data []byte, staged bool) error {
-	for {
-		tip, err := r.checkPlace(ctx, p)
-		if err != nil {
-			return err
-		}
-		done, err := r.tryWrite(p, data, staged, tip)
-		if done || err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-}
-
-// tryWrite writes if the tip is still the one that the place was checked at.
-func (r *repo) tryWrite(p document.Path, data []byte, staged bool, tip gitrepo.Hash) (bool, error) {
-	name := p.String()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.tip != tip {
-		return false, nil
-	}
-	if err := r.checkStaged(name); err != nil {
-		return false, err
-	}
-	if len(r.index)+len(r.written) >= MaxStaged {
-		return false, fail(http.StatusInsufficientStorage, "STAGING_FULL", fmt.Sprintf("more than %d files are staged; commit first", MaxStaged))
-	}
-	if err := r.charge(costOfFile(name, data), r.service.maxBytes); err != nil {
-		return false, err
-	}
-	if !staged {
-		r.written[name] = change{path: p, data: data}
-		return true, nil
-	}
-	delete(r.written, name)
-	r.stage(name, change{path: p, data: data})
-	r.remember(name)
-	return true, nil
-}
-
-// stage puts a change into the index; the caller holds mu.
-func (r *repo) stage(name string, c change) {
-	if earlier, ok := r.index[name]; ok && !earlier.deleted {
-		r.count(name, -1)
-	}
-	if !c.deleted {
-		r.count(name, 1)
-	}
-	r.index[name] = c
-}
-
-// count keeps the number of staged additions below each folder of a path.
-func (r *repo) count(name string, by int) {
-	for folder := range parents(name) {
-		if r.folders[folder] += by; r.folders[folder] == 0 {
-			delete(r.folders, folder)
-		}
-	}
-}
-
-func (r *repo) remember(name string) {
-	if len(r.known) >= maxKnown {
-		clear(r.known)
-	}
-	for folder := range parents(name) {
-		r.known[folder] = struct{}{}
-	}
-}
-
-// parents yields the folders above a path, nearest first.
-func parents(name string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name, '/') {
-			name = name[:i]
-			if !yield(name) {
-				return
-			}
-		}
-	}
+// moved is the answer where another program moved a branch; the caller holds
+// the right to commit.
+func (r *repo) moved(ctx context.Context, branch string) error {
+	text := "another program moved the branch " + branch + "; try again"
+	return errors.Join(fail(http.StatusConflict, "BRANCH_MOVED", text), r.reload(ctx))
 }

@@ -1,55 +1,72 @@
 package govcd
 
 import (
-	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"errors"
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strings"
-	"time"
 )
 
-// handler serves one route; id is the repository named in the path, "" if the
-// route names none. What it returns is answered unless it answered already.
-type handler func(w http.ResponseWriter, r *http.Request, id string) error
+// target is what the path of a request names.
+type target struct {
+	id   string // of the repository, "" if the route names none
+	name string // of a branch or a tag in it
+}
+
+// handler serves one route. What it returns is answered unless it answered
+// already.
+type handler func(w http.ResponseWriter, r *http.Request, t target) error
 
 // route is one row of the table of routes. In pattern, {id} matches one
-// segment.
+// segment, and {name} at the end one or more.
 type route struct {
 	method, pattern string
 	serve           handler
-	segments        []string
+	// stream: the answer has no end of its own, and so neither the limit of
+	// time nor a place among the requests that are served at once.
+	stream   bool
+	segments []string
 }
 
+const v2Repo = "/api/v2/repos/{id}"
+
 func (s *Service) routes() []route {
+	in := s.within
 	table := []route{
 		{method: http.MethodGet, pattern: "/health", serve: s.health},
 		{method: http.MethodGet, pattern: "/health/live", serve: s.live},
 		{method: http.MethodGet, pattern: "/health/ready", serve: s.ready},
 		{method: http.MethodGet, pattern: "/version", serve: s.describe},
 		{method: http.MethodGet, pattern: "/metrics", serve: s.serveMetrics},
+		{method: http.MethodGet, pattern: "/api/v1/metrics", serve: s.serveMetrics},
 		{method: http.MethodGet, pattern: "/api/v1/repos/{id}/log", serve: s.getLog},
-		{method: http.MethodGet, pattern: "/api/v1/repos/{id}/status", serve: s.getStatus},
-		{method: http.MethodPost, pattern: "/api/v2/repos/{id}/files", serve: s.addFile},
-		{method: http.MethodPut, pattern: "/api/v2/repos/{id}/files", serve: s.writeFile},
-		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/files", serve: s.getFile},
-		{method: http.MethodDelete, pattern: "/api/v2/repos/{id}/files", serve: s.deleteFile},
-		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/folder", serve: s.getFolder},
-		{method: http.MethodPost, pattern: "/api/v2/repos/{id}/folders", serve: s.getFolders},
-		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/tree", serve: s.getTree},
-		{method: http.MethodPost, pattern: "/api/v2/repos/{id}/commits", serve: s.postCommit},
-		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/commits", serve: s.getLog},
-		{method: http.MethodGet, pattern: "/api/v2/repos/{id}/status", serve: s.getStatus},
+		{method: http.MethodGet, pattern: "/api/v1/repos/{id}/status", serve: in(s.getStatus)},
+		{method: http.MethodPost, pattern: v2Repo + "/files", serve: s.addFile},
+		{method: http.MethodPut, pattern: v2Repo + "/files", serve: s.writeFile},
+		{method: http.MethodGet, pattern: v2Repo + "/files", serve: in(s.getFile)},
+		{method: http.MethodDelete, pattern: v2Repo + "/files", serve: in(s.deleteFile)},
+		{method: http.MethodGet, pattern: v2Repo + "/folder", serve: in(s.getFolder)},
+		{method: http.MethodPost, pattern: v2Repo + "/folders", serve: s.getFolders},
+		{method: http.MethodGet, pattern: v2Repo + "/tree", serve: in(s.getTree)},
+		{method: http.MethodPost, pattern: v2Repo + "/commits", serve: s.postCommit},
+		{method: http.MethodGet, pattern: v2Repo + "/commits", serve: s.getLog},
+		{method: http.MethodPost, pattern: v2Repo + "/batch", serve: s.postBatch},
+		{method: http.MethodGet, pattern: v2Repo + "/status", serve: in(s.getStatus)},
+		{method: http.MethodPost, pattern: v2Repo + "/branches", serve: in(s.postBranch)},
+		{method: http.MethodPost, pattern: v2Repo + "/merge", serve: in(s.postMerge)},
+		{method: http.MethodGet, pattern: v2Repo + "/tags", serve: in(s.getTags)},
+		{method: http.MethodPost, pattern: v2Repo + "/tags", serve: in(s.postTag)},
+		{method: http.MethodDelete, pattern: v2Repo + "/tags/{name}", serve: s.deleteTag},
+		{method: http.MethodGet, pattern: v2Repo + "/diff", serve: in(s.getDiff)},
+		{method: http.MethodGet, pattern: v2Repo + "/search", serve: in(s.getSearch)},
+		{method: http.MethodGet, pattern: v2Repo + "/events", serve: s.getEvents, stream: true},
 	}
 	for _, version := range []string{"v1", "v2"} {
 		table = append(table,
 			route{method: http.MethodPost, pattern: "/api/" + version + "/repos", serve: s.createRepo},
 			route{method: http.MethodGet, pattern: "/api/" + version + "/repos", serve: s.listRepos},
-			route{method: http.MethodGet, pattern: "/api/" + version + "/repos/{id}", serve: s.getRepo},
-			route{method: http.MethodDelete, pattern: "/api/" + version + "/repos/{id}", serve: s.deleteRepo})
+			route{method: http.MethodGet, pattern: "/api/" + version + "/repos/{id}", serve: in(s.getRepo)},
+			route{method: http.MethodDelete, pattern: "/api/" + version + "/repos/{id}", serve: s.deleteRepo},
+			route{method: http.MethodGet, pattern: "/api/" + version + "/repos/{id}/branches", serve: in(s.getBranches)},
+			route{method: http.MethodDelete, pattern: "/api/" + version + "/repos/{id}/branches/{name}", serve: s.deleteBranch})
 	}
 	for i := range table {
 		table[i].segments = strings.Split(table[i].pattern, "/")
@@ -58,210 +75,35 @@ func (s *Service) routes() []route {
 }
 
 // match finds the route of a request by its decoded path.
-func match(table []route, method, path string) (found *route, id string) {
+func match(table []route, method, path string) (*route, target) {
 	segments := strings.Split(path, "/")
 	for i := range table {
-		r := &table[i]
-		if r.method != method || len(r.segments) != len(segments) {
-			continue
-		}
-		id, ok := "", true
-		for j, want := range r.segments {
-			if want == "{id}" && segments[j] != "" {
-				id = segments[j]
-			} else if want != segments[j] {
-				ok = false
-				break
+		if r := &table[i]; r.method == method {
+			if t, ok := r.match(segments); ok {
+				return r, t
 			}
 		}
-		if ok {
-			return r, id
+	}
+	return nil, target{}
+}
+
+func (r *route) match(segments []string) (t target, ok bool) {
+	last := len(r.segments) - 1
+	if r.segments[last] == "{name}" && len(segments) > last {
+		t.name = strings.Join(segments[last:], "/")
+		if t.name == "" || strings.HasSuffix(t.name, "/") {
+			return t, false
+		}
+		segments = segments[:last]
+	} else if len(r.segments) != len(segments) {
+		return t, false
+	}
+	for i, segment := range segments {
+		if r.segments[i] == "{id}" && segment != "" {
+			t.id = segment
+		} else if r.segments[i] != segment {
+			return t, false
 		}
 	}
-	return nil, ""
+	return t, true
 }
-
-const unmatched = "unmatched"
-
-// chain is what every request passes: measure, recover, refuse what is too
-// big, authorize, route.
-func (s *Service) chain() http.Handler {
-	table := s.routes()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found, id := match(table, r.Method, r.URL.Path)
-		pattern := unmatched
-		if found != nil {
-			pattern = found.pattern
-		}
-		recorded := &recorder{ResponseWriter: w, status: http.StatusOK}
-		done := s.metrics.begin(r.Method, pattern)
-		defer func() {
-			s.recover(recorded, r, recover())
-			done(recorded.status)
-		}()
-		if found == nil && redirectSlash(recorded, r, table) {
-			return
-		}
-		setSecurityHeaders(recorded.Header())
-		if err := s.serve(recorded, r, found, id); err != nil {
-			s.fail(recorded, r, err)
-		}
-	})
-}
-
-// serve refuses what no handler should see, then runs the handler.
-func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, id string) error {
-	if err := checkSize(w, r); err != nil {
-		return err
-	}
-	if err := s.checkLocal(r); err != nil {
-		return err
-	}
-	api := strings.HasPrefix(r.URL.Path, "/api/")
-	if api && !s.authorized(r) {
-		return fail(http.StatusUnauthorized, "UNAUTHORIZED", "Authentication required")
-	}
-	if found == nil {
-		return fail(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "endpoint not found: "+r.Method+" "+r.URL.Path)
-	}
-	if api {
-		select {
-		case s.inFlight <- struct{}{}:
-			defer func() { <-s.inFlight }()
-		default:
-			w.Header().Set("Retry-After", "1")
-			return fail(http.StatusServiceUnavailable, "OVERLOADED", fmt.Sprintf("%d requests are being served already", MaxInFlight))
-		}
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	leave, err := s.place(ctx, r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return found.serve(w, r.WithContext(ctx), id)
-}
-
-// checkSize holds govc's limits on headers, URL, body and content type.
-func checkSize(w http.ResponseWriter, r *http.Request) error {
-	headers := 0
-	for name, values := range r.Header {
-		for _, v := range values {
-			headers += len(name) + len(v)
-		}
-	}
-	switch {
-	case headers > MaxHeaders:
-		return fail(http.StatusRequestHeaderFieldsTooLarge, "HEADERS_TOO_LARGE", "Request headers too large")
-	case len(r.URL.Path) > MaxURLPath:
-		return fail(http.StatusRequestEntityTooLarge, "PATH_TOO_LONG", "Request path too long")
-	case len(r.URL.RawQuery) > MaxQuery:
-		return fail(http.StatusRequestEntityTooLarge, "QUERY_TOO_LONG", "Query string too long")
-	case r.ContentLength > MaxBody:
-		w.Header().Set("Connection", "close")
-		return &failure{
-			Status: http.StatusRequestEntityTooLarge, Code: "REQUEST_TOO_LARGE", Text: "Request body too large",
-			Details: map[string]any{"actual_size": r.ContentLength, "max_size": MaxBody},
-		}
-	}
-	given := r.Header.Get("Content-Type")
-	if given == "" || (r.Method != http.MethodPost && r.Method != http.MethodPut) {
-		return nil
-	}
-	kind, _, _ := strings.Cut(given, ";")
-	switch strings.TrimSpace(kind) {
-	case "application/json", "text/plain", "application/octet-stream":
-		return nil
-	}
-	return fail(http.StatusUnsupportedMediaType, "UNSUPPORTED_CONTENT_TYPE", "Content type '"+given+"' not allowed")
-}
-
-// authorized compares the key of the request with ours in constant time.
-func (s *Service) authorized(r *http.Request) bool {
-	if !s.secured {
-		return true
-	}
-	given := sha256.Sum256([]byte(r.Header.Get("X-Api-Key")))
-	return subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1
-}
-
-// redirectSlash sends a path with a needless trailing slash to the route
-// without it.
-func redirectSlash(w http.ResponseWriter, r *http.Request, table []route) bool {
-	trimmed, had := strings.CutSuffix(r.URL.Path, "/")
-	if found, _ := match(table, r.Method, trimmed); !had || found == nil {
-		return false
-	}
-	to := *r.URL
-	to.Path, to.RawPath = trimmed, ""
-	status := http.StatusTemporaryRedirect
-	if r.Method == http.MethodGet {
-		status = http.StatusMovedPermanently
-	}
-	http.Redirect(w, r, to.RequestURI(), status)
-	return true
-}
-
-func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'self'")
-	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Xss-Protection", "1; mode=block")
-}
-
-// fail answers an error. Once an answer has begun it can only be cut off.
-func (s *Service) fail(w *recorder, r *http.Request, err error) {
-	if w.began {
-		s.log.Warn("govc answer cut off", "method", r.Method, "error", err)
-		panic(http.ErrAbortHandler)
-	}
-	f := asFailure(err)
-	if f.Status == http.StatusInternalServerError {
-		s.log.Error("govc request failed", "method", r.Method, "error", err)
-	}
-	if err := answer(w, f.Status, f); err != nil {
-		s.log.Error("govc answer failed", "error", err)
-	}
-}
-
-// recover keeps one broken request from ending the process.
-func (s *Service) recover(w *recorder, r *http.Request, cause any) {
-	if cause == nil {
-		return
-	}
-	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(cause) // net/http closes the connection, which is what is wanted
-	}
-	s.log.Error("govc request panicked", "method", r.Method, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-	if !w.began {
-		s.fail(w, r, fail(http.StatusInternalServerError, "INTERNAL_ERROR", "internal server error"))
-	}
-}
-
-// recorder remembers what was answered.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	began  bool
-}
-
-func (w *recorder) WriteHeader(status int) {
-	if !w.began {
-		w.began, w.status = true, status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	w.began = true
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// sinceSeconds is a duration for a metric.
-func sinceSeconds(start time.Time) float64 { return time.Since(start).Seconds() }

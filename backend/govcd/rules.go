@@ -108,7 +108,7 @@ func checkCommit(c CommitRequest) error {
 }
 
 // parseLimit reads ?limit=, which an absent parameter leaves at the default.
-func parseLimit(text string, present bool) (int, error) {
+func parseLimit(text string, present bool, most int) (int, error) {
 	if !present {
 		return defaultLog, nil
 	}
@@ -119,7 +119,7 @@ func parseLimit(text string, present bool) (int, error) {
 	case n <= 0:
 		return 0, fail(http.StatusBadRequest, "INVALID_LIMIT", "limit must be positive: "+text)
 	}
-	return min(n, MaxLog), nil
+	return min(n, most), nil
 }
 
 // signable takes from a name what the author line of a commit cannot hold, and

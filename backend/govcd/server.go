@@ -91,6 +91,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	var errs []error
 	if run := s.running; run != nil {
 		s.running = nil
+		for _, r := range s.list() {
+			r.feed.hangUp()
+		}
 		grace, cancel := context.WithTimeout(ctx, s.grace)
 		err := run.server.Shutdown(grace)
 		cancel()

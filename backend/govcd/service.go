@@ -29,6 +29,8 @@ const (
 	MaxMessage = 100_000
 	// MaxLog bounds the commits of one answer.
 	MaxLog = 10_000
+	// MaxPage bounds the files of one page of a listing.
+	MaxPage = 10_000
 	// MaxFolders bounds the folders that one request can read.
 	MaxFolders = 64
 	// MaxStaged bounds the files staged in one repository; more answer 507.
@@ -39,31 +41,6 @@ const (
 	defaultMaxRepos = 100
 	defaultMaxBytes = 2 << 30
 	requestTimeout  = 25 * time.Second
-)
-
-// Implementation is what /version answers as "implementation".
-const Implementation = "caiatop-govcd"
-
-// The capabilities that /version announces.
-const (
-	// CapDelete: DELETE files?path= removes a file or a folder.
-	CapDelete = "delete"
-	// CapFullTree: every commit's tree holds all files, not only those staged.
-	CapFullTree = "tree.full"
-	// CapRecursiveTree: tree?recursive=true lists all files with their blob
-	// hashes; view=committed leaves out what is only staged.
-	CapRecursiveTree = "tree.recursive"
-	// CapFolder: GET folder?path= answers all files of one folder as the newest
-	// commit has them, in one consistent answer.
-	CapFolder = "folder.read"
-	// CapFolders: POST folders answers many folders as CapFolder does one, all
-	// of the same commit.
-	CapFolders = "folders.read"
-	// CapLogPath: commits?path= lists only the commits that changed a file or
-	// folder, and marks those that removed it; offset= skips.
-	CapLogPath = "log.path"
-	// CapCommitTime: a commit request may name its "timestamp".
-	CapCommitTime = "commit.time"
 )
 
 // Options configure a Service. The zero value is an open service with the
@@ -97,6 +74,7 @@ type Service struct {
 	metrics  *metrics
 	inFlight chan struct{}
 	bodies   chan struct{} // large ones being read
+	streams  chan struct{} // of events
 	grace    time.Duration
 
 	localOnly bool
@@ -119,6 +97,7 @@ func New(o Options) *Service {
 		version: o.Version, embedded: o.Embedded, secured: o.Key != "", keyHash: sha256.Sum256([]byte(o.Key)),
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
 		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
+		streams:   make(chan struct{}, MaxAllStreams),
 		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, ports: map[string]string{},
 	}
 	if s.version == "" {
@@ -162,7 +141,10 @@ func (s *Service) create(ctx context.Context, id string) (*repo, error) {
 	if len(s.repos) >= s.maxRepos {
 		return nil, fail(http.StatusServiceUnavailable, "MAX_REPOS_REACHED", "maximum number of repositories reached")
 	}
-	r := newRepo(id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
+	r, err := newRepo(ctx, id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
+	if err != nil {
+		return nil, err
+	}
 	s.repos[id] = r
 	return r, nil
 }

@@ -57,7 +57,7 @@ func withRepo(t testing.TB, o Options) http.Handler {
 
 func add(t testing.TB, h http.Handler, path, content string) {
 	t.Helper()
-	body, err := json.Marshal(AddFileRequest{Path: path, Content: content})
+	body, err := json.Marshal(AddFileRequest{Path: path, Content: &content})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,14 +286,15 @@ func TestFailedCommitKeepsWhatWasStaged(t *testing.T) {
 	add(t, s.Handler(), "a/b", "kept")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := made.commit(ctx, CommitRequest{Message: "m"}); !errors.Is(err, context.Canceled) {
+	if _, err := made.commit(ctx, shared, CommitRequest{Message: "m"}, conduct{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("commit with a cancelled context: %v", err)
 	}
 	made.mu.Lock()
-	made.taken, made.index = made.index, map[string]change{}
+	staged := made.areas[shared]
+	staged.taken, staged.index = staged.index, map[string]change{}
 	made.mu.Unlock()
 	add(t, s.Handler(), "a/c", "staged meanwhile")
-	made.settle(made.tip, made.author, 0, errors.New("disk on fire"))
+	made.settle(shared, turn{}, errors.New("disk on fire"))
 	want(t, ask(t, s.Handler(), "GET", docs+"/status", ""), 200, `"staged":["a/b","a/c"]`)
 	want(t, ask(t, s.Handler(), "POST", docs+"/files", `{"path":"a","content":"x"}`), 400, "is a folder")
 	commit(t, s.Handler(), "both")

@@ -35,7 +35,7 @@ func (s *Service) checks() (found map[string]check, healthy bool) {
 	return found, healthy
 }
 
-func (s *Service) health(w http.ResponseWriter, _ *http.Request, _ string) error {
+func (s *Service) health(w http.ResponseWriter, _ *http.Request, _ target) error {
 	checks, healthy := s.checks()
 	status, word := http.StatusOK, "healthy"
 	if !healthy {
@@ -53,11 +53,11 @@ func (s *Service) health(w http.ResponseWriter, _ *http.Request, _ string) error
 	})
 }
 
-func (s *Service) live(w http.ResponseWriter, _ *http.Request, _ string) error {
+func (s *Service) live(w http.ResponseWriter, _ *http.Request, _ target) error {
 	return answer(w, http.StatusOK, map[string]any{"status": "alive", "timestamp": s.now()})
 }
 
-func (s *Service) ready(w http.ResponseWriter, _ *http.Request, _ string) error {
+func (s *Service) ready(w http.ResponseWriter, _ *http.Request, _ target) error {
 	checks, healthy := s.checks()
 	status, word := http.StatusOK, "ready"
 	if !healthy {
@@ -66,11 +66,11 @@ func (s *Service) ready(w http.ResponseWriter, _ *http.Request, _ string) error 
 	return answer(w, status, map[string]any{"status": word, "checks": checks, "timestamp": s.now()})
 }
 
-func (s *Service) describe(w http.ResponseWriter, _ *http.Request, _ string) error {
+func (s *Service) describe(w http.ResponseWriter, _ *http.Request, _ target) error {
 	return answer(w, http.StatusOK, map[string]any{
 		"version": s.version, "go_version": runtime.Version(), "build_time": "unknown", "git_commit": "unknown",
 		"implementation": Implementation, "durable": false, "embedded": s.embedded,
-		"capabilities": []string{CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime},
+		"capabilities": capabilities,
 	})
 }
 

@@ -13,32 +13,34 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
-// overlay is what is not committed below a folder, by path.
-func (r *repo) overlay(p document.Path) map[string]change {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+// overlay is what is not committed below a folder, by path, and the commit
+// that it lies on.
+func (r *repo) overlay(src source, p document.Path) (map[string]change, gitrepo.Hash, error) {
 	out := map[string]change{}
-	for _, layer := range []map[string]change{r.taken, r.index, r.written} {
-		for name, c := range layer {
-			if p.IsZero() || strings.HasPrefix(name, p.String()+"/") {
-				out[name] = c
+	tip, err := r.look(src, func(a *area) {
+		for _, layer := range []map[string]change{a.taken, a.index, a.written} {
+			for name, c := range layer {
+				if p.IsZero() || strings.HasPrefix(name, p.String()+"/") {
+					out[name] = c
+				}
 			}
 		}
-	}
-	return out
+	})
+	return out, tip, err
 }
 
 // children lists one level of a folder, staged content included.
-func (r *repo) children(ctx context.Context, p document.Path) ([]treeEntry, error) {
-	pending := r.overlay(p)
+func (r *repo) children(ctx context.Context, src source, p document.Path) ([]treeEntry, error) {
+	pending, tip, err := r.overlay(src, p)
+	if err != nil {
+		return nil, err
+	}
 	byPath := map[string]treeEntry{}
-	if tip, born := r.head(); born {
+	if !tip.IsZero() {
 		entries, err := r.git.List(ctx, tip, p)
 		if err != nil && !errors.Is(err, gitrepo.ErrNotFound) {
 			return nil, err
@@ -66,7 +68,7 @@ func (r *repo) children(ctx context.Context, p document.Path) ([]treeEntry, erro
 			byPath[full] = stagedEntry(c)
 		}
 	}
-	if err := r.dropEmptied(ctx, byPath, pending); err != nil {
+	if err := r.dropEmptied(ctx, tip, byPath, pending); err != nil {
 		return nil, err
 	}
 	var out []treeEntry
@@ -77,7 +79,7 @@ func (r *repo) children(ctx context.Context, p document.Path) ([]treeEntry, erro
 }
 
 // dropEmptied removes folders whose every file is staged for deletion.
-func (r *repo) dropEmptied(ctx context.Context, byPath map[string]treeEntry, pending map[string]change) error {
+func (r *repo) dropEmptied(ctx context.Context, tip gitrepo.Hash, byPath map[string]treeEntry, pending map[string]change) error {
 	suspects := map[string]bool{}
 	for name, c := range pending {
 		for folder := range parents(name) {
@@ -86,16 +88,18 @@ func (r *repo) dropEmptied(ctx context.Context, byPath map[string]treeEntry, pen
 			}
 		}
 	}
-	tip, born := r.head()
 	for folder, holdsAddition := range suspects {
-		if holdsAddition || !born {
+		if holdsAddition || tip.IsZero() {
 			continue
 		}
 		parsed, err := document.ParsePath(folder)
 		if err != nil {
 			return err
 		}
-		holds, err := r.holdsFiles(ctx, tip, parsed)
+		holds, err := r.holdsFiles(ctx, tip, parsed, func(file string) bool {
+			c, ok := pending[file]
+			return ok && c.deleted
+		})
 		if err != nil {
 			return err
 		}
@@ -135,49 +139,92 @@ func stagedEntry(c change) treeEntry {
 	name, size := c.path.String(), int64(len(c.data))
 	return treeEntry{
 		Name: path.Base(name), Path: name, Type: "file", Size: &size, Modified: epoch,
-		Hash: plumbing.ComputeHash(plumbing.BlobObject, c.data).String(),
+		Hash: blobHash(c.data).String(),
 	}
 }
 
-// writeFiles streams every file below a folder as the answer to a recursive
-// tree request. committed leaves out what is not committed. An error before
-// the first byte is answered as such; later ones cut the answer off, which a
-// client sees as broken JSON.
-func (r *repo) writeFiles(ctx context.Context, w io.Writer, p document.Path, committed bool) error {
-	pending := map[string]change{}
-	if !committed {
-		pending = r.overlay(p)
+// page is a part of a listing; the zero value is all of it.
+type page struct {
+	limit int    // at most that many entries
+	after string // only what comes after this path
+}
+
+// over reports whether all below a folder comes before the page.
+func (p page) over(folder string) bool {
+	return folder+"/" < p.after && !strings.HasPrefix(p.after, folder+"/")
+}
+
+// writeFiles streams the files below a folder, in the order of their paths, as
+// the answer to a recursive tree request. An error before the first byte is
+// answered as such; later ones cut the answer off, which a client sees as
+// broken JSON.
+func (r *repo) writeFiles(ctx context.Context, w io.Writer, src source, p document.Path, pg page) error {
+	pending, tip, err := r.overlay(src, p)
+	if err != nil {
+		return err
 	}
-	out := &listing{w: bufio.NewWriterSize(w, 32<<10), path: p.String()}
-	if tip, born := r.head(); born {
-		err := r.git.Walk(ctx, tip, p, func(e gitrepo.Entry) error {
+	var staged []string
+	for _, name := range slices.Sorted(maps.Keys(pending)) {
+		if !pending[name].deleted && name > pg.after {
+			staged = append(staged, name)
+		}
+	}
+	out := &listing{w: bufio.NewWriterSize(w, 32<<10), path: p.String(), limit: pg.limit}
+	if pg.limit > 0 {
+		out.commit = named(tip)
+	}
+	stagedBefore := func(name string) error {
+		for len(staged) > 0 && (name == "" || staged[0] < name) {
+			if err := out.add(stagedEntry(pending[staged[0]])); err != nil {
+				return err
+			}
+			staged = staged[1:]
+		}
+		return nil
+	}
+	if !tip.IsZero() {
+		err = r.git.WalkTree(ctx, tip, p, func(e gitrepo.Entry) error {
+			switch {
+			case e.IsDir && pg.over(e.Path):
+				return gitrepo.ErrSkipFolder
+			case e.IsDir || e.Path <= pg.after:
+				return nil
+			}
+			if err := stagedBefore(e.Path); err != nil {
+				return err
+			}
 			if _, over := pending[e.Path]; over {
 				return nil
 			}
 			return out.add(entryOf(e))
 		})
-		if err != nil && !errors.Is(err, gitrepo.ErrNotFound) {
-			return err
-		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(pending)) {
-		if c := pending[name]; !c.deleted {
-			if err := out.add(stagedEntry(c)); err != nil {
-				return err
-			}
-		}
+	if err == nil || errors.Is(err, gitrepo.ErrNotFound) {
+		err = stagedBefore("")
+	}
+	if err != nil && !errors.Is(err, errStop) {
+		return err
 	}
 	return out.end()
 }
 
 // listing writes {"path":...,"entries":[...],"total":n} entry by entry.
 type listing struct {
-	w     *bufio.Writer
-	path  string
-	total int
+	w      *bufio.Writer
+	path   string
+	commit string // told if it is not empty
+	limit  int    // 0 for none
+	total  int
+	last   string // path of the last entry
+	next   bool   // there would have been more
 }
 
+// add writes an entry; errStop if there is no room for it.
 func (l *listing) add(e treeEntry) error {
+	if l.limit > 0 && l.total == l.limit {
+		l.next = true
+		return errStop
+	}
 	if err := l.start(); err != nil {
 		return err
 	}
@@ -191,6 +238,7 @@ func (l *listing) add(e treeEntry) error {
 		}
 	}
 	l.total++
+	l.last = e.Path
 	_, err = l.w.Write(body)
 	return err
 }
@@ -203,11 +251,25 @@ func (l *listing) start() error {
 	if shown == "" {
 		shown = "."
 	}
-	name, err := json.Marshal(shown)
+	if err := l.field(`{"path":`, shown); err != nil {
+		return err
+	}
+	if l.commit != "" {
+		if err := l.field(`,"commit":`, l.commit); err != nil {
+			return err
+		}
+	}
+	_, err := l.w.WriteString(`,"entries":[`)
+	return err
+}
+
+// field writes a name, with what comes before it, and a value.
+func (l *listing) field(name, value string) error {
+	body, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("govcd: encode path: %w", err)
 	}
-	_, err = fmt.Fprintf(l.w, `{"path":%s,"entries":[`, name)
+	_, err = l.w.WriteString(name + string(body))
 	return err
 }
 
@@ -215,7 +277,15 @@ func (l *listing) end() error {
 	if err := l.start(); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(l.w, `],"total":%d}`, l.total); err != nil {
+	if _, err := fmt.Fprintf(l.w, `],"total":%d`, l.total); err != nil {
+		return err
+	}
+	if l.next {
+		if err := l.field(`,"next":`, l.last); err != nil {
+			return err
+		}
+	}
+	if err := l.w.WriteByte('}'); err != nil {
 		return err
 	}
 	return l.w.Flush()

@@ -7,11 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 // The names of the request types are part of the wire: they appear in the
@@ -25,14 +29,16 @@ type CreateRepoRequest struct {
 
 // AddFileRequest is the body of POST files.
 type AddFileRequest struct {
-	Path    string `json:"path" binding:"required"`
-	Content string `json:"content" binding:"required"`
+	Path     string  `json:"path" binding:"required"`
+	Content  *string `json:"content" binding:"required"` // may be empty (CapEmpty)
+	Encoding string  `json:"encoding"`                   // "", "utf-8", "base64" (CapBase64)
 }
 
 // WriteFileRequest is the body of PUT files.
 type WriteFileRequest struct {
-	Path    string `json:"path" binding:"required"`
-	Content string `json:"content" binding:"required"`
+	Path     string  `json:"path" binding:"required"`
+	Content  *string `json:"content" binding:"required"` // may be empty (CapEmpty)
+	Encoding string  `json:"encoding"`                   // "", "utf-8", "base64" (CapBase64)
 }
 
 // CommitRequest is the body of POST commits. Timestamp is ours (CapCommitTime).
@@ -87,6 +93,8 @@ type commitAnswer struct {
 	Timestamp time.Time `json:"timestamp"`
 	Parent    string    `json:"parent,omitempty"`
 	Deleted   bool      `json:"deleted,omitempty"` // the path asked for is absent from this commit
+
+	replayed bool // an earlier request with the same key made it
 }
 
 type logAnswer struct {
@@ -157,9 +165,25 @@ func answer(w http.ResponseWriter, status int, value any) error {
 
 // bind decodes the first JSON value of a body and checks its required fields.
 func bind(r *http.Request, into any) error {
-	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
+	return bindFrom(r.Body, into)
+}
+
+func bindFrom(body io.Reader, into any) error {
+	if err := json.NewDecoder(body).Decode(into); err != nil {
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
 	}
+	return checkRequired(into)
+}
+
+// bindBytes is bind for a body that is nothing but one JSON value.
+func bindBytes(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
+	}
+	return checkRequired(into)
+}
+
+func checkRequired(into any) error {
 	value := reflect.ValueOf(into).Elem()
 	var missing []string
 	for i := range value.NumField() {
@@ -173,6 +197,21 @@ func bind(r *http.Request, into any) error {
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", strings.Join(missing, "\n"))
 	}
 	return nil
+}
+
+// decodeContent reads content as a request encodes it.
+func decodeContent(content, encoding string) ([]byte, error) {
+	switch encoding {
+	case "", "utf-8":
+		return []byte(content), nil
+	case "base64":
+		data, err := base64.StdEncoding.DecodeString(content)
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, "INVALID_REQUEST", "content is not base64: "+err.Error())
+		}
+		return data, nil
+	}
+	return nil, fail(http.StatusBadRequest, "INVALID_REQUEST", "encoding must be utf-8 or base64")
 }
 
 // encodeFile describes a file for a read: as text, or in base64 where text
@@ -197,4 +236,17 @@ func isBinary(data []byte) bool {
 		}
 	}
 	return control*10 > len(data)*3
+}
+
+// maxListed bounds the paths that the details of an error list.
+const maxListed = gitrepo.MaxConflicts
+
+// listed are paths for the details of an error.
+func listed(paths []string) map[string]any {
+	slices.Sort(paths)
+	return map[string]any{"paths": paths[:min(len(paths), maxListed)]}
+}
+
+func mergeConflict(text string, paths []string) *failure {
+	return &failure{Status: http.StatusConflict, Code: "MERGE_CONFLICT", Text: text, Details: listed(paths)}
 }

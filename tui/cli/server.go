@@ -69,6 +69,7 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.memory, "memory-mode", true, "keep everything in memory, the only mode there is")
 	cmd.Flags().Int64Var(&o.maxBytes, "max-bytes", defaultMaxBytes, "the `bytes` kept at most, in all repositories")
 	a.jsonFlag(cmd)
+	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand())
 	return cmd
 }
 

@@ -181,7 +181,7 @@ func TestServerRefuses(t *testing.T) {
 		{"--port " + port, "", ExitUnavailable, "cannot listen on port " + port + " of localhost: another program", "--port"},
 		{"--port " + port + " --host 127.0.0.1", "", ExitUnavailable, "another program", "--port"},
 		{"--port 0 --host 192.0.2.1", "a-key-that-is-long-enough", ExitUnavailable, "cannot listen on port 0 of 192.0.2.1", "--host"},
-		{"extra", "", ExitUsage, "one argument too many", "caiatop server"},
+		{"extra", "", ExitUsage, "there is no command", "caiatop server"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			clean(t)

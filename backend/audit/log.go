@@ -1,0 +1,184 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/durable"
+)
+
+// Limits of the record.
+const (
+	// MaxFile bounds a file, in bytes (8 MiB).
+	MaxFile = 8 << 20
+	// Keep is how many full files are kept beside the current one.
+	Keep = 16
+	// MaxBatch bounds the entries that wait for one fsync; more are refused.
+	MaxBatch = 4096
+	// retryAfter is how long a record that could not be written refuses entries
+	// before it looks at the disk again.
+	retryAfter = time.Second
+
+	defaultName = "audit"
+)
+
+var (
+	// ErrBusy: more entries wait to be recorded than MaxBatch.
+	ErrBusy = errors.New("audit: too many entries wait to be recorded")
+	// ErrClosed: the record was closed.
+	ErrClosed = fmt.Errorf("audit: the record was closed: %w", fs.ErrClosed)
+)
+
+// Options configure a Log. The zero value has the default limits.
+type Options struct {
+	Volume  durable.Volume
+	Name    string           // of its files, "audit" if empty
+	MaxFile int64            // bytes a file; 0 is MaxFile, at least MaxLine
+	Keep    int              // full files that are kept; 0 is Keep
+	Now     func() time.Time // nil is time.Now
+}
+
+// Log is an open record. Its methods are safe for concurrent use.
+type Log struct {
+	dir, name string
+	volume    durable.Volume
+	now       func() time.Time
+	maxFile   int64
+	keep      int
+
+	mu      sync.Mutex // guards pending and closed
+	pending *batch
+	closed  bool
+
+	// turn is held by the goroutine that writes; what follows is its.
+	turn   chan struct{}
+	file   durable.Handle // nil: to be opened
+	size   int64
+	last   uint64 // number of the last line that was recorded
+	failed error  // why there is no file
+	retry  time.Time
+	buffer []byte
+}
+
+// batch is the entries that share an fsync.
+type batch struct {
+	bodies [][]byte
+	done   chan struct{} // closed when err is final
+	err    error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// Open opens the record in dir, which it makes if it is missing, and repairs
+// what a crash left. It returns once everything that it found is durable.
+func Open(dir string, o Options) (*Log, error) {
+	l := &Log{
+		dir: dir, name: o.Name, volume: o.Volume, now: o.Now, maxFile: o.MaxFile, keep: o.Keep,
+		pending: newBatch(), turn: make(chan struct{}, 1),
+	}
+	if l.name == "" {
+		l.name = defaultName
+	}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if l.maxFile == 0 {
+		l.maxFile = MaxFile
+	}
+	if l.maxFile < MaxLine {
+		return nil, fmt.Errorf("audit: a file of %d bytes is too small: give at least %d", l.maxFile, MaxLine)
+	}
+	if l.keep <= 0 {
+		l.keep = Keep
+	}
+	if err := l.recover(); err != nil {
+		if l.file != nil {
+			err = errors.Join(err, l.file.Close())
+		}
+		return nil, fmt.Errorf("audit: open the record in %s: %w", dir, err)
+	}
+	return l, nil
+}
+
+// Append records an entry and returns when it is durable. It cannot be given up:
+// an entry that waits is written. After a fault of the disk it fails, without
+// touching the disk for a second each time, until the record can be written
+// again.
+func (l *Log) Append(e Entry) error {
+	if e.Time.IsZero() {
+		e.Time = l.now()
+	}
+	body, err := encode(e)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	b := l.pending
+	switch {
+	case l.closed:
+		err = ErrClosed
+	case len(b.bodies) >= MaxBatch:
+		err = ErrBusy
+	default:
+		b.bodies = append(b.bodies, body)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-b.done:
+	case l.turn <- struct{}{}:
+		l.write(b)
+		<-l.turn
+	}
+	return b.err
+}
+
+// write records a batch, unless whoever had the turn before has done so. The
+// caller has the turn.
+func (l *Log) write(b *batch) {
+	l.mu.Lock()
+	mine := l.pending == b
+	if mine {
+		l.pending = newBatch()
+	}
+	l.mu.Unlock()
+	if !mine {
+		return
+	}
+	b.err = l.record(b.bodies)
+	close(b.done)
+}
+
+// Failed returns why entries cannot be recorded now, nil if they can.
+func (l *Log) Failed() error {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	return l.failed
+}
+
+// Close records what waits and closes the file. Closing twice is no error.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	b := l.pending
+	l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if len(b.bodies) > 0 {
+		l.write(b)
+	}
+	if l.file == nil {
+		return nil
+	}
+	file := l.file
+	l.file, l.failed, l.retry = nil, ErrClosed, time.Time{}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("audit: close the record: %w", err)
+	}
+	return nil
+}

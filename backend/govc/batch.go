@@ -1,0 +1,236 @@
+package govc
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// batchLimits are those of a service that takes batches.
+type batchLimits struct {
+	items    int
+	body     int // bytes, as they are sent
+	unpacked int // bytes, before they are compressed
+}
+
+var usualLimits = batchLimits{items: 4096, body: maxBody, unpacked: 4 * maxBody}
+
+// errNoBatch: the changes are more than one batch takes.
+var errNoBatch = errors.New("too much for one batch")
+
+type batchRequest struct {
+	Message   string      `json:"message"`
+	Author    string      `json:"author"`
+	Email     string      `json:"email"`
+	Timestamp *time.Time  `json:"timestamp,omitempty"`
+	Items     []batchItem `json:"items"`
+}
+
+type batchItem struct {
+	Op      string  `json:"op"`
+	Path    string  `json:"path"`
+	Content *string `json:"content,omitempty"`
+	// Match is the hash of the blob that the change is made against, "" for
+	// none; nil makes it whatever is there.
+	Match *string `json:"if_match,omitempty"`
+	Group string  `json:"group,omitempty"`
+
+	want string // hash of the blob of Content
+}
+
+type batchAnswer struct {
+	Hash  string `json:"hash"`
+	Items []struct {
+		Path  string `json:"path"`
+		Hash  string `json:"hash"`
+		Error string `json:"error"`
+		Code  string `json:"code"`
+	} `json:"items"`
+}
+
+// blobHash names content as git does.
+func blobHash(data []byte) string {
+	h := sha1.New()
+	_, _ = fmt.Fprintf(h, "blob %d\x00", len(data)) // a hash takes all
+	_, _ = h.Write(data)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func putItem(path string, data []byte, match *string, group string) batchItem {
+	text := string(data)
+	return batchItem{Op: "put", Path: path, Content: &text, Match: match, Group: group, want: blobHash(data)}
+}
+
+// items are the changes that a task takes, each against what was found, so
+// that what somebody else wrote meanwhile is not overwritten. They are made
+// together or not at all.
+func (t *task) items(group string) []batchItem {
+	folder := t.op.Key.Folder.String() + "/"
+	base := func(name string) *string {
+		data, seen := t.before.files[name]
+		hash := "" // there must be none
+		switch {
+		case seen:
+			hash = blobHash(data)
+		case t.before.partial:
+			return nil
+		}
+		return &hash
+	}
+	if t.folder && t.before.partial {
+		return []batchItem{{Op: "delete", Path: t.op.Key.Folder.String(), Group: group}}
+	}
+	var out []batchItem
+	remove := t.stale
+	if t.folder {
+		remove = t.before.names
+	}
+	for _, name := range remove {
+		out = append(out, batchItem{Op: "delete", Path: folder + name, Match: base(name), Group: group})
+	}
+	for _, f := range t.files {
+		out = append(out, putItem(folder+f.Name, f.Data, base(f.Name), group))
+	}
+	return out
+}
+
+// applyBatch makes all changes by one request and one commit. The hashes that
+// the service answers are those of what it stored: they are the read-back. A
+// document that was changed by somebody else since it was looked at is left
+// out, and the error is a store.ErrConflict; the others are written.
+func (c *Client) applyBatch(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	in := batchRequest{Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, Timestamp: timestamp(batch.At)}
+	owner := make([]*task, 0, 2*len(tasks))
+	for i, t := range tasks {
+		items := t.items(strconv.Itoa(i))
+		in.Items = append(in.Items, items...)
+		for range items {
+			owner = append(owner, t)
+		}
+	}
+	if len(in.Items) == 0 {
+		return store.Receipt{}, nil
+	}
+	made, err := c.sendBatch(ctx, in, batch.Ops)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	return store.Receipt{Commit: made.Hash}, c.judgeBatch(ctx, in, made, owner)
+}
+
+// judgeBatch compares what was stored with what was sent.
+func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnswer, owner []*task) error {
+	var contested []*task
+	var refused error
+	for i, got := range made.Items {
+		t, sent := owner[i], in.Items[i]
+		switch got.Code {
+		case "":
+			if got.Path != sent.Path || got.Hash != sent.want {
+				return fmt.Errorf("govc: batch: %w: the service stored something else at %s than was sent", store.ErrConflict, sent.Path)
+			}
+		case "GROUP_FAILED": // another item of the document says why
+		case "PRECONDITION_FAILED", "FILE_NOT_FOUND":
+			if len(contested) == 0 || contested[len(contested)-1] != t {
+				contested = append(contested, t)
+			}
+		default:
+			if refused == nil {
+				refused = &RefusedError{
+					Op: "write " + sent.Path, Status: http.StatusConflict, Code: bounded(got.Code, maxStart), Message: bounded(got.Error, maxText),
+				}
+			}
+		}
+	}
+	if refused != nil || len(contested) == 0 {
+		return refused
+	}
+	info, err := c.described(ctx)
+	if err != nil {
+		return fmt.Errorf("govc: batch: %w: %w", store.ErrAmbiguous, err)
+	}
+	// Whoever was faster may have written the same.
+	return c.readBack(ctx, info, contested)
+}
+
+// sendBatch sends a batch. It may be repeated, because the service does what
+// one key asks for only once.
+func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op) (batchAnswer, error) {
+	in.Message, in.Author, in.Email = signed(in.Message, in.Author, in.Email)
+	if len(in.Items) > c.limits.items {
+		return batchAnswer{}, errNoBatch
+	}
+	body, err := encodeJSON(in)
+	if err != nil {
+		return batchAnswer{}, err
+	}
+	q := request{
+		op: "write batch", method: http.MethodPost, path: c.repoPath("/api/v2", "/batch"), write: true, repeat: true,
+		header:  http.Header{"Idempotency-Key": {c.batchKey(ops, body)}},
+		timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
+	}
+	if q.body, err = c.limits.pack(body); err != nil {
+		return batchAnswer{}, err
+	}
+	if len(q.body) != len(body) {
+		q.header.Set("Content-Encoding", "gzip")
+	}
+	r, err := c.call(ctx, q)
+	if err != nil && (r.status != http.StatusConflict || r.code() != "BATCH_FAILED") {
+		return batchAnswer{}, err
+	}
+	var made batchAnswer
+	if err := decodeFirst(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
+		return batchAnswer{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
+	}
+	return made, nil
+}
+
+// pack compresses a body that is too large as it is. Others are sent as they
+// are: near by, compressing takes longer than sending.
+func (l batchLimits) pack(body []byte) ([]byte, error) {
+	if len(body) <= l.body {
+		return body, nil
+	}
+	if len(body) > l.unpacked {
+		return nil, errNoBatch
+	}
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("govc: compress batch: %w", err)
+	}
+	if _, err = w.Write(body); err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("govc: compress batch: %w", err)
+	}
+	if out.Len() > l.body {
+		return nil, errNoBatch
+	}
+	return out.Bytes(), nil
+}
+
+// batchKey is made of the operations of a batch and of its body, and is new
+// with every call: the same request later is another one, made against what is
+// there then.
+func (c *Client) batchKey(ops []store.Op, body []byte) string {
+	h := sha256.New()
+	for _, op := range ops {
+		_, _ = fmt.Fprintf(h, "%q ", op.ID) // a hash takes all
+	}
+	_, _ = fmt.Fprintf(h, "\n%x %d %d\n", c.random(1<<62), c.now().UnixNano(), c.batches.Add(1))
+	_, _ = h.Write(body)
+	return "caiatop-" + hex.EncodeToString(h.Sum(nil))
+}
