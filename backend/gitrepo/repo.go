@@ -23,14 +23,14 @@ type Options struct {
 	// Volume is the file system of a repository on disk; the zero value is
 	// that of this machine.
 	Volume durable.Volume
+	// Now is the clock, which tells how old the locks and temporary files of
+	// other programs are; nil is time.Now.
+	Now func() time.Time
 	// ReadOnly opens a repository on disk without writing anything there, not
 	// even what maintenance would; what would write is ErrReadOnly. A
 	// repository with a worktree, and one that borrows objects of another
 	// one, can only be opened so.
 	ReadOnly bool
-	// Now is the clock, which tells how old the locks and temporary files of
-	// other programs are; nil is time.Now.
-	Now func() time.Time
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.
