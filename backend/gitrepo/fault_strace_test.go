@@ -222,7 +222,7 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 			case raced:
 				stride *= 6
 			}
-			someFail(t, within[min(c.first, len(within)-1):], within, stride, fails)
+			someFail(t, within[min(c.first, len(within)-1):], stride, fails)
 		})
 	}
 }
@@ -240,22 +240,28 @@ func everyFails(t *testing.T, fails func(n int) (hit, more bool)) {
 	failedWithin(t, hits, n-1)
 }
 
-// someFail lets every so many of some calls fail.
-func someFail(t *testing.T, some, all []int, stride int, fails func(n int) (hit, more bool)) {
+// someFail lets every so many of some calls fail, and one after the other if
+// none of them was in the repository: not every run makes its calls in the same
+// order.
+func someFail(t *testing.T, some []int, stride int, fails func(n int) (hit, more bool)) {
 	t.Helper()
 	hits, tried := 0, 0
-	try := func(n int) {
+	try := func(n int) (more bool) {
 		tried++
-		if hit, _ := fails(n); hit {
+		hit, more := fails(n)
+		if hit {
 			hits++
 		}
+		return more
 	}
 	for i := 0; i < len(some); i += stride {
 		try(some[i])
 	}
-	// Not every run makes its calls in the same order.
-	for i := 0; hits == 0 && i < len(all); i++ {
-		try(all[i])
+	const rounds = 3
+	for range rounds {
+		for n, more := 1, true; hits == 0 && more; n++ {
+			more = try(n)
+		}
 	}
 	failedWithin(t, hits, tried)
 }
