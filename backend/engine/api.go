@@ -204,6 +204,9 @@ type StoreStats struct {
 	Err    string // of the last attempt, unsanitised; "" if it went well
 	// Unknown: the store has not been looked at yet, Lag means nothing.
 	Unknown bool
+	// Damage says what of the store is known to be damaged, unsanitised; "" if
+	// nothing is. The documents concerned count as Parked, and in Lag.
+	Damage string
 }
 
 // Progress is a long copy that is under way.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -55,15 +56,16 @@ type Engine struct {
 		probed time.Time // of the good probe before the last attempt
 	}
 
-	// gitTip, gitUnfinished, gitDamage, gitTold, unreadable, strangers and incoming
+	// gitTip, gitDamaged, gitUnfinished, gitDamage, gitTold, unreadable, strangers and incoming
 	// belong to the goroutine that writes to git: the newest commit of which the index
-	// knows everything, "" if unknown; the commit that the process before this one
+	// knows everything, "" if unknown; the damage that learnDamage told last; the commit that the process before this one
 	// did not record any more, "" if none; why the repository is to be mended, "" if
 	// it is not; that the snapshot under way was told of; the folders and files that
 	// were told as no documents. gitSeen is gitTip for others; pushedTo the
 	// newest operation that a push brought. gitFill asks to look
 	// again for what git lacks.
 	gitTip        string
+	gitDamaged    string
 	gitUnfinished string
 	gitDamage     string
 	gitTold       bool
@@ -105,6 +107,7 @@ type view struct {
 	refillFrom   int64 // operations up to here are part of the copy under way
 	errs         map[string]string
 	known        map[string]bool // replicas that have been looked at
+	gitDamage    string          // what is damaged in git, "" if nothing is known to be
 	events       []Event         // newest last
 }
 
@@ -153,6 +156,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop, e.ended = stop, run.Done()
+	if o.Primary == nil {
+		// What was missing may have been put back meanwhile. A service is asked
+		// when it serves.
+		e.gitFill.Store(o.State.ParkedCount() > 0)
+	}
 	e.published.Store(e.snapshot())
 	e.start(func() { e.runGit(run, resume) })
 	e.start(func() { e.runText(run) })
@@ -224,6 +232,11 @@ func (e *Engine) Close(ctx context.Context) error {
 	err := e.settleGit(ctx)
 	e.stop()
 	e.routines.Wait()
+	// What was read just now may have been found damaged: it is known after the
+	// next start.
+	if ctx.Err() == nil {
+		err = errors.Join(err, e.learnDamage(ctx))
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for s := range e.subscribers {

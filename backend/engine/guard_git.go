@@ -299,6 +299,12 @@ func (f *filling) flush(ctx context.Context) error {
 		return nil
 	}
 	if len(f.ops) > 0 {
+		// To a commit, files that are damaged would be unchanged ones.
+		if f.e.gitDamaged != "" {
+			if err := f.e.o.Git.Rewrite(ctx, f.ops); err != nil {
+				return gitSide(err)
+			}
+		}
 		if _, err := f.e.commitGit(ctx, f.e.copyBatch(f.ops), f.e.gitMark.now()); err != nil {
 			return err
 		}

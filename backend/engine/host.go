@@ -170,9 +170,46 @@ func (h *Host) openStores(ctx context.Context, s Setup, o *Options) (err error) 
 		return fmt.Errorf("git repository %s: %w", o.GitDir, err)
 	}
 	h.onClose(func(context.Context) error { return repo.Close() })
+	if err := checkBranch(ctx, repo, o.GitDir); err != nil {
+		return err
+	}
 	o.Git = gitstore.New(repo)
 	o.Backup.Repo = repo
 	return nil
+}
+
+// OtherBranchError refuses a repository that has a history, but none of ours:
+// to go on would begin an unrelated one beside it. It wraps store.ErrIdentity.
+type OtherBranchError struct {
+	Dir    string
+	Branch string // that it has; not safe to show
+}
+
+// Error names the branch.
+func (e *OtherBranchError) Error() string {
+	return fmt.Sprintf("git repository %s: %v: it has no branch %s, but %q", e.Dir, store.ErrIdentity, gitrepo.Main, e.Branch)
+}
+
+// Unwrap returns store.ErrIdentity.
+func (e *OtherBranchError) Unwrap() error { return store.ErrIdentity }
+
+// checkBranch refuses a repository with another branch instead of ours, unless
+// a mark says that ours was there: then it was deleted, and comes back.
+func checkBranch(ctx context.Context, repo *gitrepo.Repo, dir string) error {
+	for _, ref := range []string{"refs/heads/" + gitrepo.Main, gitstore.LastRef} {
+		if _, err := repo.Ref(ref); !errors.Is(err, gitrepo.ErrNotFound) {
+			return nil //nolint:nilerr // what cannot be read is mended, see mendGit
+		}
+	}
+	others, err := repo.Branches()
+	if err != nil || len(others) == 0 {
+		return nil //nolint:nilerr // see above
+	}
+	name := others[0].Name
+	if head, _, err := repo.Head(ctx); err == nil && head != "" {
+		name = head
+	}
+	return &OtherBranchError{dir, name}
 }
 
 // openDerived opens the full-text index. Where the state folder has no room for

@@ -85,6 +85,9 @@ func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, err
 			found.Document, found.ServedBy = doc, source.name
 			return found, nil
 		}
+		if errors.Is(err, store.ErrCorrupt) {
+			signal(e.wakeGit) // which then looks what is damaged
+		}
 		trouble = append(trouble, fmt.Errorf("%s: %w", source.name, err))
 	}
 	signal(e.wakeGit) // which then looks whether the repository is still there

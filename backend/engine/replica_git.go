@@ -39,6 +39,16 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 		return gitAdopt, nil // it was begun and not finished
 	}
 	commit, seq, err := e.gitHeld(ctx)
+	if damaged(err) {
+		// It is mended as one that is damaged while the engine runs: a start that
+		// is refused would keep people from what the other stores hold.
+		e.gitDamage = err.Error()
+		resume, err := e.resumeWithoutTrailer(ctx, attached)
+		if err == nil && resume == gitFollow {
+			resume = gitSnapshot
+		}
+		return resume, err
+	}
 	if err != nil {
 		return 0, fmt.Errorf("git repository %s: %w", e.o.GitDir, err)
 	}
@@ -171,6 +181,9 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 		e.incoming.await(ctx)
 	}
 	n, err := e.gitRound(ctx)
+	if err == nil {
+		err = e.learnDamage(ctx)
+	}
 	if err == nil && e.gitFill.Swap(false) {
 		if err = e.fillGit(ctx); err != nil {
 			e.gitFill.Store(true)

@@ -165,6 +165,9 @@ func (e *Engine) snapshot() *Stats {
 	}
 	e.judgePrimary(s)
 	s.Stores[1].Lag += missing
+	if s.Stores[1].Damage = v.gitDamage; v.gitDamage != "" && s.Next == "" {
+		s.Next = damageAdvice
+	}
 	s.Safe = []string{"state"}
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")

@@ -132,7 +132,7 @@ func (s *packStore) consolidateDue(ctx context.Context, why occasion) (did bool,
 			}
 		case errors.As(err, &d) && slices.Contains(work.packs, d.pack):
 			d.pack.damage.Store(d)
-			damaged = errors.Join(damaged, err)
+			damaged = errors.Join(damaged, err, s.examine(ctx, d.pack))
 		default:
 			return err == nil, errors.Join(damaged, err)
 		}

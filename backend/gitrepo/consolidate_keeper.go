@@ -209,6 +209,9 @@ func (s *packStore) maintenance() Maintenance {
 	packs := *s.packs.Load()
 	m := Maintenance{Packs: len(packs)}
 	var damaged error
+	for _, b := range *s.bad.Load() {
+		damaged = errors.Join(damaged, b.err)
+	}
 	for _, p := range packs {
 		m.Bytes += p.size + p.index.size
 		if d := p.damage.Load(); d != nil {
@@ -218,7 +221,7 @@ func (s *packStore) maintenance() Maintenance {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
 	m.Runs, m.Err = s.keeper.runs, s.keeper.err
-	if damaged != nil && !errors.Is(m.Err, ErrCorrupt) {
+	if damaged != nil {
 		m.Err = errors.Join(damaged, m.Err)
 	}
 	return m

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,26 +153,46 @@ func gitWith(t testing.TB, dir string, input []byte, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// A torn pack or index that turns up beside a repository that is open stops
-// writers, by its name; readers go on.
-func TestATornPackBesideAnOpenRepository(t *testing.T) {
+// A torn pack or index that turns up beside a repository is passed over, as real
+// git does: it is named, nothing of it is touched, and all the rest is read and
+// written, by who has the repository open and by who opens it.
+func TestATornPackBesideOthersStopsNobody(t *testing.T) {
 	pack, idx := craftPack(blobOf("x"))
 	for name, files := range map[string][2]string{
-		"torn pack":   {string(pack[:len(pack)-7]), string(idx)},
-		"empty pack":  {"", string(idx)},
-		"torn index":  {string(pack), string(idx[:1000])},
-		"empty index": {string(pack), ""},
+		"torn pack":     {string(pack[:len(pack)-7]), string(idx)},
+		"empty pack":    {"", string(idx)},
+		"torn index":    {string(pack), string(idx[:1000])},
+		"empty index":   {string(pack), ""},
+		"garbage":       {"garbage", "garbage"},
+		"another index": {string(pack), string(encodeIndex([]indexEntry{{hash: fakeHash(1)}, {hash: fakeHash(2)}}, fakeHash(3)))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, dir, tip := victims(t)
+			r, dir, _ := victims(t)
 			base := filepath.Join(dir, "objects", "pack", "pack-"+strings.Repeat("ab", 20))
 			write(t, base+".pack", files[0])
 			write(t, base+".idx", files[1])
-			_, err := r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "docs/d", "d")}, Author: ann, At: when})
-			wantError(t, err, ErrCorrupt, filepath.Base(base))
-			othersRead(t, r, tip, "a", "b", "c")
-			_, err = OpenDisk(dir, Options{})
-			wantError(t, err, ErrCorrupt, filepath.Base(base))
+			tip := commit(t, r, put(t, "docs/d/text", "text of d"))
+			othersRead(t, r, tip, "a", "b", "c", "d")
+			closeRepo(t, r)
+			r = opened(t, dir)
+			tip = commit(t, r, put(t, "docs/e/text", "text of e"))
+			othersRead(t, r, tip, "a", "b", "c", "d", "e")
+			if known := r.Damage(); len(known) != 1 || !strings.HasPrefix(known[0].File, base) || !errors.Is(known[0].Err, ErrCorrupt) {
+				t.Errorf("known damage: %+v", known)
+			}
+			wantError(t, r.Maintenance().Err, ErrCorrupt, filepath.Base(base))
+			if report, err := r.Verify(context.Background(), VerifyOptions{}); err != nil ||
+				!slices.ContainsFunc(report.Findings, func(f Finding) bool { return strings.HasPrefix(f.File, base) }) {
+				t.Errorf("verify found %+v, %v", report.Findings, err)
+			}
+			if err := r.Settle(context.Background()); err != nil {
+				t.Error(err)
+			}
+			for i, suffix := range []string{".pack", ".idx"} {
+				if data, err := os.ReadFile(base + suffix); err != nil || string(data) != files[i] {
+					t.Errorf("%s was changed: %d bytes, %v", suffix, len(data), err)
+				}
+			}
 		})
 	}
 }

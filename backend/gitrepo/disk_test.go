@@ -225,6 +225,7 @@ func TestRepositoryGone(t *testing.T) {
 	}
 }
 
+// A pack that cannot be opened keeps nobody from opening the repository.
 func TestCorruptFilesAreNamed(t *testing.T) {
 	damage := map[string]func(t *testing.T, pack, idx string){
 		"torn pack":        func(t *testing.T, pack, _ string) { truncate(t, pack, 100) },
@@ -241,9 +242,10 @@ func TestCorruptFilesAreNamed(t *testing.T) {
 			closeRepo(t, r)
 			pack, idx := matches(t, dir, "objects/pack/*.pack")[0], matches(t, dir, "objects/pack/*.idx")[0]
 			hurt(t, pack, idx)
-			_, err := OpenDisk(dir, Options{})
-			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), strings.TrimSuffix(pack, ".pack")) {
-				t.Fatalf("got %v", err)
+			r = opened(t, dir)
+			known := r.Damage()
+			if len(known) != 1 || !errors.Is(known[0].Err, ErrCorrupt) || !strings.Contains(known[0].Err.Error(), strings.TrimSuffix(pack, ".pack")) {
+				t.Fatalf("known damage: %+v", known)
 			}
 		})
 	}

@@ -30,6 +30,9 @@ type packStore struct {
 	// else there has. They are read, but count as nothing that is stored.
 	orphans atomic.Pointer[[]*pack]
 	lost    atomic.Bool // some vanished, and Restore was not called since
+	// bad are the packs of the folder that cannot be opened.
+	bad    atomic.Pointer[[]*badPack]
+	broken broken
 
 	keeper keeper
 	spares *spares
@@ -51,6 +54,7 @@ func openPackStore(v durable.Volume, dir string, cacheBytes int64) (*packStore, 
 	s.spares = newSpares(v, s.packDir(), filepath.Join(filepath.Dir(dir), headsPrefix))
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
+	s.bad.Store(&[]*badPack{})
 	if err := s.rescan(); err != nil {
 		return nil, errors.Join(err, s.closePacks())
 	}
@@ -73,7 +77,7 @@ func (s *packStore) close() error {
 func (s *packStore) closePacks() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := errors.Join(closeAll(*s.packs.Load()), closeAll(*s.orphans.Load()))
+	err := errors.Join(closeAll(*s.packs.Load()), closeAll(*s.orphans.Load()), s.setBad(nil))
 	s.packs.Store(&[]*pack{})
 	s.orphans.Store(&[]*pack{})
 	s.closed = true
@@ -90,6 +94,10 @@ func (s *packStore) object(h Hash) (object, error) {
 	o, err := s.packed(h)
 	if errors.Is(err, ErrNotFound) {
 		o, err = s.loose(h)
+	} else if errors.Is(err, ErrCorrupt) {
+		if copied, other := s.loose(h); other == nil {
+			o, err = copied, nil
+		}
 	}
 	if errors.Is(err, ErrNotFound) && len(s.lenders) > 0 {
 		o, err = s.borrowed(h)
@@ -100,6 +108,9 @@ func (s *packStore) object(h Hash) (object, error) {
 		}
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
 			o, err = s.orphaned(h, err)
+		}
+		if errors.Is(err, ErrNotFound) {
+			err = s.mayBeInBad(s.inBad(h, err))
 		}
 	}
 	if err != nil {
@@ -123,16 +134,31 @@ func (s *packStore) packed(h Hash) (object, error) {
 	return object{}, fmt.Errorf("object %s: %w: %w", h, ErrClosed, err)
 }
 
+// packedOnce reads an object from the first pack of which its copy is whole.
 func (s *packStore) packedOnce(h Hash) (object, error) {
-	p, offset, err := s.find(h)
-	if err != nil {
-		return object{}, err
+	var damaged error
+	for {
+		p, offset, err := s.find(h)
+		switch {
+		case errors.Is(err, ErrNotFound) && damaged != nil:
+			return object{}, damaged
+		case errors.Is(err, ErrNotFound):
+			return s.brokenAgain(h, err)
+		case err != nil:
+			return object{}, err
+		}
+		o, err := p.object(h, offset)
+		if err == nil {
+			return o, nil
+		}
+		err = fmt.Errorf("object %s: %w", h, err)
+		if !errors.Is(err, ErrCorrupt) || s.broken.is(h, p) {
+			return object{}, err
+		}
+		if damaged = err; !s.broken.note(h, p, err) {
+			return object{}, err
+		}
 	}
-	o, err := p.object(h, offset)
-	if err != nil {
-		return object{}, fmt.Errorf("object %s: %w", h, err)
-	}
-	return o, nil
 }
 
 // find returns the pack that has an object.
@@ -145,12 +171,12 @@ func (s *packStore) find(h Hash) (*pack, int64, error) {
 }
 
 // lookup is find for those who expect that no pack has the object, which is
-// no error: then the pack is nil.
+// no error: then the pack is nil. A copy that is known to be broken is none.
 func (s *packStore) lookup(h Hash) (*pack, int64, error) {
 	last := s.hit.Load()
 	packs := *s.packs.Load()
 	if last != nil && !last.index.lacks(h) && slices.Contains(packs, last) {
-		if offset, ok, err := last.index.find(h); ok || err != nil {
+		if offset, ok, err := last.index.find(h); (ok && !s.broken.is(h, last)) || err != nil {
 			return last, offset, err
 		}
 	}
@@ -162,7 +188,7 @@ func (s *packStore) lookup(h Hash) (*pack, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if ok {
+		if ok && !s.broken.is(h, p) {
 			s.hit.Store(p)
 			return p, offset, nil
 		}
@@ -235,7 +261,8 @@ func (s *packStore) rescan() error {
 }
 
 // look reads the folder once. It returns the packs that are new there, and
-// those of packs that are not there.
+// those of packs that are not there. One that cannot be opened is passed over,
+// as real git does: it must not keep anybody from all the others.
 func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 	entries, err := s.volume.ReadDir(s.packDir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -253,10 +280,19 @@ func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 			gone = append(gone, p)
 		}
 	}
+	var bad []*badPack
 	for name, marked := range present {
+		if known := s.passOver(name, nil); known != nil {
+			bad = append(bad, known)
+			continue
+		}
 		p, err := openPack(s.volume, filepath.Join(s.packDir(), name+".idx"), &s.bases)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed since we read the folder
+		}
+		if errors.Is(err, ErrCorrupt) {
+			bad = append(bad, s.passOver(name, err))
+			continue
 		}
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll(fresh))
@@ -264,7 +300,7 @@ func (s *packStore) look(packs []*pack) (fresh, gone []*pack, err error) {
 		p.foreign.Store(marked)
 		fresh = append(fresh, p)
 	}
-	return fresh, gone, nil
+	return fresh, gone, s.setBad(bad)
 }
 
 // marks are the files by which git says that a pack is not to be touched.

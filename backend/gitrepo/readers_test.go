@@ -22,7 +22,7 @@ func (nowhere) Reached(context.Context, Hash, Hash) (bool, error) { return true,
 
 // writers are the methods that may wait for a commit that is being made.
 var writers = []string{
-	"Close", "Commit", "CommitChain", "CreateBranch", "CreateTag", "DeleteBranch", "DeleteTag", "Merge",
+	"Close", "Commit", "CommitChain", "CreateBranch", "CreateTag", "DeleteBranch", "DeleteTag", "Merge", "Rewrite",
 	"MergeFavouring", "ReceiveFrom", "Restore", "Revert", "SetRef",
 }
 
@@ -65,6 +65,8 @@ func readersOf(t *testing.T, r *Repo, tip, before, blob Hash) map[string]func(co
 		},
 		"Maintenance": func(context.Context) error { return r.Maintenance().Err },
 		"Settle":      func(ctx context.Context) error { return r.Settle(ctx) },
+		"Damage":      func(context.Context) error { r.Damage(); return nil },
+		"Lost":        func(context.Context) error { _, err := r.Lost(blob); return err },
 		"Look":        func(context.Context) error { return r.Look() },
 		"Tags":        func(ctx context.Context) error { _, err := r.Tags(ctx); return err },
 		"Tag":         func(ctx context.Context) error { _, err := r.Tag(ctx, "v1"); return err },

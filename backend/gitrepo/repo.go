@@ -88,8 +88,9 @@ func NewMemory(Options) *Repo {
 // OpenDisk opens the repository in dir: a bare one; read-only also a worktree,
 // or the ".git" folder or file in it. A folder that is missing or empty becomes
 // a bare one, but for a read-only one. A folder with anything else in it is an
-// error that wraps ErrInvalid, and torn packs and indexes one that wraps
-// ErrCorrupt.
+// error that wraps ErrInvalid. A pack that cannot be opened is passed over, see
+// Damage; it is neither changed nor removed, and an object that is only in it
+// is an error that wraps ErrCorrupt and names both.
 //
 // A branch that is checked out in a worktree is never written to, because its
 // files would seem to be changed by whoever works there; git refuses pushes to
@@ -164,7 +165,7 @@ func (r *Repo) get(h Hash, kind plumbing.ObjectType) ([]byte, error) {
 	o, err := r.objects.object(h)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, r.absent(h, fmt.Errorf("%w: %s %s is missing", ErrCorrupt, kind, h))
+		return nil, r.absent(h, fmt.Errorf("%w: %s %s is missing: %v", ErrCorrupt, kind, h, err)) //nolint:errorlint // what must be there is no ErrNotFound
 	case err != nil:
 		return nil, err
 	case o.kind != kind:
@@ -204,7 +205,7 @@ type Maintenance struct {
 	Packs int   // packs on the disk now
 	Bytes int64 // of these packs and their indexes
 	Runs  int   // consolidations done since the repository was opened
-	Err   error // of the last consolidation, nil if it was done; damaged packs
+	Err   error // of the last consolidation, nil if it was done; damaged packs, and those that cannot be opened
 }
 
 // Maintenance returns the state of the background work. It is zero for a

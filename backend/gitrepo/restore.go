@@ -95,7 +95,7 @@ func (r *Repo) Look() error {
 			return fmt.Errorf("%w: %w", ErrGone, err)
 		}
 	}
-	if err := p.rescan(); err != nil {
+	if err := p.lookAgain(); err != nil {
 		return err
 	}
 	if p.lost.Load() {
@@ -150,7 +150,7 @@ func (r *Repo) restore(ctx context.Context, d *diskRefs, p *packStore, ref strin
 	if err := refill(d.volume, d.dir); err != nil {
 		return Restored{}, err
 	}
-	if err := p.rescan(); err != nil {
+	if err := p.lookAgain(); err != nil {
 		return Restored{}, err
 	}
 	last := tip

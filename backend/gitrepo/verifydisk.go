@@ -39,12 +39,10 @@ func (r *Repo) stored(h Hash) (object, error) {
 
 // readDisk lists and checks all files and objects.
 func (v *verifier) readDisk(s *packStore) error {
-	if err := s.rescan(); errors.Is(err, ErrCorrupt) {
-		v.find(Finding{Problem: ProblemFile, File: s.packDir(), What: err.Error()})
-	} else if err != nil {
+	err := s.lookAgain()
+	if err != nil {
 		return err
 	}
-	var err error
 	if v.partial, err = s.partial(); err != nil {
 		return err
 	}
@@ -77,6 +75,7 @@ func (v *verifier) readDisk(s *packStore) error {
 	if err := v.checkFiles(s); err != nil {
 		return err
 	}
+	v.findBad(s)
 	for _, p := range packs {
 		if err := v.checkPack(s, p); err != nil {
 			return err
@@ -132,6 +131,9 @@ func (v *verifier) checkPack(s *packStore, p *pack) error {
 		if errors.Is(err, os.ErrClosed) {
 			o, err = s.packed(e.hash) // consolidated meanwhile
 		}
+		if errors.Is(err, ErrCorrupt) {
+			s.broken.note(e.hash, p, err)
+		}
 		if i := v.at(e.hash); i >= 0 {
 			v.check(i, o, err, p.path)
 		}
@@ -140,6 +142,18 @@ func (v *verifier) checkPack(s *packStore, p *pack) error {
 		}
 	}
 	return nil
+}
+
+// findBad finds the packs that cannot be opened although their files match
+// their checksums: the others were found already.
+func (v *verifier) findBad(s *packStore) {
+	for _, b := range *s.bad.Load() {
+		base := filepath.Join(s.packDir(), b.name)
+		said := func(f Finding) bool { return f.File == base+".pack" || f.File == base+".idx" }
+		if !slices.ContainsFunc(v.report.Findings, said) {
+			v.find(Finding{Problem: ProblemFile, File: b.file, What: b.err.Error()})
+		}
+	}
 }
 
 // unlessClosed finds an error of a pack, if that was not closed meanwhile.

@@ -43,6 +43,9 @@ func (s Status) Problems() []string {
 		if store.Error != "" {
 			out = append(out, store.Name+": "+store.Error)
 		}
+		if store.Damage != "" {
+			out = append(out, store.Name+" is damaged: "+store.Damage)
+		}
 	}
 	if s.Parked > 0 {
 		out = append(out, fmt.Sprintf("operations set aside: %d", s.Parked))

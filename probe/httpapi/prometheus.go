@@ -110,6 +110,7 @@ var (
 	lagDesc       = metric("store_lag_operations", "Operations that a store is behind; absent if nobody knows.", "store")
 	inStepDesc    = metric("store_in_step", "1 if a store has every operation.", "store")
 	failingDesc   = metric("store_failing", "1 if the last attempt at a store failed.", "store")
+	damagedDesc   = metric("store_damaged", "1 if something of a store is known to be damaged.", "store")
 	serviceDesc   = metric("service_up", "1 if the last probe of the service went well; absent without a service.")
 	probeDesc     = metric("service_probe_duration_seconds", "Median of the last good probes; absent if there was none.")
 	readsDesc     = metric("reads_total", "Documents read by callers.")
@@ -150,6 +151,7 @@ func (f facts) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(inStepDesc, oneIf(store.InStep), store.Name)
 		gauge(failingDesc, oneIf(store.Error != ""), store.Name)
+		gauge(damagedDesc, oneIf(store.Damage != ""), store.Name)
 	}
 	if s.Service.URL != "" {
 		gauge(serviceDesc, oneIf(s.Service.Up))

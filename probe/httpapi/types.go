@@ -166,6 +166,7 @@ type GitStats struct {
 	Path   string `json:"path"`
 	InStep bool   `json:"in_step"`
 	Lag    int64  `json:"lag"` // operations
+	Damage string `json:"damage,omitempty"`
 }
 
 // EngineStats describes the engine as a whole.
@@ -325,6 +326,7 @@ type Store struct {
 	InStep  bool   `json:"in_step"`
 	Unknown bool   `json:"unknown,omitempty"`
 	Error   string `json:"error,omitempty"`
+	Damage  string `json:"damage,omitempty"` // what is known to be damaged; it is not in step then
 }
 
 // Progress is a long copy under way.

@@ -27,7 +27,8 @@ func (l Local) Stats(context.Context) (httpapi.Stats, error) {
 	}
 	for _, r := range s.Stores {
 		if r.Name == probe.Git {
-			out.Git.Lag, out.Git.InStep = r.Lag, !r.Unknown && r.Lag == 0
+			out.Git.Lag, out.Git.InStep = r.Lag, inStep(r)
+			out.Git.Damage = r.Damage
 		}
 	}
 	return out, nil

@@ -21,15 +21,18 @@ const healthTime = 3 * time.Second
 // errUnready: an engine answers that it cannot take a write now.
 var errUnready = errors.New("it is not ready")
 
+// errDamaged: an engine answers that something it keeps is damaged.
+var errDamaged = errors.New("it takes writes, but a store is damaged")
+
 func (a *app) healthCommand() *cobra.Command {
 	address, verbose := "", false
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "tell by the exit code whether the engine takes writes",
-		Long: "Exit code 0: a write would be acknowledged now; 1: an engine runs and would refuse it, or does\n" +
-			"not answer within " + healthTime.String() + "; 3: none runs. A govc service that is away is no reason to refuse, see\n" +
-			"caiatop status for that. It asks at the control socket or, with --url, over HTTP, and says\n" +
-			"nothing unless asked to with -v.",
+		Long: "Exit code 0: a write would be acknowledged now; 1: an engine runs and would refuse it, a store of\n" +
+			"it is damaged, or it does not answer within " + healthTime.String() + "; 3: none runs. A govc service that is away is no\n" +
+			"reason, see caiatop status for that. It asks at the control socket or, with --url, over HTTP, where\n" +
+			"only writes count, and says nothing unless asked to with -v.",
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthTime)
@@ -71,7 +74,9 @@ func (a *app) health(err error, verbose bool) error {
 	said := "ready"
 	if err != nil {
 		reply.Why = err.Error()
-		said = ui.Gist(reply.Why)
+		if said = reply.Why; !errors.Is(err, errDamaged) { // of which every part is needed
+			said = ui.Gist(reply.Why)
+		}
 	}
 	if a.json {
 		if err := a.printJSON(a.Stdout, reply); err != nil {
@@ -92,6 +97,11 @@ func askReady(ctx context.Context, session Session) error {
 	status, err := session.Control().Status(ctx)
 	if err == nil && !status.Ready {
 		return fmt.Errorf("%w: %s", errUnready, status.Unready)
+	}
+	for _, store := range status.Stores {
+		if store.Damage != "" {
+			return fmt.Errorf("%w: %s: %s", errDamaged, store.Name, store.Damage)
+		}
 	}
 	return err
 }

@@ -237,7 +237,7 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
-			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: !r.Unknown && r.Lag == 0, Unknown: r.Unknown, Error: r.Err,
+			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Error: r.Err, Damage: r.Damage,
 		})
 	}
 	for _, op := range s.Ops {
@@ -268,14 +268,17 @@ func latency(op probe.OpStats) httpapi.Latency {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// inStep reports whether a replica has every operation, and all of it whole.
+func inStep(r engine.StoreStats) bool { return !r.Unknown && r.Lag == 0 && r.Damage == "" }
+
 // Healthy reports whether every part does its work: the primary serves, or the
-// phase has none, no replica fails and nothing is set aside.
+// phase has none, no replica fails or is damaged and nothing is set aside.
 func Healthy(s *engine.Stats) bool {
 	if s.State != engine.StatePrimary && s.State != engine.StateNone {
 		return false
 	}
 	for _, r := range s.Stores {
-		if r.Err != "" {
+		if r.Err != "" || r.Damage != "" {
 			return false
 		}
 	}

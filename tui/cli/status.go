@@ -181,6 +181,8 @@ func outboxLine(o httpapi.Outbox, now time.Time) string {
 func storeLine(s httpapi.Store) string {
 	var line string
 	switch {
+	case s.Damage != "":
+		line = "DAMAGED, at " + ui.Count(s.Cursor) + ": " + s.Damage
 	case s.Unknown:
 		line = ui.Unknown
 	case s.InStep:

@@ -46,6 +46,28 @@ func TestStatusOfAnEngineInTrouble(t *testing.T) {
 	}
 }
 
+// A store that is known to be damaged is neither healthy nor in step, and is
+// named by whatever asks.
+func TestADamagedStoreIsShownAsHealthy(t *testing.T) {
+	w := newWorld(t).serve()
+	w.engine.SetStatus(httpapi.Status{
+		State: "PRIMARY", Ready: true, Next: "put the named file back",
+		Stores: []httpapi.Store{{Name: "git", Cursor: 5, Damage: "object 12: corrupt repository: /s/pack-34.pack at 56"}},
+	})
+	code, stdout, _ := w.run("status")
+	if code != cli.ExitDegraded || !strings.Contains(stdout, "DAMAGED, at 5: object 12: corrupt repository: /s/pack-34.pack at 56") ||
+		strings.Contains(stdout, "in step") || !strings.Contains(stdout, "put the named file back") {
+		t.Errorf("%d:\n%s", code, stdout)
+	}
+	if _, stdout, _ := w.run("healthcheck", "-v"); !strings.Contains(stdout, "/s/pack-34.pack") {
+		t.Errorf("healthcheck -v: %s", stdout)
+	}
+	code, stdout, _ = w.run("healthcheck", "--json")
+	if code != cli.ExitDegraded || !strings.Contains(stdout, "/s/pack-34.pack") {
+		t.Errorf("healthcheck: %d %s", code, stdout)
+	}
+}
+
 func TestNoEngineRuns(t *testing.T) {
 	w := newWorld(t)
 	code, stdout, stderr := w.run("status")

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/httpapi"
@@ -149,7 +151,15 @@ var errHeld = errors.New("held by another process")
 // startFault says what a person can do about an engine that does not start.
 func startFault(dir string, err error) error {
 	f := &Fault{What: "the engine cannot start", Why: err}
+	git := filepath.Join(dir, engine.GitDir)
+	other, isOther := errors.AsType[*engine.OtherBranchError](err)
 	switch {
+	case isOther:
+		f.Why = coded{err, httpapi.ErrIdentity}
+		f.Fix = fmt.Sprintf("name its branch as ours, with: git -C %s branch -m %q main; or move it elsewhere, start, and take its documents over with: caiatop import --git", git, other.Branch)
+	case errors.Is(err, gitrepo.ErrReadOnly): // by how it is made, not by its permissions
+		f.Why = coded{err, ErrCantCreate}
+		f.Fix = fmt.Sprintf("move %s elsewhere and put a bare clone in its place (git clone --bare); or start without it, and take its documents over with: caiatop import --git", git)
 	case errors.Is(err, state.ErrNewerSchema):
 		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "use the newer caiatop that made this folder, or another --state-dir"
 	case errors.Is(err, errHTTP):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/httpapi/httpapitest"
 )
@@ -123,5 +125,29 @@ func TestInterruptedIsNotUnavailable(t *testing.T) {
 	}
 	if got := Code(interrupted(ctx, usage("x", "y"))); got != ExitUsage {
 		t.Errorf("a mistake became %d", got)
+	}
+}
+
+// What is in the place of our repository says what a person can do about it.
+func TestARepositoryThatIsNotOursIsSaidToBeUnwritable(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		wanted []string
+		code   int
+	}{
+		"another branch": {&engine.OtherBranchError{Dir: "/s/documents.git", Branch: "master"}, []string{`git -C /s/documents.git branch -m "master" main`, "caiatop import --git"}, ExitUnavailable},
+		"a worktree":     {fmt.Errorf("git repository: %w", gitrepo.ErrReadOnly), []string{"git clone --bare", "/s/documents.git", "caiatop import --git"}, ExitCantCreate},
+	} {
+		err := startFault("/s", c.err)
+		fault, ok := errors.AsType[*Fault](err)
+		if !ok || Code(err) != c.code {
+			t.Errorf("%s: exit code %d, %v", name, Code(err), err)
+			continue
+		}
+		for _, want := range c.wanted {
+			if !strings.Contains(fault.Fix, want) || strings.Contains(fault.Fix, "writable") {
+				t.Errorf("%s: the advice is %q, without %q", name, fault.Fix, want)
+			}
+		}
 	}
 }

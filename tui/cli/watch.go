@@ -94,6 +94,8 @@ func watchLine(s httpapi.Status, failed error) string {
 	}
 	for _, store := range s.Stores {
 		switch {
+		case store.Damage != "":
+			parts = append(parts, store.Name+" damaged")
 		case store.Unknown:
 			parts = append(parts, store.Name+" "+ui.Unknown)
 		case store.Error != "":

@@ -64,6 +64,19 @@ func TestUnknownIsNeverZero(t *testing.T) {
 	}
 }
 
+func TestADamagedStoreIsShownInStep(t *testing.T) {
+	p := newPage()
+	p.SetSize(120, 40)
+	p.SetStats(&engine.Stats{
+		At: noon, State: engine.StatePrimary, Service: engine.Service{URL: "http://x"},
+		Stores: []engine.StoreStats{{Name: probe.Git, Cursor: 7, Damage: "object 12: \x1b[31mcorrupt"}},
+	})
+	view := strings.Join(p.View(), "\n")
+	if !strings.Contains(view, "damaged: object 12: ^[[31mcorrupt") || strings.Contains(view, "in step") {
+		t.Errorf("not shown:\n%s", view)
+	}
+}
+
 func TestDrawnOnceASnapshot(t *testing.T) {
 	p := newPage()
 	p.SetSize(80, 21)

@@ -186,6 +186,8 @@ func (p *Page) backup() string {
 func (p *Page) cursor(s engine.StoreStats) string {
 	g := p.theme.Glyphs
 	switch {
+	case s.Damage != "":
+		return p.theme.Paint(ui.Bad, g.Bad+" damaged: "+termsafe.Line(s.Damage).String())
 	case s.Unknown:
 		return p.theme.Paint(ui.Dim, ui.Unknown+" unknown now")
 	case s.Err != "":
