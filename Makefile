@@ -99,11 +99,19 @@ bench-all: ## the Go benchmarks of every package
 screenshots: ## draw the pictures in screenshots/ anew from the real program
 	CAIATOP_SCREENSHOTS='$(CURDIR)/screenshots' go test -count=1 -run '^TestScreenshots$$' ./tui/...
 
+FUZZTIME ?= 10s
+FUZZ     ?=
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each (FUZZ="./backend/gitrepo": of these packages)
+	@FUZZTIME='$(FUZZTIME)' .ci/fuzz $(FUZZ)
+
 .PHONY: soak
-soak: ## the kill test of the engine and the crash tests of the git core with 500 rounds (half an hour)
+soak: ## the kill test, the crash tests of the git core with 500 rounds, every fuzz target for 20 s (40 minutes)
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf|GitRepacks)' -v ./backend/gitrepo
+	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 30m -run '^TestDocumentsSurviveEveryPowerCut$$' -v ./backend/gitstore
 	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
+	@$(MAKE) fuzz FUZZTIME=20s
 
 .PHONY: clean
 clean: ## remove what was built

@@ -73,11 +73,11 @@ func TestWriteFileFailureKeepsTheOldFile(t *testing.T) {
 
 func TestCreateIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	f, err := durable.Create(path, 0o600)
+	f, err := durable.Volume{}.Create(path, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := durable.Create(path, 0o600); !errors.Is(err, fs.ErrExist) {
+	if _, err := (durable.Volume{}).Create(path, 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Fatalf("second Create: %v", err)
 	}
 	if err := f.Abort(); err != nil {
@@ -103,7 +103,7 @@ func TestCommitAcrossFolders(t *testing.T) {
 	if err := durable.MkdirAll(deep, 0o700); err != nil {
 		t.Fatalf("again: %v", err)
 	}
-	f, err := durable.CreateTemp(dir, "tmp-", 0o600)
+	f, err := durable.Volume{}.CreateTemp(dir, "tmp-", 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestFailedFileIsNeverRenamed(t *testing.T) {
 			if err := durable.WriteFile(final, []byte("old"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, err := durable.CreateTemp(dir, "tmp-", 0o600)
+			f, err := durable.Volume{}.CreateTemp(dir, "tmp-", 0o600)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestFailedFileIsNeverRenamed(t *testing.T) {
 
 func TestCommitToAMissingFolder(t *testing.T) {
 	dir := t.TempDir()
-	f, err := durable.CreateTemp(dir, "tmp-", 0o600)
+	f, err := durable.Volume{}.CreateTemp(dir, "tmp-", 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

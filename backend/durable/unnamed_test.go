@@ -62,7 +62,7 @@ func TestPlaceNamesAnUnnamedFile(t *testing.T) {
 		}
 	}
 	plain := filepath.Join(dir, "plain")
-	f, err := durable.Create(plain, 0o640)
+	f, err := durable.Volume{}.Create(plain, 0o640)
 	if err != nil {
 		t.Fatal(err)
 	}

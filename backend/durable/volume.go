@@ -100,9 +100,6 @@ func (machine) SyncDir(name string) error {
 
 // The functions below are the operations of the zero Volume.
 
-// SyncDir brings the entries of a folder to the disk.
-func SyncDir(dir string) error { return Volume{}.SyncDir(dir) }
-
 // MkdirAll is Volume.MkdirAll on this machine.
 func MkdirAll(dir string, perm os.FileMode) error { return Volume{}.MkdirAll(dir, perm) }
 
@@ -111,14 +108,6 @@ func Rename(from, to string) error { return Volume{}.Rename(from, to) }
 
 // Remove is Volume.Remove on this machine.
 func Remove(path string) error { return Volume{}.Remove(path) }
-
-// Create is Volume.Create on this machine.
-func Create(path string, perm os.FileMode) (*File, error) { return Volume{}.Create(path, perm) }
-
-// CreateTemp is Volume.CreateTemp on this machine.
-func CreateTemp(dir, prefix string, perm os.FileMode) (*File, error) {
-	return Volume{}.CreateTemp(dir, prefix, perm)
-}
 
 // WriteFile is Volume.WriteFile on this machine.
 func WriteFile(path string, data []byte, perm os.FileMode) error {

@@ -133,31 +133,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	e := &Engine{
-		o:           o,
-		gate:        gate{now: o.Now},
-		wakeGovc:    make(chan struct{}, 1),
-		wakeGit:     make(chan struct{}, 1),
-		wakeText:    make(chan struct{}, 1),
-		dirty:       make(chan struct{}, 1),
-		feedC:       make(chan []store.Op, 64),
-		recoverC:    make(chan recovery),
-		adopted:     make(chan struct{}),
-		healthC:     make(chan probe.Health, 1),
-		batchOps:    govcBatchOps,
-		unfed:       map[document.ID]struct{}{},
-		unreadable:  map[string]struct{}{},
-		strangers:   map[string]struct{}{},
-		incoming:    newIncoming(o.GitDir, o.Now),
-		missing:     map[document.ID]bool{},
-		subscribers: map[*Subscription]struct{}{},
-	}
-	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
-	now := o.Now()
-	e.view = view{state: StateProbing, since: now, reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
-	if o.Primary == nil {
-		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
-	}
+	e := newEngine(o)
 	govcSeq, attached := o.State.Cursor(primaryReplica)
 	e.govcMark = newWatermark(govcSeq)
 	e.view.known[primaryReplica] = attached
@@ -197,6 +173,35 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.start(func() { e.runPrimary(run) })
 	}
 	return e, nil
+}
+
+// newEngine returns an engine that does nothing yet.
+func newEngine(o Options) *Engine {
+	e := &Engine{
+		o:           o,
+		gate:        gate{now: o.Now},
+		wakeGovc:    make(chan struct{}, 1),
+		wakeGit:     make(chan struct{}, 1),
+		wakeText:    make(chan struct{}, 1),
+		dirty:       make(chan struct{}, 1),
+		feedC:       make(chan []store.Op, 64),
+		recoverC:    make(chan recovery),
+		adopted:     make(chan struct{}),
+		healthC:     make(chan probe.Health, 1),
+		batchOps:    govcBatchOps,
+		unfed:       map[document.ID]struct{}{},
+		unreadable:  map[string]struct{}{},
+		strangers:   map[string]struct{}{},
+		incoming:    newIncoming(o.GitDir, o.Now),
+		missing:     map[document.ID]bool{},
+		subscribers: map[*Subscription]struct{}{},
+	}
+	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
+	e.view = view{state: StateProbing, since: o.Now(), reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
+	if o.Primary == nil {
+		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
+	}
+	return e
 }
 
 // detachPrimary lets go of the outbox for a primary that this engine does not

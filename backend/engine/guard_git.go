@@ -229,75 +229,91 @@ func (e *Engine) fillGit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	filled, left, unsure := 0, 0, 0
-	var batch store.Batch
-	var ids []document.ID
-	size := int64(0)
-	flush := func() error {
-		if len(ids) == 0 {
-			return nil
-		}
-		if len(batch.Ops) > 0 {
-			// To a commit, files that are damaged would be unchanged ones.
-			if e.gitDamaged != "" {
-				if err := e.o.Git.Rewrite(ctx, batch.Ops); err != nil {
-					return gitSide(err)
-				}
-			}
-			if _, err := e.commitGit(ctx, e.copyBatch(batch.Ops), e.gitMark.now()); err != nil {
-				return err
-			}
-		}
-		if err := e.o.State.Unpark(ctx, gitReplica, ids...); err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		filled += len(batch.Ops)
-		batch.Ops, ids, size = nil, nil, 0
-		return nil
-	}
+	f := &filling{e: e}
 	for _, p := range parked {
 		if isSpoilt(p) {
 			continue
 		}
-		row, err := e.o.State.Lookup(ctx, p.ID)
-		if errors.Is(err, store.ErrNotFound) || (err == nil && (row.Deleted || row.Seq != p.Seq)) {
-			ids = append(ids, p.ID) // the outbox carries, or carried, what is newer
-			continue
+		if err := f.take(ctx, p); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		key := store.Key{ID: row.ID, Folder: row.Folder}
-		doc, err := e.anywhere(ctx, row, key)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			left++
-			if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) {
-				if unsure++; unsure == fillUnsureMost {
-					break
-				}
-			}
-			continue
-		}
-		ids, batch.Ops, size = append(ids, p.ID), append(batch.Ops, store.Op{Key: key, Doc: &doc}), size+doc.Content.Size()
-		if len(batch.Ops) == govcBatchOps || size > govcBatchBytes {
-			if err := flush(); err != nil {
-				return err
-			}
+		if f.unsure == fillUnsureMost {
+			break
 		}
 	}
-	if err := flush(); err != nil {
+	if err := f.flush(ctx); err != nil {
 		return err
 	}
 	// Once more while that may help: a flag that was set meanwhile stays.
-	if (filled > 0 && (left > 0 || len(parked) == maxMissing)) || (unsure > 0 && e.serving()) {
+	if (f.filled > 0 && (f.left > 0 || len(parked) == maxMissing)) || (f.unsure > 0 && e.serving()) {
 		e.gitFill.Store(true)
 	}
-	if filled > 0 {
-		e.event(Info, "git", fmt.Sprintf("git holds %d documents again that were missing", filled), "")
+	if f.filled > 0 {
+		e.event(Info, "git", fmt.Sprintf("git holds %d documents again that were missing", f.filled), "")
 	}
+	return nil
+}
+
+// filling is one look for the documents that git lacks.
+type filling struct {
+	e    *Engine
+	ids  []document.ID // missing no more as soon as ops are committed
+	ops  []store.Op
+	size int64 // of the content in ops
+
+	filled, left int // documents that were delivered, and that could not be
+	unsure       int // of those left, without a clear answer
+}
+
+// take brings one document, if it can be delivered.
+func (f *filling) take(ctx context.Context, p state.Parked) error {
+	row, err := f.e.o.State.Lookup(ctx, p.ID)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && (row.Deleted || row.Seq != p.Seq)) {
+		f.ids = append(f.ids, p.ID) // the outbox carries, or carried, what is newer
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	key := store.Key{ID: row.ID, Folder: row.Folder}
+	doc, err := f.e.anywhere(ctx, row, key)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		f.left++
+		if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) {
+			f.unsure++
+		}
+		return nil
+	}
+	f.ids, f.ops, f.size = append(f.ids, p.ID), append(f.ops, store.Op{Key: key, Doc: &doc}), f.size+doc.Content.Size()
+	if len(f.ops) == govcBatchOps || f.size > govcBatchBytes {
+		return f.flush(ctx)
+	}
+	return nil
+}
+
+func (f *filling) flush(ctx context.Context) error {
+	if len(f.ids) == 0 {
+		return nil
+	}
+	if len(f.ops) > 0 {
+		// To a commit, files that are damaged would be unchanged ones.
+		if f.e.gitDamaged != "" {
+			if err := f.e.o.Git.Rewrite(ctx, f.ops); err != nil {
+				return gitSide(err)
+			}
+		}
+		if _, err := f.e.commitGit(ctx, f.e.copyBatch(f.ops), f.e.gitMark.now()); err != nil {
+			return err
+		}
+	}
+	if err := f.e.o.State.Unpark(ctx, gitReplica, f.ids...); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	f.filled += len(f.ops)
+	f.ids, f.ops, f.size = nil, nil, 0
 	return nil
 }
 

@@ -70,12 +70,11 @@ func (r *room) take(n int) []byte {
 	return out
 }
 
-func (b *builder) stage(kind plumbing.ObjectType, data []byte, base Hash, name string) (Hash, error) {
+func (b *builder) stage(kind plumbing.ObjectType, data []byte) (Hash, error) {
 	s, err := stage(kind, data)
 	if err != nil {
 		return Hash{}, err
 	}
-	s.base, s.name = base, name
 	b.keep(s)
 	return s.hash, nil
 }

@@ -88,12 +88,12 @@ func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, 
 		return Hash{}, Hash{}, errors.New("a chain is built on the objects that it makes")
 	}
 	first := len(b.out)
-	changed, err := b.rebuild(ctx, "", tree, root)
+	changed, err := b.rebuild(ctx, tree, root)
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}
 	if changed.IsZero() {
-		if changed, err = b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
+		if changed, err = b.stage(plumbing.TreeObject, nil); err != nil {
 			return Hash{}, Hash{}, err
 		}
 	}
@@ -105,7 +105,7 @@ func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, 
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}
-	h, err := b.stage(plumbing.CommitObject, data, Hash{}, "")
+	h, err := b.stage(plumbing.CommitObject, data)
 	if err != nil {
 		return Hash{}, Hash{}, err
 	}

@@ -152,18 +152,18 @@ func (b *builder) below(folder held, at place) (held, error) {
 	return b.repo.treeBelow(folder, at.from, &at.hash)
 }
 
-// rebuild applies n to the tree and returns the new tree, which is the old
+// rebuild applies n to the tree of a root folder and returns the new tree, which is the old
 // one if nothing changed, and the zero hash if nothing is left. Only trees on
 // the way to a change are read and written, each once.
-func (b *builder) rebuild(ctx context.Context, name string, at Hash, n *node) (Hash, error) {
+func (b *builder) rebuild(ctx context.Context, at Hash, n *node) (Hash, error) {
 	old, err := b.tree(at)
 	if err != nil {
 		return Hash{}, err
 	}
-	return b.rebuildHeld(ctx, name, at, old, n)
+	return b.rebuildHeld(ctx, "", at, old, n)
 }
 
-// rebuildHeld is rebuild for a tree that was found.
+// rebuildHeld is rebuild for a tree that was found, of the folder of that name.
 func (b *builder) rebuildHeld(ctx context.Context, name string, at Hash, old held, n *node) (Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return Hash{}, err

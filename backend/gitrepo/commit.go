@@ -87,7 +87,7 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 	if err != nil {
 		return Hash{}, err
 	}
-	changed, err := b.rebuild(ctx, "", tree, root)
+	changed, err := b.rebuild(ctx, tree, root)
 	if err != nil {
 		return Hash{}, err
 	}
@@ -102,7 +102,7 @@ func (r *Repo) commitOnce(ctx context.Context, ref string, in CommitInput) (Hash
 		return Hash{}, ErrNothing
 	}
 	if changed == emptyTree {
-		if _, err := b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
+		if _, err := b.stage(plumbing.TreeObject, nil); err != nil {
 			return Hash{}, err
 		}
 	}
@@ -139,7 +139,7 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 	if err != nil {
 		return Hash{}, err
 	}
-	h, err := b.stage(plumbing.CommitObject, data, Hash{}, "")
+	h, err := b.stage(plumbing.CommitObject, data)
 	if err != nil {
 		return Hash{}, err
 	}

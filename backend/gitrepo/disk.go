@@ -34,7 +34,7 @@ type disk struct {
 }
 
 func openDisk(dir string, o Options) (*disk, error) {
-	opened := time.Now()
+	opened := o.Now()
 	if o.ReadOnly {
 		o.Volume = durable.Volume{FS: readOnly{o.Volume}}
 	}
@@ -54,7 +54,7 @@ func openDisk(dir string, o Options) (*disk, error) {
 	}
 	objects := filepath.Join(at.common, "objects")
 	if !o.ReadOnly {
-		if err := takeOver(o.Volume, at.common); err != nil {
+		if err := takeOver(o.Volume, at.common, opened); err != nil {
 			return nil, err
 		}
 		if o.SyncAll {
@@ -67,21 +67,21 @@ func openDisk(dir string, o Options) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: time.Now, spares: packs.spares}
+	refs := &diskRefs{volume: o.Volume, dir: at.common, head: filepath.Join(at.git, "HEAD"), opened: opened, now: o.Now, spares: packs.spares}
 	return &disk{packs, refs, owed}, nil
 }
 
-// takeOver clears up behind a process that died, and makes durable what it
-// left visible.
-func takeOver(v durable.Volume, dir string) error {
+// takeOver clears up behind a process that died before now, and makes durable
+// what it left visible.
+func takeOver(v durable.Volume, dir string, now time.Time) error {
 	entries, err := v.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	if err := removeInitial(v, dir, entries); err != nil {
+	if err := removeInitial(v, dir, entries, now); err != nil {
 		return err
 	}
-	if err := removeLeftovers(v, filepath.Join(dir, "objects", "pack")); err != nil {
+	if err := removeLeftovers(v, filepath.Join(dir, "objects", "pack"), now); err != nil {
 		return err
 	}
 	return settleOpened(v, dir)
@@ -137,13 +137,13 @@ func initial(name string) bool {
 }
 
 // removeInitial deletes the temporary files of an initialise that died.
-func removeInitial(v durable.Volume, dir string, entries []os.DirEntry) error {
+func removeInitial(v durable.Volume, dir string, entries []os.DirEntry, now time.Time) error {
 	for _, e := range entries {
 		if !initial(e.Name()) {
 			continue
 		}
 		info, err := e.Info()
-		if err != nil || time.Since(info.ModTime()) < abandonedAfter {
+		if err != nil || now.Sub(info.ModTime()) < abandonedAfter {
 			continue // removed meanwhile, or of a process that may live
 		}
 		if err := v.Discard(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -167,7 +167,7 @@ func initialise(v durable.Volume, dir string) error {
 
 // removeLeftovers deletes the temporary files of processes that died while
 // they wrote a pack.
-func removeLeftovers(v durable.Volume, dir string) error {
+func removeLeftovers(v durable.Volume, dir string, now time.Time) error {
 	entries, err := v.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v.MkdirAll(dir, folderPerm)
@@ -177,7 +177,7 @@ func removeLeftovers(v durable.Volume, dir string) error {
 	}
 	for _, e := range entries {
 		rest, ours := strings.CutPrefix(e.Name(), tempPrefix)
-		if !ours || !abandoned(e, rest) {
+		if !ours || !abandoned(e, rest, now) {
 			continue
 		}
 		if err := v.Discard(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -188,14 +188,15 @@ func removeLeftovers(v durable.Volume, dir string) error {
 }
 
 // started is when this process began to write temporary files, at the
-// earliest: older ones under our process id are those of a namesake.
+// earliest: older ones under our process id are those of a namesake. It is of
+// the process and not of a repository, which may be opened long after.
 var started = time.Now()
 
 // abandonedAfter is how old the temporary file of a process that lives must
 // be before it is taken for that of a dead namesake.
 const abandonedAfter = time.Hour
 
-func abandoned(e os.DirEntry, rest string) bool {
+func abandoned(e os.DirEntry, rest string, now time.Time) bool {
 	info, err := e.Info()
 	if err != nil {
 		return false // removed meanwhile
@@ -210,5 +211,5 @@ func abandoned(e os.DirEntry, rest string) bool {
 	case errors.Is(syscall.Kill(pid, 0), syscall.ESRCH):
 		return true
 	}
-	return time.Since(info.ModTime()) > abandonedAfter
+	return now.Sub(info.ModTime()) > abandonedAfter
 }

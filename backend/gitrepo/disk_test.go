@@ -7,13 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/caiatech/caiatop/backend/durable"
 )
 
 func TestRealGitReadsWhatWeWrite(t *testing.T) {
@@ -150,40 +146,6 @@ func truncate(t testing.TB, name string, size int64) {
 	}
 	if err := os.Truncate(name, size); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// What a crash can leave: temporary files of dead processes, a pack without an
-// index, a lock.
-func TestLeftoversOfACrash(t *testing.T) {
-	r, dir := disked(t)
-	tip := commit(t, r, put(t, "a", "1"))
-	closeRepo(t, r)
-	packs := filepath.Join(dir, "objects", "pack")
-	dead := filepath.Join(packs, tempPrefix+"999999999_0011")
-	living := filepath.Join(packs, tempName()+"0011")
-	old := filepath.Join(packs, tempName()+"0022")
-	lock := filepath.Join(dir, "refs", "heads", "main.lock")
-	for _, f := range []string{dead, living, old, lock, filepath.Join(packs, "pack-"+strings.Repeat("a", 40)+".pack")} {
-		write(t, f, "torn")
-	}
-	before := started.Add(-time.Minute)
-	for _, f := range []string{old, lock} {
-		if err := os.Chtimes(f, before, before); err != nil {
-			t.Fatal(err)
-		}
-	}
-	again := opened(t, dir)
-	for f, want := range map[string]bool{dead: false, old: false, living: true} {
-		if _, err := os.Stat(f); (err == nil) != want {
-			t.Errorf("%s: %v", filepath.Base(f), err)
-		}
-	}
-	wantFile(t, again, tip, "a", "1")
-	h := commit(t, again, put(t, "a", "2"))
-	wantFile(t, again, h, "a", "2")
-	if _, err := os.Stat(lock); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the stale lock is still there: %v", err)
 	}
 }
 
@@ -333,59 +295,6 @@ func TestEveryFlippedByteOfAPack(t *testing.T) {
 	}
 	if noticed == 0 {
 		t.Fatal("no flipped byte was noticed")
-	}
-}
-
-// A read-only folder gives the typed error, and reads go on.
-func TestReadOnlyDisk(t *testing.T) {
-	r, dir := disked(t)
-	tip := commit(t, r, put(t, "a", "1"))
-	refilled(r) // spare files were tried out
-	packs := filepath.Join(dir, "objects", "pack")
-	if err := os.Chmod(packs, 0o555); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.Chmod(packs, 0o755) })
-	var err error
-	withoutPrivilege(t, dir, func() {
-		_, err = r.Commit(context.Background(), CommitInput{Changes: []Change{put(t, "a", "2")}, Author: ann, At: when})
-	})
-	if !errors.Is(err, durable.ErrReadOnly) {
-		t.Fatalf("got %v", err)
-	}
-	wantFile(t, r, tip, "a", "1")
-}
-
-// withoutPrivilege runs f as one whom file modes bind: root gives dir to nobody
-// and acts as nobody on this one thread, which is not used again.
-func withoutPrivilege(t *testing.T, dir string, f func()) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		f()
-		return
-	}
-	const nobody = 65534
-	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, nobody, nobody))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for up := filepath.Dir(dir); up != os.TempDir() && len(up) > 1; up = filepath.Dir(up) {
-		if err := os.Chmod(up, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := syscall.Setfsuid(nobody)
-		if err == nil {
-			f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -41,6 +42,7 @@ func faultySteps(t testing.TB) []faultStep {
 // same process goes on when the disk does, and what it acknowledges then is
 // there after a power cut.
 func TestEveryFaultOfTheDiskIsSurvived(t *testing.T) {
+	needGit(t)
 	base := powercut.New()
 	r, err := OpenDisk(powerDir, Options{Volume: base.Volume()})
 	if err != nil {
@@ -58,9 +60,11 @@ func TestEveryFaultOfTheDiskIsSurvived(t *testing.T) {
 		if soakRounds(t) > 0 {
 			stride = 1
 		}
+		var judge gitJudge
 		n := 1
-		for ; faulted(t, base, errno, n, n%2*300); n += stride {
+		for ; judge.sample(t, faulted(t, base, errno, n, n%2*300)); n += stride {
 		}
+		judge.end(t)
 		if n < 40 {
 			t.Errorf("%s: the steps change the disk %d times only", errno, n)
 		}
@@ -69,9 +73,46 @@ func TestEveryFaultOfTheDiskIsSurvived(t *testing.T) {
 			continue
 		}
 		// The syncs are few, and what matters most: all of them.
-		for n := 1; faultedAt(t, base, powercut.Fault{Kind: powercut.SyncDir, N: n, Err: errno}); n++ {
+		for n := 1; judge.sample(t, faultedAt(t, base, powercut.Fault{Kind: powercut.SyncDir, N: n, Err: errno})); n++ {
 		}
+		judge.end(t)
 	}
+}
+
+// gitJudge lets real git look at every seventh disk that had a fault, and at
+// the last one.
+type gitJudge struct {
+	seen int
+	last *powercut.Disk // not looked at yet
+}
+
+// sample takes what faulted left, and reports whether anything failed there.
+func (g *gitJudge) sample(t *testing.T, left *powercut.Disk) bool {
+	t.Helper()
+	if left == nil {
+		return false
+	}
+	g.last = left
+	if g.seen++; g.seen%7 == 0 {
+		g.end(t)
+	}
+	return true
+}
+
+func (g *gitJudge) end(t *testing.T) {
+	t.Helper()
+	if g.seen == 0 {
+		t.Fatal("nothing failed: this test tests nothing")
+	}
+	if g.last == nil {
+		return
+	}
+	dir := filepath.Join(t.TempDir(), "left.git")
+	if err := g.last.Export(powerDir, dir); err != nil {
+		t.Fatal(err)
+	}
+	fsck(t, dir)
+	g.last = nil
 }
 
 // unsynced is a repository in which a commit failed at its n-th sync of a
@@ -138,14 +179,14 @@ func TestACommitMadeAgainByTheNextProcessIsDurable(t *testing.T) {
 	}
 }
 
-// faulted lets the n-th change of the disk fail and reports whether there was
-// one.
-func faulted(t *testing.T, base *powercut.Disk, errno syscall.Errno, n, short int) bool {
+// faulted lets the n-th change of the disk fail and returns the disk after it,
+// nil if there is no such change.
+func faulted(t *testing.T, base *powercut.Disk, errno syscall.Errno, n, short int) *powercut.Disk {
 	t.Helper()
 	return faultedAt(t, base, powercut.Fault{Kind: powercut.Change, N: n, Err: errno, Short: short})
 }
 
-func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) bool {
+func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) *powercut.Disk {
 	t.Helper()
 	n, errno := f.N, f.Err
 	d := base.Cut(rand.New(rand.NewPCG(1, 1))) // all is synced: a copy
@@ -183,7 +224,10 @@ func faultedAt(t *testing.T, base *powercut.Disk, f powercut.Fault) bool {
 	}
 	happened := d.Mend()
 	closeRepo(t, r)
-	return happened
+	if !happened {
+		return nil
+	}
+	return d
 }
 
 // refilled makes spare files as far as the disk lets it.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,11 +61,7 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	steps, err := childSteps()
-	if err != nil {
-		return err
-	}
-	for _, s := range steps {
+	for _, s := range childSteps() {
 		refilled(r)
 		h, err := s.do(r)
 		for n := 0; err != nil && n < attempts; n++ {
@@ -87,7 +84,7 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 }
 
 // childSteps are those of faultySteps, for a process without a test.
-func childSteps() ([]faultStep, error) {
+func childSteps() []faultStep {
 	ctx := context.Background()
 	change := func(name, branch string, n int, paths ...string) faultStep {
 		var changes []Change
@@ -103,18 +100,21 @@ func childSteps() ([]faultStep, error) {
 		{"consolidate", func(r *Repo) (Hash, error) { _, err := consolidateOnce(r); return Hash{}, err }},
 		change("batch", Main, 2, "d/2", "e/3"),
 		change("side", sideBranch, 3, "s"),
-	}, nil
+	}
 }
 
-// injected runs the process with the n-th of some system calls failing, of
-// each thread, and returns its report and the calls that failed.
-func injected(t *testing.T, dir, call, errno string, n int) (report string, failed []string, ended error) {
+// straced runs the process with the n-th of some system calls failing, of each
+// thread, or none if n is 0, and returns its report and the calls.
+func straced(t *testing.T, dir, call, errno string, n int) (report, calls string, ended error) {
 	t.Helper()
 	work := t.TempDir()
 	log, out := filepath.Join(work, "strace"), filepath.Join(work, "report")
 	write(t, out, "")
-	cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-y", "-o", log, "-e", "trace="+call, "-e", "signal=none",
-		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n), os.Args[0])
+	args := []string{"-f", "--seccomp-bpf", "-y", "-o", log, "-e", "trace=" + call, "-e", "signal=none"}
+	if n > 0 {
+		args = append(args, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n))
+	}
+	cmd := exec.Command("strace", append(args, os.Args[0])...)
 	cmd.Env = append(os.Environ(), crashVariable+"="+dir, crashRole+"="+roleFaulty, faultReport+"="+out, faultErrno+"="+errno, "GOGC=off")
 	said, ended := cmd.CombinedOutput()
 	if ended != nil {
@@ -124,16 +124,54 @@ func injected(t *testing.T, dir, call, errno string, n int) (report string, fail
 	if err != nil {
 		t.Fatalf("strace: %v: %v", err, ended)
 	}
-	for line := range strings.Lines(string(data)) {
-		if strings.Contains(line, "(INJECTED)") {
-			failed = append(failed, strings.TrimSpace(line))
-		}
-	}
-	data, err = os.ReadFile(out)
+	said, err = os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(data), failed, ended
+	return string(said), string(data), ended
+}
+
+// concerns reports whether a call, as strace writes it, is in a repository and
+// could fail in that way there.
+func concerns(line, dir, call, errno string) bool {
+	// Opening a file that is there needs no space.
+	real := call != "openat" || errno != "ENOSPC" || strings.Contains(line, "O_CREAT")
+	return real && strings.Contains(line, dir)
+}
+
+// callsWithin returns which calls of a thread are in the repository, in order,
+// if none fails.
+func callsWithin(t *testing.T, template, call, errno string) []int {
+	t.Helper()
+	dir := copyOf(t, template)
+	_, calls, ended := straced(t, dir, call, errno, 0)
+	if ended != nil {
+		t.Fatal(ended)
+	}
+	var within []int
+	count := map[string]int{} // of each thread
+	for line := range strings.Lines(calls) {
+		thread, did, _ := strings.Cut(line, " ")
+		if !strings.HasPrefix(strings.TrimSpace(did), call+"(") {
+			continue // the rest of one that was interrupted
+		}
+		count[thread]++
+		if concerns(line, dir, call, errno) {
+			within = append(within, count[thread])
+		}
+	}
+	slices.Sort(within)
+	return slices.Compact(within)
+}
+
+// copyOf is a copy of a folder.
+func copyOf(t *testing.T, template string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "repo.git")
+	if err := os.CopyFS(dir, os.DirFS(template)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // Every system call of a real process that changes the disk fails in turn: the
@@ -150,57 +188,89 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 		commit(t, r, put(t, fmt.Sprintf("d/0%d", i), "before"))
 	}
 	closeRepo(t, r)
-	all := 0
 	for i, c := range []struct {
 		call, errno  string
-		first, quick int // which one is first, and how far apart they are, in a quick run
+		first, quick int // which of those in the repository is first, and how far apart they are, in a quick run
 	}{
-		{"write", "ENOSPC", 1, 4},
-		{"write", "EIO", 3, 9},
-		{"fsync", "EIO", 2, 7},
-		{"fsync", "ENOSPC", 5, 12},
-		{"openat", "ENOSPC", 10, 15},
-		{"openat", "EIO", 14, 37},
-		{"renameat", "ENOSPC", 1, 5},
-		{"renameat", "EIO", 3, 9},
-		{"unlinkat", "EIO", 1, 7},
-		{"mkdirat", "ENOSPC", 1, 2},
-		{"linkat", "EIO", 2, 2},
-		{"linkat", "ENOSPC", 1, 3},
+		{"write", "ENOSPC", 0, 4},
+		{"write", "EIO", 2, 9},
+		{"fsync", "EIO", 1, 7},
+		{"fsync", "ENOSPC", 4, 12},
+		{"openat", "ENOSPC", 3, 15},
+		{"openat", "EIO", 8, 37},
+		{"renameat", "ENOSPC", 0, 5},
+		{"renameat", "EIO", 2, 9},
+		{"unlinkat", "EIO", 0, 7},
+		{"mkdirat", "ENOSPC", 0, 2},
+		{"linkat", "EIO", 1, 2},
+		{"linkat", "ENOSPC", 0, 3},
 	} {
 		if raced && soakRounds(t) == 0 && i%4 != 0 {
 			continue // one of writes, opens and unlinks each: the others run without the detector
 		}
 		t.Run(c.call+" "+c.errno, func(t *testing.T) {
+			within := callsWithin(t, template, c.call, c.errno)
+			if len(within) == 0 {
+				t.Fatal("no such call is in the repository")
+			}
+			fails := func(n int) (hit, more bool) { return systemFault(t, template, c.call, c.errno, n) }
 			stride := c.quick
 			switch {
 			case soakRounds(t) > 0:
-				stride = 1
+				everyFails(t, fails)
+				return
 			case raced:
 				stride *= 6
 			}
-			hits, n := 0, c.first
-			if stride == 1 {
-				n = 1
-			}
-			for ; ; n += stride {
-				hit, more := systemFault(t, template, c.call, c.errno, n)
-				if !more {
-					break
-				}
-				if hit {
-					hits++
-				}
-			}
-			t.Logf("%d of the calls up to the %d. failed in the repository", hits, n)
-			all += hits
-			if hits == 0 && stride == 1 {
-				t.Error("none of them was in the repository")
-			}
+			someFail(t, within[min(c.first, len(within)-1):], stride, fails)
 		})
 	}
-	if all == 0 {
-		t.Error("no call failed in the repository")
+}
+
+// everyFails lets all calls fail, those elsewhere, too.
+func everyFails(t *testing.T, fails func(n int) (hit, more bool)) {
+	t.Helper()
+	hits, n := 0, 1
+	for more := true; more; n++ {
+		var hit bool
+		if hit, more = fails(n); hit {
+			hits++
+		}
+	}
+	failedWithin(t, hits, n-1)
+}
+
+// someFail lets every so many of some calls fail, and one after the other if
+// none of them was in the repository: not every run makes its calls in the same
+// order.
+func someFail(t *testing.T, some []int, stride int, fails func(n int) (hit, more bool)) {
+	t.Helper()
+	hits, tried := 0, 0
+	try := func(n int) (more bool) {
+		tried++
+		hit, more := fails(n)
+		if hit {
+			hits++
+		}
+		return more
+	}
+	for i := 0; i < len(some); i += stride {
+		try(some[i])
+	}
+	const rounds = 3
+	for range rounds {
+		for n, more := 1, true; hits == 0 && more; n++ {
+			more = try(n)
+		}
+	}
+	failedWithin(t, hits, tried)
+}
+
+func failedWithin(t *testing.T, hits, tried int) {
+	t.Helper()
+	t.Logf("%d of %d calls failed in the repository", hits, tried)
+	if hits == 0 {
+		t.Error("none of them was in the repository")
 	}
 }
 
@@ -208,17 +278,16 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 // there was one at all.
 func systemFault(t *testing.T, template, call, errno string, n int) (hit, more bool) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "repo.git")
-	if err := os.CopyFS(dir, os.DirFS(template)); err != nil {
-		t.Fatal(err)
-	}
-	report, failed, ended := injected(t, dir, call, errno, n)
+	dir := copyOf(t, template)
+	report, calls, ended := straced(t, dir, call, errno, n)
+	var failed []string
 	outside := false
-	for _, line := range failed {
-		outside = outside || !strings.Contains(line, dir)
-		// Opening a file that is there needs no space.
-		real := call != "openat" || errno != "ENOSPC" || strings.Contains(line, "O_CREAT")
-		hit = hit || (real && strings.Contains(line, dir))
+	for line := range strings.Lines(calls) {
+		if strings.Contains(line, "(INJECTED)") {
+			failed = append(failed, strings.TrimSpace(line))
+			outside = outside || !strings.Contains(line, dir)
+			hit = hit || concerns(line, dir, call, errno)
+		}
 	}
 	if outside && ended != nil && strings.Contains(ended.Error(), "fatal error: runtime:") {
 		hit = false // Go's own file descriptors cannot be spared, and it dies of that

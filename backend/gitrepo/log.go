@@ -188,7 +188,7 @@ func (t *tracer) trail(known Commit, trail []side, c Commit) ([]side, error) {
 		if !at.mode.isTree() {
 			return out, nil // below a file, and below nothing, is nothing
 		}
-		it, _, err := t.repo.entry(at.hash, name)
+		it, err := t.repo.entry(at.hash, name)
 		if err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ func (b *builder) merge(ctx context.Context, base origin, ours, theirs Hash, in 
 		return Hash{}, nil, &ConflictError{m.conflicts}
 	}
 	if tree.IsZero() {
-		tree, err = b.stage(plumbing.TreeObject, nil, Hash{}, "")
+		tree, err = b.stage(plumbing.TreeObject, nil)
 	}
 	return tree, m.overridden, err
 }

@@ -158,7 +158,7 @@ func (machineFS) ReadDir(name string) ([]os.DirEntry, error) { return os.ReadDir
 func (machineFS) Mkdir(name string, perm os.FileMode) error  { return os.Mkdir(name, perm) }
 func (machineFS) Rename(from, to string) error               { return os.Rename(from, to) }
 func (machineFS) Remove(name string) error                   { return os.Remove(name) }
-func (machineFS) SyncDir(name string) error                  { return durable.SyncDir(name) }
+func (machineFS) SyncDir(name string) error                  { return durable.Volume{}.SyncDir(name) }
 
 func (f hookFS) OpenFile(name string, flag int, perm os.FileMode) (durable.Handle, error) {
 	if flag != os.O_RDONLY {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -22,6 +23,9 @@ type Options struct {
 	// Volume is the file system of a repository on disk; the zero value is
 	// that of this machine.
 	Volume durable.Volume
+	// Now is the clock, which tells how old the locks and temporary files of
+	// other programs are; nil is time.Now.
+	Now func() time.Time
 	// ReadOnly opens a repository on disk without writing anything there, not
 	// even what maintenance would; what would write is ErrReadOnly. A
 	// repository with a worktree, and one that borrows objects of another
@@ -101,6 +105,9 @@ func NewMemory(Options) *Repo {
 func OpenDisk(dir string, o Options) (*Repo, error) {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = DefaultCache
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	d, err := openDisk(dir, o)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/caiatech/caiatop/backend/durable"
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // maxOrphans bounds the vanished packs that are held open; of more, those that
@@ -251,108 +250,6 @@ func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, err
 		return Restored{Aside: aside}, err
 	}
 	return Restored{Aside: aside}, p.rescan()
-}
-
-// walk is what a commit is made of.
-type walk struct {
-	seen    map[Hash]struct{}
-	whole   bool // every object can be read
-	missing bool // one is only in packs that vanished, or nowhere
-}
-
-// reach walks everything that a commit is made of, until an object is nowhere.
-func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
-	type reached struct {
-		hash Hash
-		kind plumbing.ObjectType
-	}
-	queue := []reached{{tip, plumbing.CommitObject}}
-	w.seen = map[Hash]struct{}{tip: {}}
-	add := func(h Hash, kind plumbing.ObjectType) {
-		if _, known := w.seen[h]; !known {
-			w.seen[h] = struct{}{}
-			queue = append(queue, reached{h, kind})
-		}
-	}
-	shallow, err := p.shallow()
-	if err != nil {
-		return w, err
-	}
-	partial, err := p.partial()
-	if err != nil {
-		return w, err
-	}
-	for len(queue) > 0 {
-		if err := ctx.Err(); err != nil {
-			return w, err
-		}
-		at := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		stored, err := p.stored(at.hash)
-		if err != nil {
-			return w, err
-		}
-		if at.kind == plumbing.BlobObject && stored {
-			continue
-		}
-		o, err := p.uncached(at.hash)
-		switch {
-		case partial && errors.Is(err, ErrNotFound):
-			continue // it was never here
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
-			return w, nil
-		case err != nil:
-			return w, err
-		case o.kind != at.kind:
-			return w, nil
-		}
-		w.missing = w.missing || !stored
-		follow := add
-		if _, cut := shallow[at.hash]; cut {
-			follow = func(h Hash, kind plumbing.ObjectType) {
-				if kind != plumbing.CommitObject {
-					add(h, kind)
-				}
-			}
-		}
-		if err := parts(at.hash, o, follow); err != nil {
-			return w, nil //nolint:nilerr // what cannot be read is damaged
-		}
-	}
-	w.whole = true
-	return w, nil
-}
-
-// parts calls add for what an object names.
-func parts(h Hash, o object, add func(Hash, plumbing.ObjectType)) error {
-	switch o.kind {
-	case plumbing.CommitObject:
-		c, err := decodeCommit(h, o.data)
-		if err != nil {
-			return err
-		}
-		if c.Tree != emptyTree {
-			add(c.Tree, plumbing.TreeObject)
-		}
-		for _, parent := range c.Parents {
-			add(parent, plumbing.CommitObject)
-		}
-	case plumbing.TreeObject:
-		for rest := o.data; len(rest) > 0; {
-			it, after, err := nextItem(rest)
-			if err != nil {
-				return err
-			}
-			rest = after
-			switch {
-			case it.mode.isTree():
-				add(it.hash, plumbing.TreeObject)
-			case it.mode.isBlob():
-				add(it.hash, plumbing.BlobObject)
-			}
-		}
-	}
-	return nil
 }
 
 // stored reports whether an object is in the folder.

@@ -108,7 +108,7 @@ func (r *Repo) revertOnce(ctx context.Context, ref string, in RevertInput, tree,
 		return Hash{}, ErrNothing
 	}
 	if undone == emptyTree {
-		if _, err := b.stage(plumbing.TreeObject, nil, Hash{}, ""); err != nil {
+		if _, err := b.stage(plumbing.TreeObject, nil); err != nil {
 			return Hash{}, err
 		}
 	}

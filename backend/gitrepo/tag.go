@@ -207,7 +207,7 @@ func (r *Repo) CreateTag(ctx context.Context, in TagInput) error {
 			return wrap(err)
 		}
 		b := &builder{repo: r}
-		if u.target, err = b.stage(plumbing.TagObject, data, Hash{}, ""); err != nil {
+		if u.target, err = b.stage(plumbing.TagObject, data); err != nil {
 			return wrap(err)
 		}
 		err = r.storeAndMove(ctx, b, u)

@@ -185,13 +185,13 @@ func TestMillionEntries(t *testing.T) {
 	if err := r.objects.store(context.Background(), b.out); err != nil {
 		t.Fatal(err)
 	}
-	h, err := b.rebuild(context.Background(), "", root.hash, mustPlan(t, put(t, "flat/0700000", "second")))
+	h, err := b.rebuild(context.Background(), root.hash, mustPlan(t, put(t, "flat/0700000", "second")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := entries / 10 * 7 * (width + 8 + hashSize)
 	wantFlat(t, b, h, data[:at], data[at+width+8+hashSize:], "0700000", "second")
-	if h, err = b.rebuild(context.Background(), "", root.hash, mustPlan(t, put(t, "flat/0700000x", "third"), del(t, "flat/0700000"))); err != nil {
+	if h, err = b.rebuild(context.Background(), root.hash, mustPlan(t, put(t, "flat/0700000x", "third"), del(t, "flat/0700000"))); err != nil {
 		t.Fatal(err)
 	}
 	wantFlat(t, b, h, data[:at], data[at+width+8+hashSize:], "0700000x", "third")
@@ -216,7 +216,7 @@ func wantFlat(t *testing.T, b *builder, root Hash, head, tail []byte, name, cont
 	if err != nil || !ok || it.hash != hashObject(plumbing.BlobObject, []byte(content)) {
 		t.Fatalf("%v %t %v", it, ok, err)
 	}
-	folder, _, err := b.repo.entry(root, "flat")
+	folder, err := b.repo.entry(root, "flat")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -293,15 +293,15 @@ func (r *Repo) treeAt(h Hash) (tree, error) {
 	return t.tree, err
 }
 
-// entry returns what a tree has at a name.
-func (r *Repo) entry(h Hash, name string) (item, bool, error) {
+// entry returns what a tree has at a name, zero if nothing.
+func (r *Repo) entry(h Hash, name string) (item, error) {
 	t, err := r.treeAt(h)
 	if err != nil {
-		return item{}, false, err
+		return item{}, err
 	}
-	p, ok, err := t.find(name)
+	p, _, err := t.find(name)
 	if err != nil {
-		return item{}, false, fmt.Errorf("tree %s: %w", h, err)
+		return item{}, fmt.Errorf("tree %s: %w", h, err)
 	}
-	return p.item, ok, nil
+	return p.item, nil
 }

@@ -30,39 +30,57 @@ func poweredStore(t *testing.T, d *powercut.Disk) *gitstore.Store {
 	return gitstore.New(repo)
 }
 
-// The power fails at a share of all steps while documents are put, changed and
-// deleted: each is as the last acknowledged batch left it, or the one that was
-// being made; never half of a batch.
+// soakSeeds is how many times `make soak` lets the power fail at each step: what
+// a disk keeps of that which was not synced is random.
+const soakSeeds = 50
+
+// The power fails at every step while documents are put, changed and deleted:
+// each is as the last acknowledged batch left it, or the one that was being
+// made; never half of a batch.
 func TestDocumentsSurviveEveryPowerCut(t *testing.T) {
-	const documents, batches = 4, 8
-	type cut struct {
-		disk        *powercut.Disk
-		done, later int // before it was made and after
+	seeds := 1
+	if os.Getenv("CAIATOP_SOAK_ROUNDS") != "" {
+		seeds = soakSeeds
 	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			cuts := powerCuts(t, seed)
+			for _, c := range cuts {
+				wholeBatch(t, c)
+			}
+			if len(cuts) < 60 {
+				t.Fatalf("the power failed %d times only", len(cuts))
+			}
+		})
+	}
+}
+
+// powerCuts are what the power leaves at every step of a history, and after it.
+func powerCuts(t *testing.T, seed int) []storeCut {
+	t.Helper()
 	d := powercut.New()
 	s := poweredStore(t, d)
 	var mu sync.Mutex // the repository changes the disk in the background, too
-	var cuts []cut
+	var cuts []storeCut
 	var acknowledged atomic.Int64
-	taken := func(seed int) cut {
+	taken := func(step int) storeCut {
 		before := int(acknowledged.Load())
-		left := d.Cut(rand.New(rand.NewPCG(uint64(seed), 0))) //nolint:gosec // small
-		return cut{left, before, int(acknowledged.Load())}
+		left := d.Cut(rand.New(rand.NewPCG(uint64(step), uint64(seed)))) //nolint:gosec // small
+		return storeCut{left, before, int(acknowledged.Load())}
 	}
 	d.Before(func(op powercut.Op) {
-		if n := d.Count(powercut.Change); op.Kind < powercut.Open && n%3 == 0 {
+		if n := d.Count(powercut.Change); op.Kind < powercut.Open {
 			c := taken(n)
 			mu.Lock()
 			defer mu.Unlock()
 			cuts = append(cuts, c)
 		}
 	})
-	text := func(batch int) string { return strings.Repeat(fmt.Sprint("text of batch ", batch, "\n"), 60) }
-	for batch := range batches {
+	for batch := range cutBatches {
 		var ops []store.Op
-		for i := range documents {
-			op := putOp(doc(t, fmt.Sprint("doc", i), text(batch)))
-			if i == batch%documents && batch > 0 {
+		for i := range cutDocuments {
+			op := putOp(doc(t, fmt.Sprint("doc", i), cutText(batch)))
+			if i == batch%cutDocuments && batch > 0 {
 				op.Doc = nil
 			}
 			ops = append(ops, op)
@@ -73,38 +91,54 @@ func TestDocumentsSurviveEveryPowerCut(t *testing.T) {
 	d.Before(nil)
 	mu.Lock()
 	defer mu.Unlock()
-	for _, c := range append(cuts, taken(1)) {
-		left := poweredStore(t, c.disk)
-		batch := -1
-		if value, _, err := left.Trailer(context.Background(), "Batch", func(string) bool { return true }, 1); err == nil {
-			if _, err := fmt.Sscan(value, &batch); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if batch < c.done-1 || batch > c.later {
-			t.Fatalf("%d batches were acknowledged, the last one found is %d", c.done, batch)
-		}
-		found := 0
-		for e, err := range left.List(context.Background()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := left.Get(context.Background(), e.Key)
-			if err != nil || got.Content.Text != text(batch) {
-				t.Fatalf("batch %d: %q has %.40q, %v", batch, e.Key.ID, got.Content.Text, err)
-			}
-			found++
-		}
-		want := documents - 1
-		if batch <= 0 {
-			want = documents * (batch + 1)
-		}
-		if found != want {
-			t.Fatalf("batch %d: %d documents of %d", batch, found, want)
+	return append(cuts, taken(0))
+}
+
+const cutDocuments, cutBatches = 4, 8
+
+// cutText is what the documents of a batch hold.
+func cutText(batch int) string {
+	return strings.Repeat(fmt.Sprint("text of batch ", batch, "\n"), 60)
+}
+
+// storeCut is a disk that lost its power, and how many batches were
+// acknowledged before and after that.
+type storeCut struct {
+	disk        *powercut.Disk
+	done, later int
+}
+
+// wholeBatch fails unless a disk holds the last acknowledged batch, or the one
+// that was being made, with all of its documents.
+func wholeBatch(t *testing.T, c storeCut) {
+	t.Helper()
+	left := poweredStore(t, c.disk)
+	batch := -1
+	if value, _, err := left.Trailer(context.Background(), "Batch", func(string) bool { return true }, 1); err == nil {
+		if _, err := fmt.Sscan(value, &batch); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(cuts) < 20 {
-		t.Fatalf("the power failed %d times only", len(cuts))
+	if batch < c.done-1 || batch > c.later {
+		t.Fatalf("%d batches were acknowledged, the last one found is %d", c.done, batch)
+	}
+	found := 0
+	for e, err := range left.List(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := left.Get(context.Background(), e.Key)
+		if err != nil || got.Content.Text != cutText(batch) {
+			t.Fatalf("batch %d: %q has %.40q, %v", batch, e.Key.ID, got.Content.Text, err)
+		}
+		found++
+	}
+	want := cutDocuments - 1
+	if batch <= 0 {
+		want = cutDocuments * (batch + 1)
+	}
+	if found != want {
+		t.Fatalf("batch %d: %d documents of %d", batch, found, want)
 	}
 }
 

@@ -33,11 +33,18 @@ func (b Batch) Validate() error {
 	return nil
 }
 
-// Message returns the commit message of the batch: what was done to which
-// documents, then the trailers. It is printable ASCII, because a govc service
-// accepts nothing else.
+// What a message lists: with the trailers of the largest batch that goes to a
+// govc service it has less than the 100,000 bytes which that accepts.
+const (
+	maxListed      = 1000     // documents
+	maxListedBytes = 64 << 10 // of their lines
+)
+
+// Message returns the commit message of the batch: a short subject, what was
+// done to which documents, as far as that is at most 1,000 lines of 64 KiB, then
+// the trailers. It is printable ASCII, because a govc service accepts nothing
+// else.
 func (b Batch) Message() string {
-	const listed = 20
 	var out strings.Builder
 	switch {
 	case len(b.Ops) == 0: // only the trailers are new
@@ -46,13 +53,7 @@ func (b Batch) Message() string {
 		out.WriteString(describe(b.Ops[0]))
 	default:
 		fmt.Fprintf(&out, "Update %d documents\n", len(b.Ops))
-		for i, op := range b.Ops {
-			if i == listed {
-				fmt.Fprintf(&out, "\nand %d more", len(b.Ops)-listed)
-				break
-			}
-			out.WriteString("\n" + describe(op))
-		}
+		b.list(&out)
 	}
 	out.WriteString("\n")
 	if len(b.Trailers) > 0 {
@@ -62,6 +63,20 @@ func (b Batch) Message() string {
 		fmt.Fprintf(&out, "%s: %s\n", t.Key, t.Value)
 	}
 	return out.String()
+}
+
+// list writes a line for each operation, or for as many as there is room for
+// and how many more there are.
+func (b Batch) list(out *strings.Builder) {
+	size := 0
+	for i, op := range b.Ops {
+		line := "\n" + describe(op)
+		if size += len(line); i == maxListed || size > maxListedBytes {
+			fmt.Fprintf(out, "\nand %d more", len(b.Ops)-i)
+			return
+		}
+		out.WriteString(line)
+	}
 }
 
 func describe(op Op) string {
