@@ -32,6 +32,14 @@ type running struct {
 	url    string
 }
 
+// serve answers what a listener accepts until the server is shut down.
+func (r *running) serve(l net.Listener) error {
+	if r.server.TLSConfig != nil {
+		return r.server.ServeTLS(l, "", "")
+	}
+	return r.server.Serve(l)
+}
+
 // Start listens on addr ("127.0.0.1:0" lets the system choose a port, the host
 // "localhost" is every loopback address of the machine) and returns the
 // service's URL. After a Stop, the same addr is bound to the same
@@ -51,15 +59,20 @@ func (s *Service) Start(addr string) (url string, err error) {
 		return "", loopbackHint(asked, err)
 	}
 	s.ports[addr] = bound
+	scheme := "http://"
+	if s.tls != nil {
+		scheme = "https://"
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{
 		server: &http.Server{
 			Handler: s.handler, BaseContext: func(net.Listener) context.Context { return ctx },
 			ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+			TLSConfig: s.tls,
+			ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		},
-		cancel: cancel, done: make(chan struct{}), url: "http://" + bound,
+		cancel: cancel, done: make(chan struct{}), url: scheme + bound,
 	}
 	s.mu.Lock()
 	s.started = s.now()
@@ -69,7 +82,7 @@ func (s *Service) Start(addr string) (url string, err error) {
 	slots := make(chan struct{}, MaxConnections)
 	for _, listener := range listeners {
 		serving.Go(func() {
-			if err := run.server.Serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
+			if err := run.serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("govc service ended", "address", run.url, "error", err)
 			}
 		})
