@@ -30,11 +30,12 @@ type running struct {
 	cancel context.CancelFunc // of the context of all its requests
 	done   chan struct{}      // closed when Serve has returned
 	url    string
+	tls    bool
 }
 
 // serve answers what a listener accepts until the server is shut down.
 func (r *running) serve(l net.Listener) error {
-	if r.server.TLSConfig != nil {
+	if r.tls { // not server.TLSConfig, which net/http sets for plain HTTP, too
 		return r.server.ServeTLS(l, "", "")
 	}
 	return r.server.Serve(l)
@@ -72,7 +73,7 @@ func (s *Service) Start(addr string) (url string, err error) {
 			TLSConfig: s.tls,
 			ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		},
-		cancel: cancel, done: make(chan struct{}), url: scheme + bound,
+		cancel: cancel, done: make(chan struct{}), url: scheme + bound, tls: s.tls != nil,
 	}
 	s.mu.Lock()
 	s.started = s.now()
