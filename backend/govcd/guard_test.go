@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/audit"
@@ -349,5 +350,38 @@ func withHeader(h http.Handler, name, value string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set(name, value)
 		h.ServeHTTP(w, r)
+	})
+}
+
+// TestAnExpiredTokenEndsItsStream at a heartbeat, without any commit.
+func TestAnExpiredTokenEndsItsStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ring, err := access.NewKeyring(config.NewSecret(testSecret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := unlimited(t, access.Options{Keyring: ring})
+		scopes, err := access.ParseScopes("docs:admin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := c.Mint(access.TokenRequest{Subject: "ann", TTL: time.Second, Scopes: scopes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := withHeader(newService(t, Options{Access: c}).Handler(), "Authorization", "Bearer "+token.Value.Reveal())
+		want(t, ask(t, h, "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "")
+		stream, beats := listenTo(t, h, "", ""), 0
+		for ended := false; !ended; {
+			select {
+			case <-stream.writes:
+				beats++
+			case <-stream.done:
+				ended = true
+			}
+		}
+		if beats != 2 { // at 15 and 30 s; at 45 s the second and the leeway are over
+			t.Errorf("%d heartbeats", beats)
+		}
 	})
 }
