@@ -54,7 +54,7 @@ func TestSecretNeverShows(t *testing.T) {
 
 func TestKeyAndToken(t *testing.T) {
 	_, url := startService(t, govcd.Options{Key: "right"})
-	for _, o := range []govc.Options{{}, {APIKey: "wrong"}, {Token: "right"}} {
+	for _, o := range []govc.Options{{}, {APIKey: "wrong"}, {Token: "wrong"}} {
 		o.URL = url
 		c := newClient(t, o)
 		for what, err := range map[string]error{

@@ -86,6 +86,7 @@ func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, t target) e
 		return err
 	}
 	made, err := repo.commit(r.Context(), sc, in, how)
+	noteCommit(r, sc.branch, made.Hash)
 	if err != nil {
 		return err
 	}
@@ -120,6 +121,7 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 		return err
 	}
 	made, err := repo.batch(r.Context(), sc.branch, &in, how)
+	noteCommit(r, sc.branch, made.Hash)
 	if err != nil {
 		return err
 	}
@@ -127,6 +129,7 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 		w.Header().Set(headerReplayed, "true")
 	}
 	if made.Code != "" {
+		note(r).Result = made.Code
 		return answer(w, http.StatusConflict, made)
 	}
 	return answer(w, http.StatusCreated, made)

@@ -58,6 +58,7 @@ func (s *Service) postBranch(w http.ResponseWriter, r *http.Request, repo *repo)
 	if err := bind(r, &in); err != nil {
 		return err
 	}
+	note(r).Path = branchPath(in.Name)
 	if in.From == "" {
 		in.From = gitrepo.Main
 	}
@@ -68,6 +69,7 @@ func (s *Service) postBranch(w http.ResponseWriter, r *http.Request, repo *repo)
 	if err := repo.branch(r.Context(), in.Name, at); err != nil {
 		return err
 	}
+	note(r).Ref = named(at)
 	return answer(w, http.StatusCreated, struct {
 		doneAnswer
 		Name   string `json:"name"`
@@ -76,6 +78,7 @@ func (s *Service) postBranch(w http.ResponseWriter, r *http.Request, repo *repo)
 }
 
 func (s *Service) deleteBranch(w http.ResponseWriter, r *http.Request, t target) error {
+	note(r).Path = branchPath(t.name)
 	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err
@@ -187,6 +190,7 @@ func (s *Service) postMerge(w http.ResponseWriter, r *http.Request, repo *repo) 
 		return err
 	}
 	made, err := repo.merge(r.Context(), in.From, into, c, cond)
+	noteCommit(r, into, made.Hash)
 	if err != nil {
 		return err
 	}

@@ -2,20 +2,20 @@ package govcd
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
 const unmatched = "unmatched"
 
-// chain is what every request passes: measure, recover, refuse what is too
-// big, authorize, route.
+// chain is what every request passes: measure, recover, decide who may, refuse
+// what is too big, route, record.
 func (s *Service) chain() http.Handler {
 	table := s.routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,8 +30,11 @@ func (s *Service) chain() http.Handler {
 			s.recover(recorded, r, recover())
 			done(recorded.status)
 		}()
-		if found == nil && redirectSlash(recorded, r, table) {
-			return
+		if found == nil {
+			if with, ok := withoutSlash(r, table); ok {
+				s.redirect(recorded, r, with)
+				return
+			}
 		}
 		setSecurityHeaders(recorded.Header())
 		if err := s.serve(recorded, r, found, to); err != nil {
@@ -42,6 +45,10 @@ func (s *Service) chain() http.Handler {
 
 // serve refuses what no handler should see, then runs the handler.
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to target) error {
+	who, err := s.admit(r, found, to) // first, so that every request counts
+	if err != nil {
+		return err
+	}
 	if err := checkSize(w, r); err != nil {
 		return err
 	}
@@ -49,14 +56,12 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to
 		return err
 	}
 	api := strings.HasPrefix(r.URL.Path, "/api/")
-	if api && !s.authorized(r) {
-		return fail(http.StatusUnauthorized, "UNAUTHORIZED", "Authentication required")
-	}
 	if found == nil {
 		return fail(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "endpoint not found: "+r.Method+" "+r.URL.Path)
 	}
+	ctx := access.With(r.Context(), who)
 	if found.stream {
-		return found.serve(w, r, to)
+		return found.serve(w, r.WithContext(ctx), to)
 	}
 	if api {
 		select {
@@ -68,14 +73,18 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to
 		}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	leave, err := s.place(ctx, r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return found.serve(w, r.WithContext(ctx), to)
+	r = r.WithContext(ctx)
+	if found.what != "" && s.audit != nil {
+		return s.audited(w, r, found, to)
+	}
+	return found.serve(w, r, to)
 }
 
 // checkSize holds govc's limits on headers, URL, body and content type.
@@ -112,30 +121,30 @@ func checkSize(w http.ResponseWriter, r *http.Request) error {
 	return fail(http.StatusUnsupportedMediaType, "UNSUPPORTED_CONTENT_TYPE", "Content type '"+given+"' not allowed")
 }
 
-// authorized compares the key of the request with ours in constant time.
-func (s *Service) authorized(r *http.Request) bool {
-	if !s.secured {
-		return true
+// withoutSlash returns the path of the route that a path with a needless
+// trailing slash means.
+func withoutSlash(r *http.Request, table []route) (path string, ok bool) {
+	trimmed, had := strings.CutSuffix(r.URL.Path, "/")
+	if !had {
+		return "", false
 	}
-	given := sha256.Sum256([]byte(r.Header.Get("X-Api-Key")))
-	return subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1
+	found, _ := match(table, r.Method, trimmed)
+	return trimmed, found != nil
 }
 
-// redirectSlash sends a path with a needless trailing slash to the route
-// without it.
-func redirectSlash(w http.ResponseWriter, r *http.Request, table []route) bool {
-	trimmed, had := strings.CutSuffix(r.URL.Path, "/")
-	if found, _ := match(table, r.Method, trimmed); !had || found == nil {
-		return false
+// redirect sends a request to another path of the service.
+func (s *Service) redirect(w *recorder, r *http.Request, path string) {
+	if err := s.access.Admit(r); err != nil {
+		s.fail(w, r, err)
+		return
 	}
 	to := *r.URL
-	to.Path, to.RawPath = trimmed, ""
+	to.Path, to.RawPath = path, ""
 	status := http.StatusTemporaryRedirect
 	if r.Method == http.MethodGet {
 		status = http.StatusMovedPermanently
 	}
 	http.Redirect(w, r, to.RequestURI(), status)
-	return true
 }
 
 // securityHeaders are those of every answer. The values are shared by all and
@@ -166,6 +175,9 @@ func (s *Service) fail(w *recorder, r *http.Request, err error) {
 	f := asFailure(err)
 	if f.Status == http.StatusInternalServerError {
 		s.log.Error("govc request failed", "method", r.Method, "error", err)
+	}
+	for name, values := range f.header {
+		w.Header()[name] = values
 	}
 	if err := answer(w, f.Status, f); err != nil {
 		s.log.Error("govc answer failed", "error", err)

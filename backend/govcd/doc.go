@@ -9,6 +9,10 @@
 // service can do beyond govc it announces as capabilities in the answer of
 // /version, so that a client never has to try.
 //
+// Who may do what is decided by package access before anything else, for every
+// route of the table; what changes something is answered only once the audit,
+// if there is one, has it.
+//
 // Repositories live in memory only: Stop drops them, and the service never
 // claims otherwise. It never keeps a path that a git tree cannot hold, never
 // answers with HTML but for redirects, and never logs content or keys.

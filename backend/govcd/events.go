@@ -90,7 +90,7 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 			return nil //nolint:nilerr // the reader is gone
 		}
 	}
-	return repo.stream(r.Context(), out, l, missed)
+	return repo.stream(r.Context(), out, l, missed, s.mayRead(r, t.id))
 }
 
 func tooManyStreams(w http.ResponseWriter, where string, most int) error {
@@ -99,8 +99,8 @@ func tooManyStreams(w http.ResponseWriter, where string, most int) error {
 }
 
 // stream sends what was missed and then what comes, until the reader leaves,
-// is too slow, or the stream is hung up.
-func (r *repo) stream(ctx context.Context, out *stream, l *listener, missed []move) error {
+// is too slow, may not read any more, or the stream is hung up.
+func (r *repo) stream(ctx context.Context, out *stream, l *listener, missed []move, may func() bool) error {
 	for _, m := range missed {
 		if more, err := r.tell(ctx, out, m); err != nil || !more {
 			return err
@@ -111,7 +111,7 @@ func (r *repo) stream(ctx context.Context, out *stream, l *listener, missed []mo
 	for {
 		select {
 		case m, more := <-l.moves:
-			if !more {
+			if !more || !may() {
 				return nil
 			}
 			if more, err := r.tell(ctx, out, m); err != nil || !more {
@@ -122,7 +122,7 @@ func (r *repo) stream(ctx context.Context, out *stream, l *listener, missed []mo
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
-			if out.send(": \n\n") != nil {
+			if !may() || out.send(": \n\n") != nil {
 				return nil
 			}
 		}

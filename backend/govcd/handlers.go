@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
 // within serves a route of one repository, which it holds open meanwhile.
@@ -26,6 +27,10 @@ func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ target) e
 	if err := bind(r, &in); err != nil {
 		return err
 	}
+	note(r).Repo = in.ID
+	if err := s.access.Allow(access.From(r.Context()), in.ID, access.Admin); err != nil {
+		return err
+	}
 	if err := checkRepoID(in.ID); err != nil {
 		return err
 	}
@@ -36,10 +41,12 @@ func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ target) e
 	return answer(w, http.StatusCreated, made.answer())
 }
 
-func (s *Service) listRepos(w http.ResponseWriter, _ *http.Request, _ target) error {
+func (s *Service) listRepos(w http.ResponseWriter, r *http.Request, _ target) error {
 	repos := []repoAnswer{}
-	for _, r := range s.list() {
-		repos = append(repos, r.answer())
+	for _, repo := range s.list() {
+		if s.mayRead(r, repo.id)() {
+			repos = append(repos, repo.answer())
+		}
 	}
 	return answer(w, http.StatusOK, struct {
 		Count        int          `json:"count"`
@@ -81,6 +88,7 @@ func (s *Service) writeFile(w http.ResponseWriter, r *http.Request, t target) er
 }
 
 func (s *Service) put(r *http.Request, id, path, content, encoding string, staged bool) error {
+	note(r).Path = path
 	p, err := writablePath(path)
 	if err != nil {
 		return err
@@ -130,6 +138,7 @@ func (s *Service) getFile(w http.ResponseWriter, r *http.Request, repo *repo) er
 }
 
 func (s *Service) deleteFile(w http.ResponseWriter, r *http.Request, repo *repo) error {
+	note(r).Path = r.URL.Query().Get("path")
 	p, err := readablePath(r.URL.Query().Get("path"))
 	if err != nil {
 		return err

@@ -2,7 +2,10 @@ package govcd
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
 // target is what the path of a request names.
@@ -20,6 +23,11 @@ type handler func(w http.ResponseWriter, r *http.Request, t target) error
 type route struct {
 	method, pattern string
 	serve           handler
+	guard           guard
+	need            access.Need // with atRepo, atService and ifManaged
+	// what names what the route changes, for the audit; "" changes nothing that
+	// outlives its answer.
+	what string
 	// stream: the answer has no end of its own, and so neither the limit of
 	// time nor a place among the requests that are served at once.
 	stream   bool
@@ -28,50 +36,81 @@ type route struct {
 
 const v2Repo = "/api/v2/repos/{id}"
 
+// routes is the table of all routes. Each says who may call it.
 func (s *Service) routes() []route {
-	in := s.within
-	table := []route{
-		{method: http.MethodGet, pattern: "/health", serve: s.health},
-		{method: http.MethodGet, pattern: "/health/live", serve: s.live},
-		{method: http.MethodGet, pattern: "/health/ready", serve: s.ready},
-		{method: http.MethodGet, pattern: "/version", serve: s.describe},
-		{method: http.MethodGet, pattern: "/metrics", serve: s.serveMetrics},
-		{method: http.MethodGet, pattern: "/api/v1/metrics", serve: s.serveMetrics},
-		{method: http.MethodGet, pattern: "/api/v1/repos/{id}/log", serve: s.getLog},
-		{method: http.MethodGet, pattern: "/api/v1/repos/{id}/status", serve: in(s.getStatus)},
-		{method: http.MethodPost, pattern: v2Repo + "/files", serve: s.addFile},
-		{method: http.MethodPut, pattern: v2Repo + "/files", serve: s.writeFile},
-		{method: http.MethodGet, pattern: v2Repo + "/files", serve: in(s.getFile)},
-		{method: http.MethodDelete, pattern: v2Repo + "/files", serve: in(s.deleteFile)},
-		{method: http.MethodGet, pattern: v2Repo + "/folder", serve: in(s.getFolder)},
-		{method: http.MethodPost, pattern: v2Repo + "/folders", serve: s.getFolders},
-		{method: http.MethodGet, pattern: v2Repo + "/tree", serve: in(s.getTree)},
-		{method: http.MethodPost, pattern: v2Repo + "/commits", serve: s.postCommit},
-		{method: http.MethodGet, pattern: v2Repo + "/commits", serve: s.getLog},
-		{method: http.MethodPost, pattern: v2Repo + "/batch", serve: s.postBatch},
-		{method: http.MethodGet, pattern: v2Repo + "/status", serve: in(s.getStatus)},
-		{method: http.MethodPost, pattern: v2Repo + "/branches", serve: in(s.postBranch)},
-		{method: http.MethodPost, pattern: v2Repo + "/merge", serve: in(s.postMerge)},
-		{method: http.MethodGet, pattern: v2Repo + "/tags", serve: in(s.getTags)},
-		{method: http.MethodPost, pattern: v2Repo + "/tags", serve: in(s.postTag)},
-		{method: http.MethodDelete, pattern: v2Repo + "/tags/{name}", serve: s.deleteTag},
-		{method: http.MethodGet, pattern: v2Repo + "/diff", serve: in(s.getDiff)},
-		{method: http.MethodGet, pattern: v2Repo + "/search", serve: in(s.getSearch)},
-		{method: http.MethodGet, pattern: v2Repo + "/events", serve: s.getEvents, stream: true},
-	}
+	table := slices.Concat(s.serviceRoutes(), s.repoRoutes())
 	for _, version := range []string{"v1", "v2"} {
+		repos := "/api/" + version + "/repos"
 		table = append(table,
-			route{method: http.MethodPost, pattern: "/api/" + version + "/repos", serve: s.createRepo},
-			route{method: http.MethodGet, pattern: "/api/" + version + "/repos", serve: s.listRepos},
-			route{method: http.MethodGet, pattern: "/api/" + version + "/repos/{id}", serve: in(s.getRepo)},
-			route{method: http.MethodDelete, pattern: "/api/" + version + "/repos/{id}", serve: s.deleteRepo},
-			route{method: http.MethodGet, pattern: "/api/" + version + "/repos/{id}/branches", serve: in(s.getBranches)},
-			route{method: http.MethodDelete, pattern: "/api/" + version + "/repos/{id}/branches/{name}", serve: s.deleteBranch})
+			route{method: http.MethodPost, pattern: repos, serve: s.createRepo, guard: somebody, what: "repo.create"},
+			route{method: http.MethodGet, pattern: repos, serve: s.listRepos, guard: somebody},
+			read(repos+"/{id}", s.within(s.getRepo)),
+			route{method: http.MethodDelete, pattern: repos + "/{id}", serve: s.deleteRepo, guard: atRepo, need: access.Admin, what: "repo.delete"},
+			read(repos+"/{id}/branches", s.within(s.getBranches)),
+			write(http.MethodDelete, repos+"/{id}/branches/{name}", s.deleteBranch, "branch.delete"))
 	}
 	for i := range table {
 		table[i].segments = strings.Split(table[i].pattern, "/")
 	}
 	return table
+}
+
+// serviceRoutes are those of no repository.
+func (s *Service) serviceRoutes() []route {
+	const auth = "/api/v1/auth"
+	return []route{
+		{method: http.MethodGet, pattern: "/health", serve: s.health, guard: anybody},
+		{method: http.MethodGet, pattern: "/health/live", serve: s.live, guard: anybody},
+		{method: http.MethodGet, pattern: "/health/ready", serve: s.ready, guard: anybody},
+		{method: http.MethodGet, pattern: "/version", serve: s.describe, guard: anybody},
+		{method: http.MethodGet, pattern: "/metrics", serve: s.serveMetrics, guard: ifManaged, need: access.Read},
+		{method: http.MethodGet, pattern: "/api/v1/metrics", serve: s.serveMetrics, guard: atService, need: access.Read},
+		{method: http.MethodGet, pattern: auth + "/whoami", serve: s.whoami, guard: somebody},
+		{method: http.MethodPost, pattern: auth + "/refresh", serve: s.refresh, guard: somebody, what: "auth.refresh"},
+		{method: http.MethodPost, pattern: auth + "/login", serve: s.login, guard: anybody},
+	}
+}
+
+// repoRoutes are those of one repository that have one version.
+func (s *Service) repoRoutes() []route {
+	in := s.within
+	events := read(v2Repo+"/events", s.getEvents)
+	events.stream = true
+	folders := read(v2Repo+"/folders", s.getFolders)
+	folders.method = http.MethodPost // its paths are too long for a query
+	return []route{
+		read("/api/v1/repos/{id}/log", s.getLog),
+		read("/api/v1/repos/{id}/status", in(s.getStatus)),
+		write(http.MethodPost, v2Repo+"/files", s.addFile, "file.add"),
+		write(http.MethodPut, v2Repo+"/files", s.writeFile, "file.write"),
+		read(v2Repo+"/files", in(s.getFile)),
+		write(http.MethodDelete, v2Repo+"/files", in(s.deleteFile), "file.delete"),
+		read(v2Repo+"/folder", in(s.getFolder)),
+		folders,
+		read(v2Repo+"/tree", in(s.getTree)),
+		write(http.MethodPost, v2Repo+"/commits", s.postCommit, "commit"),
+		read(v2Repo+"/commits", s.getLog),
+		write(http.MethodPost, v2Repo+"/batch", s.postBatch, "batch"),
+		read(v2Repo+"/status", in(s.getStatus)),
+		write(http.MethodPost, v2Repo+"/branches", in(s.postBranch), "branch.create"),
+		write(http.MethodPost, v2Repo+"/merge", in(s.postMerge), "merge"),
+		read(v2Repo+"/tags", in(s.getTags)),
+		write(http.MethodPost, v2Repo+"/tags", in(s.postTag), "tag.create"),
+		write(http.MethodDelete, v2Repo+"/tags/{name}", s.deleteTag, "tag.delete"),
+		read(v2Repo+"/diff", in(s.getDiff)),
+		read(v2Repo+"/search", in(s.getSearch)),
+		events,
+	}
+}
+
+// read is a route that reads the repository of its path.
+func read(pattern string, serve handler) route {
+	return route{method: http.MethodGet, pattern: pattern, serve: serve, guard: atRepo, need: access.Read}
+}
+
+// write is a route that changes the repository of its path.
+func write(method, pattern string, serve handler, what string) route {
+	return route{method: method, pattern: pattern, serve: serve, guard: atRepo, need: access.Write, what: what}
 }
 
 // match finds the route of a request by its decoded path.

@@ -30,6 +30,15 @@ type running struct {
 	cancel context.CancelFunc // of the context of all its requests
 	done   chan struct{}      // closed when Serve has returned
 	url    string
+	tls    bool
+}
+
+// serve answers what a listener accepts until the server is shut down.
+func (r *running) serve(l net.Listener) error {
+	if r.tls { // not server.TLSConfig, which net/http sets for plain HTTP, too
+		return r.server.ServeTLS(l, "", "")
+	}
+	return r.server.Serve(l)
 }
 
 // Start listens on addr ("127.0.0.1:0" lets the system choose a port, the host
@@ -51,15 +60,20 @@ func (s *Service) Start(addr string) (url string, err error) {
 		return "", loopbackHint(asked, err)
 	}
 	s.ports[addr] = bound
+	scheme := "http://"
+	if s.tls != nil {
+		scheme = "https://"
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{
 		server: &http.Server{
 			Handler: s.handler, BaseContext: func(net.Listener) context.Context { return ctx },
 			ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+			TLSConfig: s.tls,
+			ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		},
-		cancel: cancel, done: make(chan struct{}), url: "http://" + bound,
+		cancel: cancel, done: make(chan struct{}), url: scheme + bound, tls: s.tls != nil,
 	}
 	s.mu.Lock()
 	s.started = s.now()
@@ -69,7 +83,7 @@ func (s *Service) Start(addr string) (url string, err error) {
 	slots := make(chan struct{}, MaxConnections)
 	for _, listener := range listeners {
 		serving.Go(func() {
-			if err := run.server.Serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
+			if err := run.serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("govc service ended", "address", run.url, "error", err)
 			}
 		})

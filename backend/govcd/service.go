@@ -2,7 +2,7 @@ package govcd
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/audit"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/govcd/access"
+	"github.com/caiatech/caiatop/config"
 )
 
 // Limits of the service. Those of the wire are govc's.
@@ -46,7 +49,11 @@ const (
 // Options configure a Service. The zero value is an open service with the
 // default limits.
 type Options struct {
-	Key      string           // API key that every /api route requires; "" leaves them open
+	// Access decides who may do what; nil is the one key, or open without it.
+	Access   *access.Control
+	Key      string           // without Access: the admin key that every /api route requires; "" leaves them open
+	Audit    *audit.Log       // what every change and every refusal is recorded in; nil records nothing; the caller closes it
+	TLS      *tls.Config      // with a certificate; nil is plain HTTP
 	Version  string           // answered by /version and /health; "" is "dev"
 	Embedded bool             // announced by /version: the service runs inside its only console
 	Now      func() time.Time // nil is time.Now
@@ -60,12 +67,18 @@ type Options struct {
 	Grace time.Duration
 }
 
+// keyOnly is an access without a file: its one key, or open.
+func (o Options) keyOnly() access.Options {
+	return access.Options{AdminKey: config.NewSecret(o.Key), Now: o.Now, Logger: o.Logger}
+}
+
 // Service is the HTTP service. Its methods are safe for concurrent use.
 type Service struct {
 	version  string
 	embedded bool
-	secured  bool
-	keyHash  [sha256.Size]byte
+	access   *access.Control
+	audit    *audit.Log
+	tls      *tls.Config
 	now      func() time.Time
 	log      *slog.Logger
 	maxRepos int
@@ -94,7 +107,7 @@ type Service struct {
 // New returns a service that is not listening. Stop releases what it holds.
 func New(o Options) *Service {
 	s := &Service{
-		version: o.Version, embedded: o.Embedded, secured: o.Key != "", keyHash: sha256.Sum256([]byte(o.Key)),
+		version: o.Version, embedded: o.Embedded, audit: o.Audit, tls: o.TLS,
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
 		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
 		streams:   make(chan struct{}, MaxAllStreams),
@@ -118,6 +131,7 @@ func New(o Options) *Service {
 	if s.grace <= 0 {
 		s.grace = stopGrace
 	}
+	s.access = controlOf(o)
 	s.started = s.now()
 	s.metrics = newMetrics(s)
 	s.handler = s.chain()

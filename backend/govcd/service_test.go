@@ -11,6 +11,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caiatech/caiatop/backend/govcd/access"
+	"github.com/caiatech/caiatop/config"
 )
 
 // ask sends one request to a handler.
@@ -32,8 +37,23 @@ func want(t testing.TB, w *httptest.ResponseRecorder, status int, part string) {
 	}
 }
 
+// unlimited is an access without limits on one address: all requests of a test
+// come from one.
+func unlimited(t testing.TB, o access.Options) *access.Control {
+	t.Helper()
+	o.Limits = access.Limits{Requests: rate.Inf, Burst: 1 << 30}
+	c, err := access.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func newService(t testing.TB, o Options) *Service {
 	t.Helper()
+	if o.Access == nil {
+		o.Access = unlimited(t, access.Options{AdminKey: config.NewSecret(o.Key)})
+	}
 	s := New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -129,7 +149,7 @@ func TestKey(t *testing.T) {
 	}
 	const body = `{"error":"Authentication required","code":"UNAUTHORIZED"}`
 	want(t, get("/api/v2/repos", "", ""), 401, body)
-	want(t, get("/api/v2/repos", "X-API-Key", "wrong"), 401, body)
+	want(t, get("/api/v2/repos", "X-API-Key", "wrong"), 401, `"code":"UNAUTHORIZED"`)
 	want(t, get("/api/v2/repos", "X-API-Key", ""), 401, body)
 	want(t, get("/api/v2/repos?api_key=right", "", ""), 401, body)
 	want(t, get("/api/v2/nowhere", "", ""), 401, body)

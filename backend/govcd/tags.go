@@ -52,6 +52,7 @@ func (s *Service) postTag(w http.ResponseWriter, r *http.Request, repo *repo) er
 	if err := checkCommit(c); err != nil {
 		return err
 	}
+	note(r).Path = tagPath(in.Name)
 	if in.Ref == "" {
 		in.Ref = gitrepo.Main
 	}
@@ -62,6 +63,7 @@ func (s *Service) postTag(w http.ResponseWriter, r *http.Request, repo *repo) er
 	if err := repo.tag(r.Context(), in.Name, at, c); err != nil {
 		return err
 	}
+	note(r).Ref = named(at)
 	return answer(w, http.StatusCreated, struct {
 		Status string `json:"status"`
 		tagAnswer
@@ -69,6 +71,7 @@ func (s *Service) postTag(w http.ResponseWriter, r *http.Request, repo *repo) er
 }
 
 func (s *Service) deleteTag(w http.ResponseWriter, r *http.Request, t target) error {
+	note(r).Path = tagPath(t.name)
 	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
 // The names of the request types are part of the wire: they appear in the
@@ -126,6 +127,8 @@ type failure struct {
 	Text    string         `json:"error"`
 	Code    string         `json:"code"`
 	Details map[string]any `json:"details,omitempty"`
+
+	header http.Header // of the answer, beside those of all
 }
 
 func (f *failure) Error() string { return f.Code + ": " + f.Text }
@@ -140,6 +143,9 @@ func asFailure(err error) *failure {
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, new(*access.Denied)):
+		status, code, text, header, _ := access.Answer(err)
+		return &failure{Status: status, Code: code, Text: text, header: header}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{
 			Status: http.StatusRequestTimeout, Code: "REQUEST_TIMEOUT", Text: "Request timeout",

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/govcd/access"
 	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
@@ -27,9 +28,6 @@ const (
 	defaultServerHost = "localhost"
 	defaultMaxBytes   = 2 << 30
 	minMaxBytes       = 1 << 20
-	// minRemoteKey is the shortest key, in bytes, for an address that other
-	// machines can reach.
-	minRemoteKey = 16
 	// serverDrain is how long requests under way may take once the command is
 	// told to end.
 	serverDrain = 10 * time.Second
@@ -41,13 +39,18 @@ type serverOptions struct {
 	port     int
 	memory   bool
 	maxBytes int64
+
+	data                     string
+	jwtSecret, jwtSecretFile string
+	tlsCert, tlsKey          string
 }
 
 // serverReady is the line that says that the service answers.
 type serverReady struct {
 	URL  string `json:"url"`
 	Mode string `json:"mode"`
-	Auth string `json:"auth"` // key or open
+	Auth string `json:"auth"`           // open, key or managed
+	Data string `json:"data,omitempty"` // the folder of rights and audit; documents are not in it
 	PID  int    `json:"pid"`
 }
 
@@ -57,44 +60,71 @@ func (a *app) serverCommand() *cobra.Command {
 		Use: "server", Short: "run a govc-compatible service alone, without console and engine", Args: args(0, 0),
 		Long: "Runs a service that speaks govc's HTTP API, until it is told to end by SIGTERM or\n" +
 			"ctrl+c. It keeps everything in memory: what it holds is gone when it ends.\n\n" +
-			"GOVC_API_KEY is the key that clients must send as X-API-Key. Without one the service\n" +
-			"answers only this machine. Once it answers it says so in one line on stdout; its log\n" +
-			"goes to stderr as lines of JSON.",
+			"GOVC_API_KEY is the key that clients must send as X-API-Key; it may do everything. API keys and\n" +
+			"grants for each repository are made with apikey and grant, tokens with token: the service\n" +
+			"takes them with --data, a JWT secret, or both. Without any of these it answers only this machine.\n\n" +
+			"--data is the folder of the access file (access.json), of the secret (" + access.SecretName + "), and of the\n" +
+			"audit, which records every change and every refusal. Documents are not kept in it.\n\n" +
+			"Once the service answers it says so in one line on stdout; its log goes to stderr as lines of JSON.",
 		Example: "  caiatop server --port 8080 --memory-mode\n" +
 			"  GOVC_SERVICE_URL=http://localhost:8080 go test -count=1 -run TestGovcServiceIntegration ./...",
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.server(cmd.Context(), o, flagsOf(cmd)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.memoryMode(cmd.Flags().Changed("memory-mode")); err != nil {
+				return err
+			}
+			return a.server(cmd.Context(), o, flagsOf(cmd))
+		},
 	}
 	cmd.Flags().IntVar(&o.port, "port", defaultServerPort, "the `port` to listen on; 0 takes a free one")
 	cmd.Flags().StringVar(&o.host, "host", defaultServerHost, "the `address` to listen on; localhost is every loopback address")
-	cmd.Flags().BoolVar(&o.memory, "memory-mode", true, "keep everything in memory, the only mode there is")
+	cmd.Flags().BoolVar(&o.memory, "memory-mode", true, "keep all documents in memory, the only mode there is (GOVC_MEMORY_MODE)")
 	cmd.Flags().Int64Var(&o.maxBytes, "max-bytes", defaultMaxBytes, "the `bytes` kept at most, in all repositories")
+	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of rights and audit; documents are not kept in it")
+	cmd.Flags().StringVar(&o.jwtSecretFile, "jwt-secret-file", "", "the `file` of the secret of tokens, for its owner alone (GOVC_JWT_SECRET)")
+	cmd.Flags().StringVar(&o.jwtSecret, "jwt-secret", "", "the `secret` itself, which every user of this machine can then see")
+	cmd.MarkFlagsMutuallyExclusive("jwt-secret", "jwt-secret-file")
+	cmd.Flags().StringVar(&o.tlsCert, "tls-cert", "", "the `file` of the certificate, in PEM, to answer https; needs --tls-key")
+	cmd.Flags().StringVar(&o.tlsKey, "tls-key", "", "the `file` of the certificate's key, in PEM")
 	a.jsonFlag(cmd)
 	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand())
 	return cmd
 }
 
 // server runs the service until ctx ends.
-func (a *app) server(ctx context.Context, o serverOptions, flags Flags) error {
+func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err error) {
 	cfg, err := serverConfig(flags)
 	if err != nil {
 		return err
 	}
-	key := cfg.Govc.APIKey.Reveal()
-	if err := o.check(key); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
+	certificate, err := o.certificate(time.Now(), log)
+	if err != nil {
+		return err
+	}
+	data, err := o.openData()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fault("the folder "+o.data+" was not left well", data.close())) }()
+	control, err := o.control(cfg.Govc.APIKey, log)
+	if err != nil {
+		return err
+	}
 	service := govcd.New(govcd.Options{
-		Key: key, Version: a.Version, MaxBytes: o.maxBytes, Logger: log, LocalOnly: key == "", Grace: serverDrain,
+		Access: control, Audit: data.audit, TLS: certificate, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
+		LocalOnly: control.Mode() == access.ModeOpen, Grace: serverDrain,
 	})
 	url, err := service.Start(net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
 		return serverFault(o, err)
 	}
-	if !govcd.IsLoopback(o.host) {
-		log.Warn("other machines can reach this service, over plain HTTP: put a proxy with TLS in front of it", "address", url)
+	if certificate == nil && !govcd.IsLoopback(o.host) {
+		log.Warn("other machines can reach this service, over plain HTTP: give it --tls-cert and --tls-key, or put a proxy with TLS in front of it", "address", url)
 	}
-	err = a.serverReady(callable(url), key != "")
+	err = a.serverReady(callable(url), o.data, control.Mode())
 	if err == nil {
 		<-ctx.Done()
 		log.Info("told to end: requests under way are finished", "grace", serverDrain.String())
@@ -104,8 +134,8 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) error {
 	return errors.Join(err, fault("the service did not end well", service.Stop(stopping)))
 }
 
-// serverConfig reads the key and the level of the log. The service has no
-// state, so that it needs no folder for one.
+// serverConfig reads the key and the level of the log. The engine's state folder
+// is not the service's: none is needed.
 func serverConfig(flags Flags) (config.Config, error) {
 	cfg, err := config.Load(config.Input{Flags: flags, Env: func(name string) (string, bool) {
 		if name == "CAIATOP_STATE_DIR" {
@@ -120,7 +150,7 @@ func serverConfig(flags Flags) (config.Config, error) {
 }
 
 // check refuses what cannot be run, or not safely.
-func (o serverOptions) check(key string) error {
+func (o serverOptions) check() error {
 	switch {
 	case !o.memory:
 		return usage("this service has no other mode than --memory-mode: it cannot keep documents on disk yet",
@@ -129,20 +159,6 @@ func (o serverOptions) check(key string) error {
 		return usage(fmt.Sprintf("--port %d is out of range", o.port), "give a port from 1 to 65535, or 0 for a free one")
 	case o.maxBytes < minMaxBytes:
 		return usage(fmt.Sprintf("--max-bytes %d is out of range", o.maxBytes), fmt.Sprintf("give at least %d bytes (1 MiB)", minMaxBytes))
-	case govcd.IsLoopback(o.host):
-		return nil
-	case key == "":
-		return &Fault{
-			What: fmt.Sprintf("the service does not listen on %q without a key: every machine that reaches it could write", o.host),
-			Why:  known{httpapi.ErrUnauthorized},
-			Fix:  "set GOVC_API_KEY to a long random key, or leave --host away to answer this machine only",
-		}
-	case len(key) < minRemoteKey:
-		return &Fault{
-			What: fmt.Sprintf("the key in GOVC_API_KEY is too short to listen on %q: it has %d bytes", o.host, len(key)),
-			Why:  known{httpapi.ErrUnauthorized},
-			Fix:  fmt.Sprintf("use a random key of at least %d bytes, such as that of: openssl rand -hex 32", minRemoteKey),
-		}
 	}
 	return nil
 }
@@ -168,23 +184,31 @@ func serverFault(o serverOptions, err error) error {
 // callable is url as this machine can call it, also where the service listens
 // on every address.
 func callable(url string) string {
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	scheme, address, _ := strings.Cut(url, "://")
+	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
 		return url
 	}
-	return "http://" + net.JoinHostPort(defaultServerHost, port)
+	return scheme + "://" + net.JoinHostPort(defaultServerHost, port)
 }
 
 // serverReady says in one line that the service answers.
-func (a *app) serverReady(url string, secured bool) error {
-	auth, who := "open", "open: no key is asked for, and only this machine is answered"
-	if secured {
-		auth, who = "key", "asks for the key in GOVC_API_KEY"
+func (a *app) serverReady(url, data string, mode access.Mode) error {
+	who := "open: no key is asked for, and only this machine is answered"
+	switch mode {
+	case access.ModeKey:
+		who = "asks for the key in GOVC_API_KEY"
+	case access.ModeManaged:
+		who = "asks for a token or an API key"
+	case access.ModeOpen:
+	}
+	if data != "" {
+		who += ", rights and audit in " + data
 	}
 	if !a.json {
-		return emit(a.Stdout, "caiatop server: %s, memory mode (nothing is kept when it ends), %s\n", safe(url), who)
+		return emit(a.Stdout, "caiatop server: %s, memory mode (no document is kept when it ends), %s\n", safe(url), safe(who))
 	}
-	line, err := json.Marshal(serverReady{URL: url, Mode: "memory", Auth: auth, PID: os.Getpid()})
+	line, err := json.Marshal(serverReady{URL: url, Mode: "memory", Auth: string(mode), Data: data, PID: os.Getpid()})
 	if err != nil {
 		return fmt.Errorf("encoding the output: %w", err)
 	}

@@ -26,7 +26,7 @@ type server struct {
 // clean is an environment without settings of ours.
 func clean(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"GOVC_API_KEY", "GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIATOP_LOG_LEVEL", "CAIATOP_CONFIG"} {
+	for _, name := range []string{"GOVC_API_KEY", "GOVC_JWT_SECRET", "GOVC_MEMORY_MODE", "GOVC_SERVICE_URL", "GOVC_AUTH_TOKEN", "GOVC_REPO_NAME", "GOVC_TIMEOUT", "CAIATOP_LOG_LEVEL", "CAIATOP_CONFIG"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("HOME", t.TempDir())
@@ -174,10 +174,10 @@ func TestServerRefuses(t *testing.T) {
 		{"--port 65536", "", ExitUsage, "out of range", "65535"},
 		{"--port -1", "", ExitUsage, "out of range", "65535"},
 		{"--max-bytes 1048575", "", ExitUsage, "out of range", "1048576"},
-		{"--host 0.0.0.0", "", ExitPermission, "without a key", "GOVC_API_KEY"},
-		{"--host=", "", ExitPermission, "without a key", "GOVC_API_KEY"},
-		{"--host example.org", "", ExitPermission, "without a key", "GOVC_API_KEY"},
-		{"--host 0.0.0.0", "fifteen-bytes-k", ExitPermission, "too short", "16 bytes"},
+		{"--host 0.0.0.0", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
+		{"--host=", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
+		{"--host example.org", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
+		{"--host 0.0.0.0", "fifteen-bytes-k", ExitPermission, "has 15 bytes, it needs 16", "16 bytes"},
 		{"--port " + port, "", ExitUnavailable, "cannot listen on port " + port + " of localhost: another program", "--port"},
 		{"--port " + port + " --host 127.0.0.1", "", ExitUnavailable, "another program", "--port"},
 		{"--port 0 --host 192.0.2.1", "a-key-that-is-long-enough", ExitUnavailable, "cannot listen on port 0 of 192.0.2.1", "--host"},

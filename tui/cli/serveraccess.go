@@ -103,9 +103,22 @@ func (a *app) mint(o tokenOptions) error {
 // environment, else from the folder of the service. The error says what to do
 // where there is none.
 func jwtKeyring(file, data string) (access.Keyring, error) {
+	ring, from, err := readKeyring(file, data)
+	if err == nil {
+		return ring, nil
+	}
+	f := &Fault{What: "there is no secret to sign with", Why: coded{err, ErrConfig}, Fix: "mend it in " + from}
+	if errors.Is(err, fs.ErrNotExist) {
+		f.Why = known{coded{err, ErrConfig}}
+		f.Fix = "set GOVC_JWT_SECRET to that of the service, or name its file with --jwt-secret-file or its folder with --data"
+	}
+	return access.Keyring{}, f
+}
+
+// readKeyring is jwtKeyring with the plain error, and where it looked.
+func readKeyring(file, data string) (ring access.Keyring, from string, err error) {
 	var secrets []config.Secret
-	var err error
-	from := file
+	from = file
 	switch text, set := os.LookupEnv(secretEnv); {
 	case file != "":
 		secrets, err = access.ReadSecrets(durable.Volume{}, file)
@@ -118,19 +131,10 @@ func jwtKeyring(file, data string) (access.Keyring, error) {
 	default:
 		err = fs.ErrNotExist
 	}
-	var ring access.Keyring
 	if err == nil {
 		ring, err = access.NewKeyring(secrets...)
 	}
-	if err == nil {
-		return ring, nil
-	}
-	f := &Fault{What: "there is no secret to sign with", Why: coded{err, ErrConfig}, Fix: "mend it in " + from}
-	if errors.Is(err, fs.ErrNotExist) {
-		f.Why = known{coded{err, ErrConfig}}
-		f.Fix = "set GOVC_JWT_SECRET to that of the service, or name its file with --jwt-secret-file or its folder with --data"
-	}
-	return access.Keyring{}, f
+	return ring, from, err
 }
 
 // register is the access file in the folder of the service, changed by whoever
