@@ -218,7 +218,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 func TestAnImportThatIsToldToEnd(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	work := h.begin("import", h.tree("tree", 2000))
+	work := h.begin("import", h.tree("tree", 10_000))
 	poll(t, "the import has begun", func() bool {
 		_, out, _ := h.run("status")
 		return strings.Contains(out, "import: ")
