@@ -54,11 +54,14 @@ const (
 	CapEvents = "events"
 	// CapSearch: GET search finds files by words.
 	CapSearch = "search"
+	// CapAccess: rights at repositories hold on every route, 401 is told from 403,
+	// and auth/whoami says what a credential may do.
+	CapAccess = "access"
 )
 
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
 	CapBatch, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess,
 }
