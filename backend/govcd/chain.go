@@ -34,6 +34,12 @@ func (s *Service) chain() http.Handler {
 			done(recorded.status)
 		}()
 		s.recordSums(false)
+		if len(r.TransferEncoding) > 0 {
+			// A length beside it counted for nothing, net/http does not tell of
+			// one, and a program before us may have gone by it: what follows on
+			// this connection may be no request.
+			recorded.Header().Set("Connection", "close")
+		}
 		if err := s.checkHost(r); err != nil {
 			setSecurityHeaders(recorded.Header())
 			s.fail(recorded, r, s.counted(r, err))
