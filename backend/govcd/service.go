@@ -70,7 +70,7 @@ type Options struct {
 	// included; 0 is 2 GiB; more answers 507. With Data that is what is not
 	// committed, and keys; what is committed is bounded by the disk, see MinFree.
 	MaxBytes int64
-	Logger   *slog.Logger     // nil discards
+	Logger   *slog.Logger // nil discards
 	// LocalOnly answers only requests to localhost or a loopback address that
 	// come from no other web page. It is meant for a service without a key.
 	LocalOnly bool
