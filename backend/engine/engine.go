@@ -102,6 +102,8 @@ type view struct {
 	switches     int
 	drill        bool
 	info         govc.Info
+	facts        Facts
+	waits        []time.Duration // for first bytes of good probes, oldest first
 	health       probe.Health
 	progress     *Progress
 	refillFrom   int64 // operations up to here are part of the copy under way
