@@ -30,8 +30,10 @@ type Timeouts struct {
 type Options struct {
 	URL    string // of the service, http or https, without credentials
 	Repo   string // name of the repository
-	Token  Secret // sent as "Authorization: Bearer"; "" sends none
-	APIKey Secret // sent as X-API-Key; "" sends none
+	Token  Secret // a JWT is sent as "Authorization: Bearer", anything else as X-API-Key; "" sends none
+	APIKey Secret // sent as X-API-Key if there is no token; "" sends none
+	Login  Login  // used if there is neither, and where a token that was given ends
+	TLS    TLSOptions
 
 	Timeouts Timeouts
 	// Touch is how long a repository of a service that forgets idle ones may
