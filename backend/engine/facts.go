@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -31,39 +32,16 @@ type Facts struct {
 	Tip   string
 	TipAt time.Time
 
-	Access  Access
-	TLS     TLS
-	Latency Latency
-}
+	// Window lies between the look at a document and the commit over it, where a
+	// service takes no conditions; 0 if nobody has measured it.
+	Window time.Duration
 
-// Access is who we are to the service.
-type Access struct {
-	Known   bool
-	Method  string   // "none", "token", "api key" or "login"
-	Subject string   // "" if the service does not say
-	Rights  []string // "docs: write", sorted
-	Expires time.Time
-	CSRF    bool // every write needs a token of its own
-}
-
-// TLS is how the connection to the service is protected.
-type TLS struct {
-	Version  string // "TLS 1.3"; "" for none, or none yet
-	Peer     string // name in the certificate
-	OwnCA    bool   // certificates are checked against an authority of ours
-	Insecure bool   // the certificate is not checked at all
-}
-
-// Latency says where the time of a request goes. A part that did not happen, as
-// a name that needs no look-up, is 0.
-type Latency struct {
-	// DNS, Connect and TLS are of the newest connection that was made.
-	DNS, Connect, TLS time.Duration
-	// FirstByte is the median of the last good probes, from a request to the
-	// first byte of its answer.
-	FirstByte time.Duration
-	Reused    bool // the newest probe needed no new connection
-	At        time.Time
+	// Access is who we are to the service and how it is reached; its method is ""
+	// where no client tells.
+	Access govc.Access
+	// Latency is where the time goes. FirstByte is the median of the last good
+	// probes, so that what is shown does not jump.
+	Latency govc.Latency
 }
 
 // Capability is one thing that a service may be able to do.
@@ -166,6 +144,49 @@ func (e *Engine) noteTip(commit string) {
 // to it stays. The caller holds the mutex.
 func (v *view) describe(info govc.Info) {
 	f := FactsOf(info)
-	f.Tip, f.TipAt, f.Access, f.TLS, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Access, v.facts.TLS, v.facts.Latency
+	f.Tip, f.TipAt, f.Access, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Access, v.facts.Latency
 	v.info, v.facts = info, f
+}
+
+// informant is a client that can say how it reaches its service.
+type informant interface {
+	Access() govc.Access
+	Latency() govc.Latency
+}
+
+// waitsOf is the number of good probes that the first byte is taken from.
+const waitsOf = 30
+
+// lookAround takes over from the client how the service is reached, after a
+// probe, and reports whether something that is shown has changed.
+func (e *Engine) lookAround(up bool) (changed bool) {
+	client, ok := e.o.Primary.(informant)
+	if !ok {
+		return false
+	}
+	access, latency := client.Access(), client.Latency()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := &e.view
+	if up && latency.FirstByte > 0 && !latency.At.Equal(v.probed) {
+		v.waits = append(v.waits[max(0, len(v.waits)-waitsOf+1):], latency.FirstByte)
+	}
+	v.probed = latency.At
+	latency.FirstByte = 0
+	if sorted := slices.Sorted(slices.Values(v.waits)); len(sorted) > 0 {
+		latency.FirstByte = sorted[(len(sorted)-1)/2]
+	}
+	before := &v.facts
+	changed = !sameAccess(before.Access, access) || !before.Latency.Opened.Equal(latency.Opened) || before.Latency.Reused != latency.Reused ||
+		shownLatency(before.Latency.FirstByte) != shownLatency(latency.FirstByte)
+	before.Access, before.Latency = access, latency
+	return changed
+}
+
+// sameAccess compares what is shown of two.
+func sameAccess(a, b govc.Access) bool {
+	if a.Expires.Equal(b.Expires) {
+		a.Expires = b.Expires
+	}
+	return reflect.DeepEqual(a, b)
 }
