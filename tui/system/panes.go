@@ -347,6 +347,6 @@ func nth(lines []string, i int) string {
 // settingColumns are those of the configuration; a narrow pane has none.
 func settingColumns(w int) (table ui.Table, wide bool) {
 	const keyWidth, least = 19, 12
-	from := (w - keyWidth - 2) * 2 / 5
+	from := (w - keyWidth - 2) / 2
 	return ui.Table{{Title: "setting", Width: keyWidth}, {Title: "value"}, {Title: "from", Width: from}}, from >= least
 }
