@@ -1,6 +1,15 @@
 package govc
 
-import "time"
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/store"
+)
 
 // The methods by which a client shows who it is; see Access.
 const (
@@ -10,12 +19,18 @@ const (
 	MethodLogin  = "login"   // a JWT that the service gave for user and password
 )
 
+// maxRights bounds the rights of an Access.
+const maxRights = 256
+
 // Login is a user with a password. The token that the service gives for it is
 // kept in memory only.
 type Login struct {
 	User     string
 	Password Secret
 }
+
+// isSet reports whether there is somebody to log in.
+func (l Login) isSet() bool { return l.User != "" || l.Password != "" }
 
 // Access is who the client is to its service, and how it reaches it. Texts of
 // the service are bounded, unsanitised.
@@ -37,4 +52,77 @@ type Access struct {
 }
 
 // Access returns what is known now.
-func (c *Client) Access() Access { return Access{Method: MethodNone} }
+func (c *Client) Access() Access {
+	a := c.auth.describe()
+	a.CSRF = c.csrf.wanted.Load()
+	a.Insecure, a.Proxy = c.insecure, c.proxy
+	c.conns.describe(&a)
+	return a
+}
+
+// identity is what /auth/whoami says, in govc's form and in ours.
+type identity struct {
+	ID          string            `json:"id"`
+	Username    string            `json:"username"`
+	Permissions []string          `json:"permissions"`
+	Repos       map[string]string `json:"repo_permissions"`
+	Expires     *time.Time        `json:"expires_at"`
+}
+
+// whoami asks the service whom it takes us for. That is the only way to know:
+// other services answer a request for a repository whatever credentials come
+// with it. A service that cannot tell is not asked for more; one that refuses
+// the credentials is store.ErrUnauthorized.
+func (c *Client) whoami(ctx context.Context, info Info) error {
+	given := c.auth.isSet()
+	if !given && !info.isOurs() {
+		return nil
+	}
+	r, err := c.call(ctx, request{op: "ask who we are", method: http.MethodGet, path: "/api/v1/auth/whoami", repeat: true})
+	var told identity
+	switch {
+	case errors.Is(err, store.ErrUnauthorized) && !given:
+		return nil // what nobody may do will be refused when it is asked for
+	case errors.Is(err, store.ErrUnauthorized), errors.Is(err, store.ErrUnavailable), ctx.Err() != nil:
+		return err
+	case err != nil || !decodes(r.body, &told) || told.ID == "":
+		c.auth.confirm(nil, time.Time{})
+		return nil
+	}
+	as := &confirmed{subject: c.clean(told.ID, maxStart), rights: map[string]string{}}
+	if told.Username != "" {
+		as.subject = c.clean(told.Username, maxStart)
+	}
+	for repo, right := range told.Repos {
+		c.allow(as.rights, repo, right)
+	}
+	// Plain services know rights at all repositories only as permissions.
+	for _, right := range []string{"read", "write", "admin"} {
+		if !info.isOurs() && slices.Contains(told.Permissions, "repo:"+right) {
+			c.allow(as.rights, "*", right)
+		}
+	}
+	expires := time.Time{}
+	if told.Expires != nil {
+		expires = *told.Expires
+	}
+	c.auth.confirm(as, expires)
+	return nil
+}
+
+func (c *Client) allow(rights map[string]string, repo, right string) {
+	if len(rights) < maxRights {
+		rights[c.clean(repo, maxStart)] = c.clean(right, maxStart)
+	}
+}
+
+func decodes(body []byte, into any) bool { return decodeFirst(body, into) == nil }
+
+// clean bounds a text of the service and takes our secrets out of it, for some
+// services and some proxies repeat what they refuse.
+func (c *Client) clean(text string, limit int) string {
+	for _, secret := range c.auth.secrets() {
+		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	return bounded(text, limit)
+}

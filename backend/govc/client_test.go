@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,14 +64,6 @@ func TestKeyAndToken(t *testing.T) {
 				t.Errorf("%s: %v, want ErrUnauthorized", what, err)
 			}
 		}
-	}
-	var bearer atomic.Value
-	asked := serve(t, func(_ http.ResponseWriter, r *http.Request) { bearer.Store(r.Header.Get("Authorization")) })
-	if _, err := newClient(t, govc.Options{URL: asked, Token: "t"}).Health(t.Context()); err == nil {
-		t.Error("an empty answer is healthy")
-	}
-	if bearer.Load() != "Bearer t" {
-		t.Errorf("the token was sent as %q", bearer.Load())
 	}
 }
 
@@ -321,7 +312,8 @@ func TestQuirk15CSRF(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if issued != 1+3*3 || len(valid) != 0 {
+	// One lies ready for the next write.
+	if issued != 1+3*3+1 || len(valid) != 1 {
 		t.Errorf("%d tokens for 10 writes, %d left", issued, len(valid))
 	}
 }

@@ -63,7 +63,8 @@ type Health struct {
 
 // Describe finds out the dialect and asks for version and capabilities. It
 // changes nothing and needs no repository. What is no govc, and a govc that can
-// not be used, is a *NotGovcError.
+// not be used, is a *NotGovcError; credentials that the service refuses are
+// store.ErrUnauthorized. What it says of who we are is in Access.
 func (c *Client) Describe(ctx context.Context) (Info, error) {
 	info, err := c.probe(ctx)
 	if err != nil {
@@ -83,11 +84,15 @@ func (c *Client) Describe(ctx context.Context) (Info, error) {
 	if err := decodeFirst(r.body, &told); err != nil || told.Version == "" {
 		return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
 	}
-	info.Version, info.Implementation = bounded(told.Version, maxStart), bounded(told.Implementation, maxStart)
+	info.Version, info.Implementation = c.clean(told.Version, maxStart), c.clean(told.Implementation, maxStart)
 	if info.Dialect == DialectV2 && info.isOurs() {
 		info.Embedded, info.Durable = told.Embedded, told.Durable
 		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
 		info.Reason += fmt.Sprintf("; /version names %s and %d capabilities", ours, len(info.Capabilities))
+	}
+	c.auth.setClock(r.header.Get("Date"))
+	if err := c.whoami(ctx, info); err != nil {
+		return Info{}, err
 	}
 	c.info.Store(&info)
 	return info, nil
@@ -142,7 +147,7 @@ const maxChecks = 32
 // and no error. Nothing is retried. Where idle repositories are forgotten, it
 // also keeps ours from being one.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live"}
+	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live", probe: true}
 	r, err := c.call(ctx, live)
 	if err != nil {
 		return Health{}, err
