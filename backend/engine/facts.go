@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/state"
 )
 
 // Facts is what is known of the service and of the way to it, beside how it
@@ -189,4 +191,16 @@ func sameAccess(a, b govc.Access) bool {
 		a.Expires = b.Expires
 	}
 	return reflect.DeepEqual(a, b)
+}
+
+// Identity returns the lineage and the epoch of the state in a folder that
+// nobody uses, "" and 0 if it was never attached to a service. It changes
+// nothing there; state.ErrUnsettled after a kill.
+func Identity(ctx context.Context, dir string) (lineage string, epoch int64, err error) {
+	values, err := state.Peek(ctx, dir, metaLineage, metaEpoch)
+	if err != nil {
+		return "", 0, err
+	}
+	epoch, err = parseEpoch(values[1])
+	return values[0], epoch, err
 }
