@@ -201,6 +201,39 @@ func TestUntrusted(t *testing.T) {
 	}
 }
 
+// TestRefusedCertificateIsNoDoubt: a service that stops trusting the client
+// refuses a write before it is done.
+func TestRefusedCertificateIsNoDoubt(t *testing.T) {
+	own := newAuthority(t, "Own CA")
+	var strict atomic.Bool
+	trust := own.server(time.Time{}, "127.0.0.1")
+	refusing := trust.Clone()
+	refusing.ClientAuth, refusing.ClientCAs = tls.RequireAndVerifyClientCert, own.pool()
+	trust.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if strict.Load() {
+			return refusing, nil
+		}
+		return nil, nil
+	}
+	service := govcd.New(govcd.Options{})
+	server := httptest.NewUnstartedServer(service.Handler())
+	server.TLS, server.Config.ErrorLog = trust, log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(func() {
+		server.Close()
+		if err := service.Stop(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	c := openClient(t, govc.Options{URL: server.URL, TLS: govc.TLSOptions{CAFile: own.file}, Retry: noWait})
+	strict.Store(true)
+	server.CloseClientConnections()
+	_, err := c.WriteMarker(t.Context(), govc.Marker{Lineage: "l"})
+	if _, ok := errors.AsType[*govc.TLSError](err); !ok || errors.Is(err, store.ErrAmbiguous) {
+		t.Errorf("WriteMarker: %v", err)
+	}
+}
+
 // TestTrustedOtherwise: a server name that is given, and no check at all.
 func TestTrustedOtherwise(t *testing.T) {
 	own := newAuthority(t, "Own CA")
