@@ -28,7 +28,7 @@ const (
 // The checks, in their order. Each is in every report once.
 const (
 	checkConfig       = "configuration"
-	checkFolder       = "state folder"
+	checkFolder       = "state-folder"
 	checkLock         = "lock"
 	checkEngine       = "engine"
 	checkDNS          = "dns"

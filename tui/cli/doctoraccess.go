@@ -85,7 +85,11 @@ func (d *doctor) confirmed(a govc.Access) {
 	left := a.Expires.Sub(d.Now())
 	right := rightAt(a.Rights, d.cfg.Govc.Repo)
 	who := fmt.Sprintf("%s: the service takes it for %s", a.Method, orUnknown(a.Subject))
-	if right != "" {
+	switch right {
+	case "":
+	case "admin":
+		who += ", an admin of " + d.cfg.Govc.Repo
+	default:
 		who += ", who may " + right + " at " + d.cfg.Govc.Repo
 	}
 	switch {
