@@ -85,7 +85,7 @@ type Config struct {
 type Govc struct {
 	// URL has the scheme http or https, a host, no credentials and no slash at
 	// its end. "" starts an embedded service.
-	URL    string
+	URL string
 	// Of Token, APIKey and User with Password the first that is set is shown to
 	// the service; see package govc.
 	Token    Secret // a JWT, or an API key

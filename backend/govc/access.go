@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/store"
@@ -89,17 +88,17 @@ func (c *Client) whoami(ctx context.Context, info Info) error {
 		c.auth.confirm(nil, time.Time{})
 		return nil
 	}
-	as := &confirmed{subject: c.clean(told.ID, maxStart), rights: map[string]string{}}
+	as := &confirmed{subject: bounded(told.ID, maxStart), rights: map[string]string{}}
 	if told.Username != "" {
-		as.subject = c.clean(told.Username, maxStart)
+		as.subject = bounded(told.Username, maxStart)
 	}
 	for repo, right := range told.Repos {
-		c.allow(as.rights, repo, right)
+		as.allow(repo, right)
 	}
 	// Plain services know rights at all repositories only as permissions.
 	for _, right := range []string{"read", "write", "admin"} {
 		if !info.isOurs() && slices.Contains(told.Permissions, "repo:"+right) {
-			c.allow(as.rights, "*", right)
+			as.allow("*", right)
 		}
 	}
 	expires := time.Time{}
@@ -110,19 +109,13 @@ func (c *Client) whoami(ctx context.Context, info Info) error {
 	return nil
 }
 
-func (c *Client) allow(rights map[string]string, repo, right string) {
-	if len(rights) < maxRights {
-		rights[c.clean(repo, maxStart)] = c.clean(right, maxStart)
+func (w *confirmed) allow(repo, right string) {
+	if len(w.rights) < maxRights {
+		w.rights[bounded(repo, maxStart)] = bounded(right, maxStart)
 	}
 }
 
 func decodes(body []byte, into any) bool { return decodeFirst(body, into) == nil }
 
-// clean bounds a text of the service and takes our secrets out of it, for some
-// services and some proxies repeat what they refuse.
-func (c *Client) clean(text string, limit int) string {
-	for _, secret := range c.auth.secrets() {
-		text = strings.ReplaceAll(text, secret, redacted)
-	}
-	return bounded(text, limit)
-}
+// clean bounds a text of the service that says what went wrong.
+func (c *Client) clean(text string, limit int) string { return bounded(c.auth.redact(text), limit) }

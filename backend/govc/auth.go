@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,16 +87,17 @@ type claimed struct{ issued, expires time.Time }
 
 // readJWT reads a token. ok is false for what does not look like one.
 func readJWT(text string) (c claimed, ok bool) {
-	var in jwt.RegisteredClaims
-	token, _, err := jwt.NewParser().ParseUnverified(text, &in)
+	in := jwt.MapClaims{}
+	token, _, err := jwt.NewParser().ParseUnverified(text, in)
 	if errors.Is(err, jwt.ErrTokenMalformed) || token == nil || token.Header["alg"] == nil {
 		return claimed{}, false
 	}
-	if in.IssuedAt != nil {
-		c.issued = in.IssuedAt.Time
+	// A time that is none is as good as no time.
+	if at, err := in.GetIssuedAt(); err == nil && at != nil {
+		c.issued = at.Time
 	}
-	if in.ExpiresAt != nil {
-		c.expires = in.ExpiresAt.Time
+	if at, err := in.GetExpirationTime(); err == nil && at != nil {
+		c.expires = at.Time
 	}
 	return c, true
 }
@@ -209,11 +211,17 @@ func (a *credentials) current() proof {
 	return p
 }
 
-// secrets returns what may be in no text.
-func (a *credentials) secrets() []string {
+// redact takes what is secret out of a text of others: some services, and some
+// proxies, repeat what they refuse.
+func (a *credentials) redact(text string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.DeleteFunc([]string{a.value.Reveal(), a.pass.Reveal()}, func(s string) bool { return s == "" })
+	for _, secret := range []config.Secret{a.value, a.pass} {
+		if secret.IsSet() {
+			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
+		}
+	}
+	return text
 }
 
 // confirm takes what /auth/whoami said, nil if it did not say.

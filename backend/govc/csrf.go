@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 )
 
 const (
@@ -136,4 +135,3 @@ func (c *Client) fetchCSRF(ctx context.Context, p proof) (string, error) {
 	}
 	return got.Token, nil
 }
-

@@ -84,7 +84,7 @@ func (c *Client) Describe(ctx context.Context) (Info, error) {
 	if err := decodeFirst(r.body, &told); err != nil || told.Version == "" {
 		return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
 	}
-	info.Version, info.Implementation = c.clean(told.Version, maxStart), c.clean(told.Implementation, maxStart)
+	info.Version, info.Implementation = bounded(told.Version, maxStart), bounded(told.Implementation, maxStart)
 	if info.Dialect == DialectV2 && info.isOurs() {
 		info.Embedded, info.Durable = told.Embedded, told.Durable
 		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
