@@ -25,7 +25,7 @@ const (
 	patientConnect = 4 * time.Second
 	patientRead    = 8 * time.Second
 	// reaches is how many requests the latency is taken from, without the first.
-	reaches = 5
+	reaches = 3
 	// slowRequest and slowConnect are from where on that is told.
 	slowRequest = 250 * time.Millisecond
 	slowStep    = 500 * time.Millisecond
@@ -43,7 +43,7 @@ func (d *doctor) options() govc.Options {
 			o.APIKey = govc.Secret(strings.TrimSpace(string(key)))
 		}
 	}
-	o.URL = d.url
+	o.URL, o.Now = d.url, d.Now
 	o.Timeouts = govc.Timeouts{Connect: patientConnect, Read: patientRead}
 	return o
 }
