@@ -19,9 +19,10 @@ import (
 
 // Engine runs the stores. All its methods are safe for concurrent use.
 type Engine struct {
-	o       Options
-	breaker breaker
-	gate    gate
+	o           Options
+	breaker     breaker
+	gate        gate
+	credentials credentialWatch
 
 	govcMark *watermark
 	gitMark  *watermark
@@ -102,6 +103,9 @@ type view struct {
 	switches     int
 	drill        bool
 	info         govc.Info
+	facts        Facts
+	waits        []time.Duration // for first bytes of good probes, oldest first
+	probed       time.Time       // when the newest of them began
 	health       probe.Health
 	progress     *Progress
 	refillFrom   int64 // operations up to here are part of the copy under way
@@ -332,6 +336,7 @@ func (c checker) Check(ctx context.Context) (probe.Found, error) {
 
 // onHealth takes the result of one probe.
 func (e *Engine) onHealth(h probe.Health) {
+	e.watchCredentials()
 	e.mu.Lock()
 	before := e.view.health
 	e.view.health = h
@@ -354,7 +359,7 @@ func (e *Engine) onHealth(h probe.Health) {
 			time.AfterFunc(suspectRetry, e.prober.Hurry)
 		}
 	}
-	if before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
+	if around := e.lookAround(h.Up); around || before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
 		e.touch()
 	}
 }

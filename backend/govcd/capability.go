@@ -57,11 +57,13 @@ const (
 	// CapAccess: rights at repositories hold on every route, 401 is told from 403,
 	// and auth/whoami says what a credential may do.
 	CapAccess = "access"
+	// CapGit: git clones and fetches /{id}.git.
+	CapGit = "git.http"
 )
 
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
 	CapBatch, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess, CapGit,
 }

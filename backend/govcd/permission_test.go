@@ -107,6 +107,10 @@ var permitted = map[string]permit{
 	"GET /api/v2/repos/{id}/diff":           {"from=main&to=x", "", toReaders(200)},
 	"GET /api/v2/repos/{id}/search":         {"q=one", "", toReaders(200)},
 	"GET /api/v2/repos/{id}/events":         {"", "", toReaders(200)},
+
+	"GET /{id}.git/info/refs":         {"service=git-upload-pack", "", toReaders(200)},
+	"POST /{id}.git/git-upload-pack":  {"", "0000", toReaders(200)},
+	"POST /{id}.git/git-receive-pack": {"", "0000", toReaders(403)}, // nobody can push
 }
 
 // furnished is a service with rights and two repositories, in each a commit, a
@@ -175,6 +179,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 				_, there := askRoute(s, r, "docs", row, credential)
 				want := row.want[who]
 				switch {
+				case want == 403: // of nobody at all, too
 				case grantee(who) == asService:
 					want = 404
 				case want < 400:
@@ -201,13 +206,16 @@ func askRoute(s *Service, r route, repo string, row permit, credential [2]string
 	path := strings.NewReplacer("{id}", repo, "{name}", "x").Replace(r.pattern)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if r.stream {
+	if r.stream && !r.git {
 		cancel()
 	}
 	w := newTaken()
 	request, err := http.NewRequestWithContext(ctx, r.method, path+"?"+row.query, strings.NewReader(row.body))
 	if err != nil {
 		return 0, err.Error()
+	}
+	if r.git {
+		request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 	}
 	request.RemoteAddr = "192.0.2.1:1"
 	request.Header.Set(credential[0], credential[1])

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/govcd/githttp"
 )
 
 // pipes is a listener without a network, for a clock that only tests move.
@@ -83,11 +85,13 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		{"body", head + "Content-Length: 1000\r\n\r\n", " ", readTimeout},
 		{"large body", head + fmt.Sprintf("Content-Length: %d\r\n\r\n", MaxBody), " ", readTimeout},
 		{"chunks", head + "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", readTimeout},
+		{"git", "POST /docs.git/git-upload-pack HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-git-upload-pack-request\r\nContent-Length: 100000\r\n\r\nfff0", "x", githttp.DefaultStall},
 		{"next request", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "", idleTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newService(t, Options{})
+				want(t, ask(t, s.Handler(), "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "docs")
 				conn := over(t, s)()
 				start := time.Now()
 				var writing sync.WaitGroup
