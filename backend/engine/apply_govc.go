@@ -139,6 +139,7 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op) (store.Receipt, 
 	alone := e.ownTip
 	e.ownTip = ""
 	if err == nil {
+		e.noteTip(receipt.Commit)
 		if alone != "" {
 			e.ownTip = cmp.Or(receipt.Commit, alone)
 		}

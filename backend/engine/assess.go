@@ -193,6 +193,7 @@ func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
 	if err != nil {
 		return err
 	}
+	e.noteTip(commit)
 	e.ownTip = ""
 	if alone {
 		e.ownTip = commit

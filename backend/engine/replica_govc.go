@@ -222,6 +222,7 @@ func (e *Engine) aloneThere(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	tip, err := e.o.Primary.Tip(ctx)
+	e.noteTip(tip)
 	if tip != e.ownTip {
 		e.ownTip = ""
 	}
