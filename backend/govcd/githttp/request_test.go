@@ -228,11 +228,13 @@ func TestAcknowledgements(t *testing.T) {
 		{"several and done", "multi_ack", []string{"have " + base, "done"}, lines("ACK "+base+" continue", "ACK "+base), true},
 		{"detailed", "multi_ack_detailed", []string{"have " + base, flushLine}, lines("ACK "+base+" common", "ACK "+base+" ready", "NAK"), false},
 		{
-			"detailed, no done", "multi_ack_detailed no-done", []string{"have " + base, flushLine},
+			"detailed, no done", "multi_ack_detailed no-done",
+			[]string{"have " + base, flushLine},
 			lines("ACK "+base+" common", "ACK "+base+" ready", "NAK", "ACK "+base), true,
 		},
 		{
-			"detailed, beyond", "multi_ack_detailed", []string{"have " + base, "have " + unknown, flushLine},
+			"detailed, beyond", "multi_ack_detailed",
+			[]string{"have " + base, "have " + unknown, flushLine},
 			lines("ACK "+base+" common", "ACK "+unknown+" ready", "NAK"), false,
 		},
 	} {
@@ -317,4 +319,39 @@ func FuzzRequest(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestManyTagsAreComparedAtOnce: a fetch of as many tags as commits walks the
+// history once, and not once for each.
+func TestManyTagsAreComparedAtOnce(t *testing.T) {
+	repo := &counting{Repo: gitrepo.NewMemory(gitrepo.Options{})}
+	var hashes []Hash
+	for i := range 200 {
+		hashes = append(hashes, commitOn(t, repo.Repo, "", when.Add(time.Duration(i)*time.Second), put(t, "a", fmt.Sprint(i))))
+		if err := repo.CreateTag(context.Background(), gitrepo.TagInput{Name: fmt.Sprint("t", i), Commit: hashes[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request := []string{"command=fetch", delimiterLine}
+	for _, h := range hashes[1:] {
+		request = append(request, "want "+h.String())
+	}
+	w, err := post(t, New(Options{}), repo, 2, lines(append(request, "have "+hashes[0].String(), flushLine)...))
+	if err != nil || !strings.Contains(w.Body.String(), "ready\n") {
+		t.Errorf("%v %.200q", err, w.Body)
+	}
+	if most := 10 * len(hashes); repo.read > most {
+		t.Errorf("%d commits were read, want at most %d", repo.read, most)
+	}
+}
+
+// counting counts how often a commit is read.
+type counting struct {
+	*gitrepo.Repo
+	read int
+}
+
+func (c *counting) ReadCommit(ctx context.Context, h Hash) (gitrepo.Commit, error) {
+	c.read++
+	return c.Repo.ReadCommit(ctx, h)
 }
