@@ -170,8 +170,8 @@ func (e *Engine) attach(ctx context.Context, lineage string, epoch int64) error 
 }
 
 // raiseEpoch writes the marker that says that the service is whole again, and
-// then records it here. alone says that nobody else wrote to the service. A crash in between leads to one more comparison.
-func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
+// then records it here. A crash in between leads to one more comparison.
+func (e *Engine) raiseEpoch(ctx context.Context) error {
 	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
 	if err != nil {
 		return err
@@ -193,13 +193,8 @@ func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
 		epoch = max(epoch, marker.Epoch)
 	}
 	next := govc.Marker{Lineage: lineage, Epoch: epoch + 1, Created: e.o.Now().UTC()}
-	commit, err := e.o.Primary.WriteMarker(ctx, next)
-	if err != nil {
+	if _, err := e.o.Primary.WriteMarker(ctx, next); err != nil {
 		return err
-	}
-	e.ownTip = ""
-	if alone {
-		e.ownTip = commit
 	}
 	return e.attach(ctx, lineage, next.Epoch)
 }

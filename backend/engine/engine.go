@@ -45,10 +45,8 @@ type Engine struct {
 	slow      slowness
 	repeats   repeats
 
-	// ownTip and failing belong to the goroutine that owns the primary. ownTip
-	// is the newest commit of a service to which nobody else has ever written, ""
-	// where that is not so. failing counts the attempts of one operation.
-	ownTip   string
+	// batchOps and failing belong to the goroutine that owns the primary: failing
+	// counts the attempts of one operation.
 	batchOps int // of the next batch
 	failing  struct {
 		seq    int64

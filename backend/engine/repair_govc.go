@@ -32,7 +32,7 @@ func (e *Engine) repairRound(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, parked, err := e.bring(ctx, list, true)
+	_, parked, err := e.bring(ctx, list)
 	if err != nil {
 		return 0, err
 	}

@@ -49,8 +49,7 @@ func (e *Engine) judgeReseed(ctx context.Context, err error) *verdict {
 }
 
 func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
-	fresh, err := e.o.Primary.EnsureRepo(ctx)
-	if err != nil {
+	if _, err := e.o.Primary.EnsureRepo(ctx); err != nil {
 		return nil, err
 	}
 	// Whatever is appended from here on is replayed after the copy. That a copy
@@ -69,17 +68,14 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	e.setProgress("copying documents to govc", total)
 	defer e.clearProgress()
 	started := e.o.Now()
-	// Only the embedded service, whose key nobody else has, is known to hold
-	// nothing but what is written here from now on.
-	fresh = fresh && e.o.Embedded != nil
-	copied, parked, err := e.copyAll(ctx, fresh)
+	copied, parked, err := e.copyAll(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
-	if err := e.raiseEpoch(ctx, fresh); err != nil {
+	if err := e.raiseEpoch(ctx); err != nil {
 		return nil, err
 	}
 	missing, err := e.parkAll(ctx, parked, through)
@@ -124,9 +120,8 @@ func (e *Engine) hold(ctx context.Context, replica string) (through int64, err e
 }
 
 // copyAll brings every document of the index to the primary, in the order of
-// identities. In a repository that was created a moment ago nothing is looked
-// up before it is written.
-func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked []state.Parked, err error) {
+// identities.
+func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Parked, err error) {
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
@@ -140,7 +135,7 @@ func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked 
 		for _, row := range rows {
 			list = append(list, snapshotOf(row))
 		}
-		_, aside, err := e.bring(ctx, list, !fresh)
+		_, aside, err := e.bring(ctx, list)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -194,7 +189,7 @@ func (e *Engine) copyDeletes(ctx context.Context, through int64) error {
 		}
 		after = rows[len(rows)-1].Seq
 		list := slices.DeleteFunc(fold(rows), func(w wanted) bool { return !w.newest.Delete || w.newest.Seq > through })
-		if _, _, err := e.bring(ctx, list, true); err != nil {
+		if _, _, err := e.bring(ctx, list); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,8 @@ type task struct {
 // Errors: store.ErrAmbiguous if the batch may have been applied, wholly or in
 // part; store.ErrConflict if the service holds something else afterwards, a
 // *RefusedError if it refuses a document for good (of a batch that a service
-// takes as one, the other documents are written in both cases);
+// takes as one, the other documents are written in both cases, as they are
+// beside a document of which the service holds a version that is not in Op.Over);
 // store.ErrTooLarge before anything is sent, if a document does not Fit, and
 // store.ErrIdentity if the service lost the repository; otherwise nothing was
 // committed.
@@ -71,14 +72,33 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	if err != nil {
 		return store.Receipt{}, err
 	}
+	var contested error
 	for i, t := range tasks {
 		c.plan(info, t, found[i])
+		if !t.mayReplace(found[i]) {
+			t.skip, contested = true, fmt.Errorf("govc: apply %q: %w: the service holds a version that is not to be replaced", t.op.Key.ID, store.ErrConflict)
+		}
 	}
 	tasks = slices.DeleteFunc(tasks, func(t *task) bool { return t.skip })
 	if len(tasks) == 0 {
-		return store.Receipt{}, nil
+		return store.Receipt{}, contested
 	}
-	return c.applyTasks(ctx, info, batch, tasks)
+	receipt, err := c.applyTasks(ctx, info, batch, tasks)
+	if err == nil {
+		err = contested
+	}
+	return receipt, err
+}
+
+// mayReplace holds what was found against the versions that the operation may
+// replace. Where the service takes batches, the batch is made against the very
+// files that were found.
+func (t *task) mayReplace(found state) bool {
+	if t.op.Over == nil || found.doc == nil || found.same(t.want) {
+		return true
+	}
+	held, err := found.doc.Hash()
+	return err != nil || slices.Contains(t.op.Over, held)
 }
 
 // prepare encodes the document of an operation and checks that it fits.
