@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-
 	"context"
 	"errors"
 	"time"

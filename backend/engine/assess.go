@@ -53,19 +53,35 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 			return reseeding("an earlier copy to the service was not finished"), nil
 		}
 		if e.lastLost(ctx) {
-			return reseeding("the service no longer holds the document that was written last"), nil
+			return lost("the service no longer holds the document that was written last"), nil
+		}
+		if back, err := e.wentBack(ctx); err != nil || back {
+			if err != nil {
+				return e.unjudged(err)
+			}
+			return lost(e.serviceName() + " went back to an earlier time: it lacks the commit that was recorded last"), nil
 		}
 		return &verdict{to: StateReplaying, reason: "the service is the one that this state belongs to"}, nil
 	case found && marker.Lineage == lineage:
 		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
 	case found:
 		return e.assessForeign(ctx, marker, lineage, adopt)
-	case e.o.Embedded != nil && e.current() == StateProbing:
+	case e.o.Embedded != nil && e.current() == StateProbing && (!info.Durable || e.o.State.Tip(primaryReplica) == ""):
 		return reseeding("the embedded service starts empty"), nil
 	case lineage != "" || e.o.Embedded != nil:
-		return reseeding("the service came back without its data (the identity marker is absent)"), nil
+		return lost(e.serviceName() + " came back without its data (the identity marker is absent)"), nil
 	}
 	return e.assessNew(ctx, adopt)
+}
+
+// serviceName says which service is meant where its folder matters.
+func (e *Engine) serviceName() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.o.Embedded != nil && e.view.info.Durable {
+		return "the embedded service, whose folder was deleted, replaced or restored from a copy,"
+	}
+	return "the service"
 }
 
 // unjudged tells refused credentials from an outage.
@@ -108,6 +124,9 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 		return nil, err
 	}
 	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
+		return nil, err
+	}
+	if err := e.recordNewest(ctx); err != nil {
 		return nil, err
 	}
 	if adopt {
@@ -171,10 +190,10 @@ func (e *Engine) attach(ctx context.Context, lineage string, epoch int64) error 
 
 // raiseEpoch writes the marker that says that the service is whole again, and
 // then records it here. A crash in between leads to one more comparison.
-func (e *Engine) raiseEpoch(ctx context.Context) error {
+func (e *Engine) raiseEpoch(ctx context.Context) (commit string, err error) {
 	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
 	if err != nil {
-		return err
+		return "", err
 	}
 	lineage := e.o.State.Meta(metaLineage)
 	if lineage == "" {
@@ -182,21 +201,21 @@ func (e *Engine) raiseEpoch(ctx context.Context) error {
 		// Recorded before the marker exists: a crash here leaves a state that
 		// knows its lineage and refills the service.
 		if err := e.attach(ctx, lineage, epoch); err != nil {
-			return err
+			return "", err
 		}
 	}
 	marker, found, err := e.o.Primary.ReadMarker(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if found && marker.Lineage == lineage {
 		epoch = max(epoch, marker.Epoch)
 	}
 	next := govc.Marker{Lineage: lineage, Epoch: epoch + 1, Created: e.o.Now().UTC()}
-	if _, err := e.o.Primary.WriteMarker(ctx, next); err != nil {
-		return err
+	if commit, err = e.o.Primary.WriteMarker(ctx, next); err != nil {
+		return "", err
 	}
-	return e.attach(ctx, lineage, next.Epoch)
+	return commit, e.attach(ctx, lineage, next.Epoch)
 }
 
 // checkMarker is part of every full probe while the primary serves: a service
@@ -214,7 +233,7 @@ func (e *Engine) checkMarker(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !found:
-		e.interrupt(reseeding("the service came back without its data (the identity marker is absent)"), StatePrimary)
+		e.interrupt(lost(e.serviceName()+" came back without its data (the identity marker is absent)"), StatePrimary)
 	case marker.Lineage != e.o.State.Meta(metaLineage):
 		e.interrupt(locked("the service now holds another repository (lineage "+marker.Lineage+")", adoptHint), StatePrimary)
 	case marker.Epoch < e.epoch():

@@ -202,18 +202,6 @@ func newEngine(o Options) *Engine {
 	return e
 }
 
-// detachPrimary lets go of the outbox for a primary that this engine does not
-// talk to. Whichever service comes back later is compared as a whole.
-func (e *Engine) detachPrimary(ctx context.Context) error {
-	if _, attached := e.o.State.Cursor(primaryReplica); e.o.Primary != nil || !attached {
-		return nil
-	}
-	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	return e.o.State.Detach(ctx, primaryReplica)
-}
-
 func (e *Engine) start(routine func()) {
 	e.routines.Add(1)
 	go func() {

@@ -91,7 +91,7 @@ func (e *Engine) govcRound(ctx context.Context) (int64, error) {
 	}
 	last := rows[len(rows)-1].Seq
 	advance := func() error {
-		return local(e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: last, Park: parked}))
+		return local(e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: last, Park: parked, Tip: e.recordable(commit)}))
 	}
 	if len(parked) > 0 {
 		// Before callers are woken: what was set aside is not at the primary.

@@ -75,10 +75,14 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
-	if err := e.raiseEpoch(ctx); err != nil {
+	marked, err := e.raiseEpoch(ctx)
+	if err != nil {
 		return nil, err
 	}
 	missing, err := e.parkAll(ctx, parked, through)
+	if err == nil {
+		err = e.recordTip(ctx, marked)
+	}
 	if err != nil {
 		return nil, err
 	}
