@@ -130,4 +130,3 @@ func TestACommitOfOthersOnTopIsNoLoss(t *testing.T) {
 		}
 	}
 }
-
