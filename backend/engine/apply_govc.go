@@ -161,7 +161,7 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op, todo []wanted) (
 	size := int64(0)
 	trailers := make([]store.Trailer, 0, len(ops))
 	for i, op := range ops {
-		ops[i].Over = todo[i].over()
+		ops[i].Over, ops[i].Hash = todo[i].over(), todo[i].newest.Hash
 		if op.Doc != nil {
 			size += op.Doc.Content.Size()
 		}

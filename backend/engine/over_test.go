@@ -3,7 +3,9 @@ package engine
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -100,5 +102,38 @@ func TestAForeignDocumentIsOverwrittenByANewOneOfOurs(t *testing.T) {
 		if !anyHolds(t, h, "ours "+id) {
 			t.Errorf("before request %d: our version is in no document any more", n)
 		}
+	}
+}
+
+// TestAPutAsksTheServiceMoreThanOnce: where nobody else writes, a write is one
+// request: no look at what is there, at the newest commit or at the marker.
+func TestAPutAsksTheServiceMoreThanOnce(t *testing.T) {
+	front := inFront(t, service(t, "k"))
+	h := start(t, external(t.TempDir(), front.url))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("first", "one")) // of which nothing is known yet
+	var mu sync.Mutex
+	var asked []string
+	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		probe := strings.HasPrefix(r.URL.Path, "/health") || r.URL.Query().Get("path") == "caiatop/store.json"
+		if !probe {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, r.Method+" "+r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+		}
+		return false
+	})
+	put(t, h, doc("a", "one"))
+	put(t, h, doc("b", "one"), doc("c", "one"))
+	put(t, h, doc("a", "two"), doc("c", "two"))
+	put(t, h, doc("a", "three"), doc("d", "one"))
+	if _, err := h.Delete(t.Context(), mustID("b")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "every store in step", healthyAndInStep)
+	mu.Lock()
+	defer mu.Unlock()
+	if want := slices.Repeat([]string{"POST batch"}, 5); !slices.Equal(asked, want) {
+		t.Errorf("it asked %q", asked)
 	}
 }

@@ -26,6 +26,7 @@ const (
 	capBatch         = "batch"
 	capMatch         = "if-match"
 	capKey           = "idempotency-key"
+	capCheck         = "batch.check"
 )
 
 // Info is what a service says of itself.

@@ -3,6 +3,7 @@ package govc_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,5 +103,43 @@ func TestAVersionThatComesBetweenLookAndBatchStays(t *testing.T) {
 	}
 	if got, err := c.Get(t.Context(), keyOf(theirs)); err != nil || got.Content.Text != "theirs" {
 		t.Errorf("the service holds %q, %v", got.Content.Text, err)
+	}
+}
+
+// TestAVersionThatWasSeenIsReplacedThoughItIsNotNamed: what this client
+// remembers is somebody else's, and an operation that does not name it must not
+// be made upon it.
+func TestAVersionThatWasSeenIsReplacedThoughItIsNotNamed(t *testing.T) {
+	s := startBatching(t, nil)
+	c := openClient(t, govc.Options{URL: s.url})
+	theirs, ours := newDoc(t, "a", "theirs"), newDoc(t, "a", "ours")
+	other := newClient(t, govc.Options{URL: s.url})
+	if _, err := other.Apply(t.Context(), put(theirs)); err != nil {
+		t.Fatal(err)
+	}
+	b := put(ours)
+	for _, over := range [][]document.Hash{{}, {{}}, {hashOf(t, ours)}} {
+		b.Ops[0].Over, b.Ops[0].Hash = over, hashOf(t, ours)
+		for range 2 { // the first one looks, the second one remembers
+			if _, err := c.Apply(t.Context(), b); !errors.Is(err, store.ErrConflict) {
+				t.Fatalf("over %v: got %v", over, err)
+			}
+		}
+	}
+	b.Ops[0].Over = []document.Hash{hashOf(t, theirs)}
+	s.seen()
+	if _, err := c.Apply(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.seen(); !slices.Equal(got, []string{"POST batch"}) {
+		t.Errorf("a version that is known and named takes %q", got)
+	}
+	next := put(newDoc(t, "a", "next"))
+	next.Ops[0].Over, next.Ops[0].Hash = []document.Hash{hashOf(t, ours)}, hashOf(t, newDoc(t, "a", "next"))
+	if _, err := c.Apply(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.seen(); !slices.Equal(got, []string{"POST batch"}) {
+		t.Errorf("a version of our own takes %q", got)
 	}
 }

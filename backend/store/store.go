@@ -68,6 +68,9 @@ type Op struct {
 	// already are always replaced. Empty means that the caller knows of none; nil
 	// asks for no condition. A store that nobody else writes to need not look.
 	Over []document.Hash
+	// Hash is that of Doc, zero if it was not told. It saves a store that regards
+	// Over from making it again.
+	Hash document.Hash
 }
 
 // Batch is applied as a whole or not at all. It holds at most one operation a
