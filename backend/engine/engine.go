@@ -106,6 +106,7 @@ type view struct {
 	errs         map[string]string
 	known        map[string]bool // replicas that have been looked at
 	gitDamage    string          // what is damaged in git, "" if nothing is known to be
+	gitWarning   string          // the same of what nothing needs
 	events       []Event         // newest last
 }
 

@@ -168,6 +168,7 @@ func (e *Engine) snapshot() *Stats {
 	if s.Stores[1].Damage = v.gitDamage; v.gitDamage != "" && s.Next == "" {
 		s.Next = damageAdvice
 	}
+	s.Stores[1].Warning = v.gitWarning
 	s.Safe = []string{"state"}
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
