@@ -145,6 +145,7 @@ type Stats struct {
 	Switches int // entries into FALLBACK since the start
 
 	Service   Service
+	Facts     Facts // of the service and the way to it
 	Outbox    Outbox
 	Stores    []StoreStats // govc, git, text
 	Documents int64        // in the index

@@ -186,6 +186,7 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op, todo []wanted) (
 		e.noteWritten(ops, todo)
 		e.breaker.report(e.o.Now(), false)
 	}
+	e.noteTip(receipt.Commit)
 	return receipt.Commit, err
 }
 

@@ -215,6 +215,7 @@ func (e *Engine) raiseEpoch(ctx context.Context) (commit string, err error) {
 	if commit, err = e.o.Primary.WriteMarker(ctx, next); err != nil {
 		return "", err
 	}
+	e.noteTip(commit)
 	return commit, e.attach(ctx, lineage, next.Epoch)
 }
 

@@ -100,6 +100,9 @@ type view struct {
 	switches     int
 	drill        bool
 	info         govc.Info
+	facts        Facts
+	waits        []time.Duration // for first bytes of good probes, oldest first
+	probed       time.Time       // when the newest of them began
 	health       probe.Health
 	progress     *Progress
 	refillFrom   int64 // operations up to here are part of the copy under way
@@ -341,7 +344,7 @@ func (e *Engine) onHealth(h probe.Health) {
 			time.AfterFunc(suspectRetry, e.prober.Hurry)
 		}
 	}
-	if before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
+	if around := e.lookAround(h.Up); around || before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
 		e.touch()
 	}
 }

@@ -45,8 +45,10 @@ type Setup struct {
 	Dir        string // the state folder, made if missing
 	URL        string // of the service; "" runs an embedded one
 	Repository string
-	Token      string // sent as Bearer
-	APIKey     string // sent as X-API-Key
+	Token      string // a JWT or an API key, see govc.Options
+	APIKey     string
+	Login      govc.Login
+	TLS        govc.TLSOptions // without effect on an embedded service
 	Phase      Phase
 	Layout     document.Layout
 	// Budget bounds one interactive operation; 0 means DefaultBudget.
@@ -239,13 +241,13 @@ func (h *Host) openDerived(ctx context.Context, o *Options) (err error) {
 // client of whichever service there is.
 func (h *Host) openService(s Setup, o *Options) error {
 	o.URL = s.URL
-	apiKey := s.APIKey
+	options := govc.Options{Repo: s.Repository, Token: govc.Secret(s.Token), APIKey: govc.Secret(s.APIKey), Login: s.Login, TLS: s.TLS, Now: s.Now}
 	if s.URL == "" {
 		key, err := embeddedKey(s.Dir)
 		if err != nil {
 			return err
 		}
-		apiKey = key
+		options = govc.Options{Repo: s.Repository, APIKey: govc.Secret(key), Now: s.Now}
 		service := govcd.New(govcd.Options{Key: key, Version: s.Version, Now: o.Now, Logger: h.log})
 		own := &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))}
 		if o.URL, err = service.Start(own.addr); err != nil {
@@ -254,7 +256,8 @@ func (h *Host) openService(s Setup, o *Options) error {
 		h.onClose(service.Stop)
 		o.Embedded = own
 	}
-	client, err := govc.New(govc.Options{URL: o.URL, Repo: s.Repository, Token: govc.Secret(s.Token), APIKey: govc.Secret(apiKey)})
+	options.URL = o.URL
+	client, err := govc.New(options)
 	if err != nil {
 		return fmt.Errorf("govc client: %w", err)
 	}

@@ -149,6 +149,7 @@ func (e *Engine) snapshot() *Stats {
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
 		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill, Health: v.health,
 	}
+	s.Facts = e.factsLocked()
 	if v.progress != nil {
 		p := *v.progress
 		s.Progress = &p
@@ -222,7 +223,7 @@ func (e *Engine) lag(replica string) int64 {
 
 func (e *Engine) setInfo(info govc.Info) {
 	e.mu.Lock()
-	e.view.info = info
+	e.view.describe(info)
 	e.mu.Unlock()
 	e.touch()
 }

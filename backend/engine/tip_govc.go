@@ -41,6 +41,7 @@ func (e *Engine) recordNewest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.noteTip(tip)
 	return e.recordTip(ctx, tip)
 }
 

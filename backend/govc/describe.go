@@ -68,7 +68,8 @@ type Health struct {
 
 // Describe finds out the dialect and asks for version and capabilities. It
 // changes nothing and needs no repository. What is no govc, and a govc that can
-// not be used, is a *NotGovcError.
+// not be used, is a *NotGovcError; credentials that the service refuses are
+// store.ErrUnauthorized. What it says of who we are is in Access.
 func (c *Client) Describe(ctx context.Context) (Info, error) {
 	info, err := c.probe(ctx)
 	if err != nil {
@@ -93,6 +94,10 @@ func (c *Client) Describe(ctx context.Context) (Info, error) {
 		info.Embedded, info.Durable = told.Embedded, told.Durable
 		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
 		info.Reason += fmt.Sprintf("; /version names %s and %d capabilities", ours, len(info.Capabilities))
+	}
+	c.auth.setClock(r.header.Get("Date"))
+	if err := c.whoami(ctx, info); err != nil {
+		return Info{}, err
 	}
 	c.info.Store(&info)
 	return info, nil
@@ -147,7 +152,7 @@ const maxChecks = 32
 // and no error. Nothing is retried. Where idle repositories are forgotten, it
 // also keeps ours from being one.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live"}
+	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live", probe: true}
 	r, err := c.call(ctx, live)
 	if err != nil {
 		return Health{}, err

@@ -32,6 +32,9 @@ var (
 	// ErrUnauthorized: the store refuses our credentials (401 or 403). It is
 	// never an outage.
 	ErrUnauthorized = errors.New("not authorized")
+	// ErrForbidden: the store knows who we are, and we may not do that (403). It
+	// is an ErrUnauthorized.
+	ErrForbidden error = forbidden{}
 	// ErrReadOnly: the store can be read but not written.
 	ErrReadOnly = errors.New("read only")
 	// ErrDiskFull: no space is left.
@@ -45,6 +48,13 @@ var (
 	// ErrCorrupt: what the store holds cannot be read as what it should be.
 	ErrCorrupt = errors.New("corrupt")
 )
+
+type forbidden struct{}
+
+func (forbidden) Error() string { return "not permitted" }
+
+// Unwrap makes errors.Is(err, ErrUnauthorized) hold.
+func (forbidden) Unwrap() error { return ErrUnauthorized }
 
 // Key addresses a document: its identity and the folder that holds its files.
 type Key struct {

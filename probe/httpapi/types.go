@@ -61,6 +61,7 @@ type Engine interface {
 	Versions
 	Conditional
 	Facts
+	Services
 	Backups
 }
 

@@ -31,6 +31,7 @@ type Session interface {
 	httpapi.Versions
 	httpapi.Conditional
 	httpapi.Facts
+	httpapi.Services
 	httpapi.Backups
 	Control() httpapi.Control
 	Close(ctx context.Context) error

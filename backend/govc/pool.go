@@ -1,0 +1,44 @@
+package govc
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+)
+
+// proxyFor returns how requests to the service go out, and host:port of the
+// proxy that its own requests take, "" for none: as HTTP_PROXY, HTTPS_PROXY and
+// NO_PROXY say, and never for this machine.
+func proxyFor(service *url.URL) (func(*http.Request) (*url.URL, error), string, error) {
+	host := service.Hostname()
+	if ip := net.ParseIP(host); host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		return nil, "", nil
+	}
+	proxy, err := httpproxy.FromEnvironment().ProxyFunc()(service)
+	if err != nil {
+		// The cause would repeat the address, and a password in it.
+		return nil, "", errors.New("govc: the address of the proxy in HTTP_PROXY or HTTPS_PROXY is none; write http://host:port")
+	}
+	if proxy == nil {
+		return nil, "", nil
+	}
+	return http.ProxyURL(proxy), proxy.Host, nil
+}
+
+// newPool keeps connections shorter than a service does, so that it rarely
+// meets one that is closed already.
+func newPool(connect time.Duration) *http.Transport {
+	return &http.Transport{
+		TLSHandshakeTimeout:    connect,
+		MaxIdleConns:           32,
+		MaxIdleConnsPerHost:    32,
+		MaxConnsPerHost:        64,
+		IdleConnTimeout:        45 * time.Second,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
