@@ -66,7 +66,7 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
 	case found:
 		return e.assessForeign(ctx, marker, lineage, adopt)
-	case e.o.Embedded != nil && e.current() == StateProbing && (!info.Durable || e.o.State.Tip(primaryReplica) == ""):
+	case e.o.Embedded != nil && e.current() == StateProbing && (!e.o.Embedded.Keeps() || e.o.State.Tip(primaryReplica) == ""):
 		return reseeding("the embedded service starts empty"), nil
 	case lineage != "" || e.o.Embedded != nil:
 		return lost(e.serviceName() + " came back without its data (the identity marker is absent)"), nil
@@ -76,9 +76,7 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 
 // serviceName says which service is meant where its folder matters.
 func (e *Engine) serviceName() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.o.Embedded != nil && e.view.info.Durable {
+	if e.o.Embedded != nil && e.o.Embedded.Keeps() {
 		return "the embedded service, whose folder was deleted, replaced or restored from a copy,"
 	}
 	return "the service"

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -77,6 +78,8 @@ type Primary interface {
 
 // Embedded is the service that runs in this process, for drills.
 type Embedded interface {
+	// Keeps reports whether what it holds lies in a folder, and survives its end.
+	Keeps() bool
 	// Start brings the service up again at its address, with what its folder
 	// holds, or with nothing in it if it has none.
 	Start() error
@@ -98,6 +101,7 @@ type Options struct {
 	// Rests says, without a Primary, that the embedded service keeps what it has
 	// and comes back later: what it lacks is kept for it.
 	Rests bool
+	absentMost int64 // see the constant, which 0 means
 	// Checker probes the primary's health; required with Primary.
 	Checker probe.Checker
 	// Embedded is the service in this process, nil for a real one.
@@ -140,6 +144,7 @@ func (o *Options) complete() error {
 	if o.Phase == "" {
 		o.Phase = PhaseDual
 	}
+	o.absentMost = cmp.Or(o.absentMost, absentMost)
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
 	}

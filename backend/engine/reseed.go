@@ -75,6 +75,10 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
+	gone, err := e.copyGone(ctx)
+	if err != nil {
+		return nil, err
+	}
 	marked, err := e.raiseEpoch(ctx)
 	if err != nil {
 		return nil, err
@@ -98,6 +102,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
 	}
 	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
+	if gone > 0 {
+		text += fmt.Sprintf("; deleted %d there again that were deleted here", gone)
+	}
 	level, next := Info, ""
 	if missing > 0 {
 		level, next = Error, missingAdvice

@@ -147,7 +147,7 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
 	}
 	s.Facts = e.factsLocked()
 	if v.progress != nil {

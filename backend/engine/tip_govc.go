@@ -16,9 +16,7 @@ const absentMost = 100_000
 // later, that it lost nothing since. A service that forgets at its end proves
 // nothing.
 func (e *Engine) recordable(commit string) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.o.Embedded != nil && !e.view.info.Durable {
+	if e.o.Embedded != nil && !e.o.Embedded.Keeps() {
 		return ""
 	}
 	return commit
@@ -65,7 +63,7 @@ func (e *Engine) wentBack(ctx context.Context) (bool, error) {
 // too much.
 func (e *Engine) detachPrimary(ctx context.Context) error {
 	seq, attached := e.o.State.Cursor(primaryReplica)
-	if e.o.Primary != nil || !attached || (e.o.Rests && e.o.State.Summary().MaxSeq-seq <= absentMost) {
+	if e.o.Primary != nil || !attached || (e.o.Rests && e.o.State.Summary().MaxSeq-seq <= e.o.absentMost) {
 		return nil
 	}
 	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {

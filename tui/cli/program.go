@@ -125,7 +125,7 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 			Insecure: cfg.Govc.Insecure, AllowInsecure: cfg.Govc.AllowInsecure,
 		},
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
-		Port: cfg.Embedded.Port, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
+		Port: cfg.Embedded.Port, Memory: cfg.Embedded.Memory, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 		GitCache: cfg.Gitrepo.Cache,
 	}
 	if cfg.Govc.TimeoutSet {
