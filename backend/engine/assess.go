@@ -64,6 +64,8 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 		return &verdict{to: StateReplaying, reason: "the service is the one that this state belongs to"}, nil
 	case found && marker.Lineage == lineage:
 		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
+	case found && e.o.Embedded != nil && lineage == "":
+		return e.assessOwn(ctx, marker)
 	case found:
 		return e.assessForeign(ctx, marker, lineage, adopt)
 	case e.o.Embedded != nil && e.current() == StateProbing && (!e.o.Embedded.Keeps() || e.o.State.Tip(primaryReplica) == ""):
@@ -95,6 +97,22 @@ func (e *Engine) unjudged(err error) (*verdict, error) {
 		return v, nil
 	}
 	return nil, err
+}
+
+// assessOwn meets an embedded service that holds documents already, with a state
+// that was made anew: nobody else uses the folder, so it is ours. What git holds
+// is taken over first.
+func (e *Engine) assessOwn(ctx context.Context, marker govc.Marker) (*verdict, error) {
+	select {
+	case <-e.adopted:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting until the index knows what git holds: %w", ctx.Err())
+	}
+	v, err := e.assessForeign(ctx, marker, "", true)
+	if v != nil {
+		v.reason = "this state was made anew, and the embedded service holds documents already"
+	}
+	return v, err
 }
 
 // assessForeign meets a marker of another lineage: a new state joins it, any

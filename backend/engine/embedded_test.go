@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
 
@@ -243,4 +244,32 @@ func TestAFolderThatCannotBeUsedIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
+}
+
+// TestALostStateFileLocksTheEmbeddedService, whose folder is nobody else's. What
+// it has and git lacks is not lost.
+func TestALostStateFileLocksTheEmbeddedService(t *testing.T) {
+	dir := t.TempDir()
+	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
+	losesItsState(t, dir)
+	run(t, setup(dir), func(h *Host) {
+		wantText(t, h, "a", "one", probe.Govc)
+		wantText(t, h, "b", "two", probe.Govc)
+		if page, err := h.List(t.Context(), Query{}); err != nil || page.Total != 2 {
+			t.Errorf("%d documents, %v", page.Total, err)
+		}
+		put(t, h, doc("a", "one changed"))
+		// Somebody with the key writes to it, and the engine does not see it.
+		d := doc("only there", "three")
+		d.CreatedAt, d.UpdatedAt = time.Unix(1_700_000_000, 0).UTC(), time.Unix(1_700_000_000, 0).UTC()
+		writeThere(t, outside(t, h, dir), store.NewKey(document.LayoutFanOut, d), d)
+	})
+	losesItsState(t, dir)
+	run(t, setup(dir), func(h *Host) {
+		wantText(t, h, "a", "one changed", probe.Govc)
+		wantText(t, h, "only there", "three", probe.Govc)
+		if page, err := h.List(t.Context(), Query{Contains: ".conflict-"}); err != nil || page.Total != 0 {
+			t.Errorf("%d conflict copies, %v", page.Total, err)
+		}
+	})
 }

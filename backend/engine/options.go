@@ -100,7 +100,7 @@ type Options struct {
 	Primary Primary
 	// Rests says, without a Primary, that the embedded service keeps what it has
 	// and comes back later: what it lacks is kept for it.
-	Rests bool
+	Rests      bool
 	absentMost int64 // see the constant, which 0 means
 	// Checker probes the primary's health; required with Primary.
 	Checker probe.Checker
