@@ -79,6 +79,7 @@ var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapBranches, "it has branches", "nothing is missed: one branch is used"},
 	{govcd.CapMerge, "it merges branches", "nothing is missed: conflicts are kept as copies"},
 	{govcd.CapTags, "it has tags", "nothing is missed: tags are not used"},
+	{govcd.CapGit, "git clones and fetches it", "nothing is missed: git clones from here"},
 }
 
 // byDialect is what API v1 does without announcing it.

@@ -29,6 +29,7 @@ type repo struct {
 	gone  bool         // guarded by users
 
 	committing chan struct{} // capacity 1: the right to commit
+	queue      queue         // who waits to commit on disk
 	keys       keys          // guarded by that right
 	tags       int           // that git has; guarded by that right
 	feed       feed

@@ -14,7 +14,6 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
-	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/config"
@@ -115,15 +114,11 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 	if err != nil {
 		return engine.Setup{}, configFault(err)
 	}
+	client := clientOptions(cfg)
 	s := engine.Setup{
 		Backup: to, BackupInterval: cfg.Backup.Interval,
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
-		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
-		Login: govc.Login{User: cfg.Govc.User, Password: govc.Secret(cfg.Govc.Password.Reveal())},
-		TLS: govc.TLSOptions{
-			CAFile: cfg.Govc.CA, CertFile: cfg.Govc.Cert, KeyFile: cfg.Govc.Key, ServerName: cfg.Govc.ServerName,
-			Insecure: cfg.Govc.Insecure, AllowInsecure: cfg.Govc.AllowInsecure,
-		},
+		Token: string(client.Token), APIKey: string(client.APIKey), Login: client.Login, TLS: client.TLS,
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
 		Port: cfg.Embedded.Port, Memory: cfg.Embedded.Memory, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 		GitCache: cfg.Gitrepo.Cache,
