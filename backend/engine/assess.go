@@ -132,7 +132,7 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 	if _, err := e.hold(ctx, primaryReplica); err != nil {
 		return nil, local(err)
 	}
-	if err := e.importListed(ctx); err != nil {
+	if err := e.importHeld(ctx); err != nil {
 		return nil, err
 	}
 	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
@@ -168,7 +168,7 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 			fmt.Sprintf("repository %q at the service has no identity marker, and it or this state holds documents already", e.o.Repository),
 			adoptHint), nil
 	}
-	if err := e.importListed(ctx); err != nil {
+	if err := e.importHeld(ctx); err != nil {
 		return nil, err
 	}
 	return reseeding("first attachment to this service"), nil

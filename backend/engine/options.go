@@ -63,6 +63,9 @@ type Attachment interface {
 	// Reaches reports whether the newest commit is made of this one. Errors are
 	// those of Tip.
 	Reaches(ctx context.Context, commit string) (bool, error)
+	// Named finds documents of these types where List is unsupported, as far as it
+	// can; what was found comes beside an error, too.
+	Named(ctx context.Context, types []document.Type) ([]store.Key, error)
 	Describe(ctx context.Context) (govc.Info, error)
 	EnsureRepo(ctx context.Context) (created bool, err error)
 	ReadMarker(ctx context.Context) (govc.Marker, bool, error)

@@ -254,42 +254,6 @@ func (e *Engine) tellParked(parked []state.Parked) {
 	}
 }
 
-// importListed takes over documents that the primary holds and the index does
-// not know, where the service can list them.
-func (e *Engine) importListed(ctx context.Context) error {
-	imported := 0
-	for entry, err := range e.o.Primary.List(ctx) {
-		if errors.Is(err, errors.ErrUnsupported) {
-			e.event(Info, "inbound", "This service cannot list its documents: what others wrote to it is noticed only when it is read", "")
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); !errors.Is(err, store.ErrNotFound) {
-			if err != nil {
-				return local(err)
-			}
-			continue
-		}
-		doc, err := e.o.Primary.Get(ctx, entry.Key)
-		if err != nil {
-			return err
-		}
-		switch err := e.inbound(ctx, entry.Key, &doc, primaryReplica, document.Hash{}); {
-		case errors.Is(err, store.ErrConflict):
-			continue // a caller wrote it meanwhile: the replay compares
-		case err != nil:
-			return err
-		}
-		imported++
-	}
-	if imported > 0 {
-		e.event(Info, "inbound", fmt.Sprintf("Took over %d documents that the service held already", imported), "")
-	}
-	return nil
-}
-
 // inbound records somebody else's version of a document: doc as origin holds
 // it, nil if it was deleted there. If the index does not hold the version expect
 // any more (zero for none), nothing is recorded and the error wraps
