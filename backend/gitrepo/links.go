@@ -280,9 +280,9 @@ func (r *Repo) walkTo(ctx context.Context, at Hash, path document.Path) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	p, ok, err := r.descend(h, root, path.String())
-	if err == nil && !ok {
-		err = fmt.Errorf("%s: %w", path, ErrNotFound)
+	p, rest, err := r.descend(h, root, path.String())
+	if err == nil && rest != "" {
+		return found{}, fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	return p, err
 }
@@ -296,12 +296,16 @@ func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	if err != nil {
 		return item{}, false, err
 	}
-	p, ok, err := r.descend(tree, t, path)
-	return p.item, ok, err
+	p, rest, err := r.descend(tree, t, path)
+	if rest != "" {
+		return item{}, false, err
+	}
+	return p.item, true, err
 }
 
-// descend walks down from a tree.
-func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
+// descend walks down from a tree, as far as there is anything, and returns what
+// is left of the path then.
+func (r *Repo) descend(h Hash, t held, path string) (_ found, rest string, err error) {
 	at := found{item: item{mode: modeTree, hash: h}}
 	for path != "" {
 		segment, rest := path, ""
@@ -310,10 +314,10 @@ func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
 		}
 		from, to, err := t.locate(segment)
 		if err != nil {
-			return found{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
+			return found{}, path, fmt.Errorf("tree %s: %w", at.hash, err)
 		}
 		if from == to {
-			return found{}, false, nil
+			return at, path, nil
 		}
 		at.mode, at.folder, at.from = t.modeAt(from), t, from
 		at.hash = Hash(t.data[to-hashSize : to])
@@ -321,11 +325,11 @@ func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
 			break
 		}
 		if !at.mode.isTree() {
-			return found{}, false, nil
+			return at, path, nil
 		}
 		if t, err = r.treeBelow(t, from, &at.hash); err != nil {
-			return found{}, false, err
+			return found{}, path, err
 		}
 	}
-	return at, true, nil
+	return at, "", nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -65,6 +66,22 @@ func (r *Repo) Find(ctx context.Context, at Hash, path document.Path) (Entry, er
 		return Entry{}, err
 	}
 	return entryAt(path.String(), it), nil
+}
+
+// FindNearest is Find that, where there is nothing, returns what is nearest above:
+// a folder, the root being one, or the file that stands where a folder would be
+// needed. ErrNotFound if the commit does not exist.
+func (r *Repo) FindNearest(ctx context.Context, at Hash, path document.Path) (Entry, error) {
+	h, root, err := r.root(ctx, at)
+	if err != nil {
+		return Entry{}, err
+	}
+	whole := path.String()
+	p, rest, err := r.descend(h, root, whole)
+	if err != nil {
+		return Entry{}, err
+	}
+	return entryAt(strings.TrimSuffix(whole[:len(whole)-len(rest)], "/"), p.item), nil
 }
 
 // ReadFile returns the content of a file as it is in a commit; of a symbolic

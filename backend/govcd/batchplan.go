@@ -175,7 +175,7 @@ func (b *batchPlan) put(ctx context.Context, it *item, e gitrepo.Entry, found bo
 			return placeTaken(name, "is a folder")
 		}
 	case !found:
-		file, err := b.fileAbove(ctx, name, func(file string) bool { return b.gone(file, it.group) })
+		file, err := b.fileAbove(ctx, it.path, func(file string) bool { return b.gone(file, it.group) })
 		if err != nil {
 			return err
 		}
