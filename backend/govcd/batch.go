@@ -209,6 +209,7 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 			r.refund(cost + t.cost)
 			return
 		}
+		r.committed(cost + t.cost)
 		r.advance(branch, t.tip, t.made, t.author)
 	})
 	switch {

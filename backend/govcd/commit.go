@@ -86,6 +86,9 @@ func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, 
 // author. It charges for the commit: the caller gives that back if none is
 // made. The caller holds mu.
 func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitrepo.Signature, err error) {
+	if err := r.service.diskRoom(); err != nil {
+		return p, shown, err
+	}
 	p = prepared{message: c.Message, author: r.author, at: c.Timestamp, cost: costOfCommit(c)}
 	shown = p.author
 	if name := signable(c.Author); name != "" {
@@ -188,15 +191,17 @@ func (r *repo) settle(sc scope, t turn, err error) {
 	a.taken = nil
 	if err == nil {
 		r.advance(sc.branch, t.tip, t.made, t.author)
+		r.committed(t.cost)
 		for _, c := range taken {
-			if !c.deleted {
-				a.charged -= costOfFile(c.path.String(), c.data)
-			}
+			a.charged -= c.cost()
+			r.committed(c.cost())
 		}
 	} else {
 		r.refund(t.cost)
 		for name, c := range taken {
-			if _, newer := a.index[name]; !newer {
+			if _, newer := a.index[name]; newer {
+				r.discharge(a, c.cost())
+			} else {
 				a.index[name] = c
 			}
 		}

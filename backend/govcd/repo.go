@@ -22,6 +22,7 @@ type repo struct {
 	id      string
 	created time.Time
 	git     *gitrepo.Repo
+	broken  error // set if it cannot be opened: then there is no git
 	service *Service
 
 	users sync.RWMutex // held for reading by every request, for writing by close
@@ -101,6 +102,9 @@ func (r *repo) close() error {
 	}
 	r.gone = true
 	r.service.stored.Add(-r.bytes)
+	if r.broken != nil {
+		return nil
+	}
 	if err := r.git.Close(); err != nil {
 		return fmt.Errorf("close repository %s: %w", r.id, err)
 	}
@@ -121,7 +125,14 @@ func (r *repo) enter(ctx context.Context) (leave func(), err error) {
 }
 
 func (r *repo) answer() repoAnswer {
-	return repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+	out := repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+	if d := r.service.disk; d != nil {
+		out.Path, out.Durable = d.path(r.id), true
+	}
+	if r.broken != nil {
+		out.Error = "it cannot be opened; the log of the service says why"
+	}
+	return out
 }
 
 // moved is the answer where another program moved a branch; the caller holds

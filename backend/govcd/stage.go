@@ -110,11 +110,13 @@ func (r *repo) tryWrite(
 		return false, err
 	}
 	a.charged += cost
+	r.discharge(a, a.written[name].cost())
 	if !staged {
 		a.written[name] = change{path: p, data: data}
 		return true, nil
 	}
 	delete(a.written, name)
+	r.discharge(a, a.index[name].cost())
 	a.stage(name, change{path: p, data: data, base: base})
 	a.remember(name)
 	return true, nil
@@ -260,7 +262,8 @@ func (r *repo) tryRemove(sc scope, name string, files []document.Path, listed gi
 	if err != nil {
 		return false, err
 	}
-	removed := a.unstage(name)
+	removed, freed := a.unstage(name)
+	r.discharge(a, freed)
 	if a.folders[name] > 0 { // what is being committed right now
 		for p, c := range a.taken {
 			if strings.HasPrefix(p, name+"/") && !c.deleted {
