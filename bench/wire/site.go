@@ -80,37 +80,49 @@ func (m *meter) CloseIdleConnections() {
 	}
 }
 
-// open starts the service, fills the repository, and measures what that takes of
-// the memory.
-func (s *site) open(ctx context.Context) (err error) {
-	s.rep.step(s.n, "fill")
-	before := liveHeap()
-	s.service = govcd.New(govcd.Options{})
+// start starts the service, which keeps its repositories in data, or in memory
+// if that is "".
+func (s *site) start(ctx context.Context, data string) (err error) {
+	if s.service, err = govcd.Open(ctx, govcd.Options{Data: data}); err != nil {
+		return err
+	}
 	if s.url, err = s.service.Start("127.0.0.1:0"); err != nil {
 		return err
 	}
 	s.bare = &http.Client{Transport: newPool()}
 	s.meter = &meter{RoundTripper: newPool()}
-	if s.client, err = newClient(ctx, s.url, s.meter); err != nil {
-		return err
-	}
+	s.client, err = newClient(ctx, s.url, s.meter)
+	return err
+}
+
+// fill puts documents until there are n.
+func (s *site) fill(ctx context.Context) error {
 	for s.next < s.n {
-		if err := s.fill(ctx, min(fillBatch, s.n-s.next)); err != nil {
+		n := min(fillBatch, s.n-s.next)
+		if _, err := s.client.Apply(ctx, putOf(s.next, n, author)); err != nil {
 			return err
 		}
+		s.next += n
+	}
+	return nil
+}
+
+// open starts a service in memory, fills the repository, and measures what that
+// takes of the memory.
+func (s *site) open(ctx context.Context) error {
+	s.rep.step(s.n, "fill")
+	before := liveHeap()
+	if err := s.start(ctx, ""); err != nil {
+		return err
+	}
+	if err := s.fill(ctx); err != nil {
+		return err
 	}
 	s.rep.add(row{
 		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: once(float64(liveHeap()-before) / float64(s.n)),
 		Note: fmt.Sprintf("live heap of the service after a collection, client included; batches of %d, so that one document in %d brings a commit", fillBatch, fillBatch),
 	}, ifTarget(s.n, target{most: 3 << 10}))
 	return nil
-}
-
-// fill puts the next n documents in one batch.
-func (s *site) fill(ctx context.Context, n int) error {
-	_, err := s.client.Apply(ctx, putOf(s.next, n, author))
-	s.next += n
-	return err
 }
 
 // ifTarget is the target where it was set.
@@ -152,7 +164,9 @@ func (s *site) close(ctx context.Context) error {
 	if s.service == nil {
 		return nil
 	}
-	return s.service.Stop(ctx)
+	err := s.service.Stop(ctx)
+	s.service = nil
+	return err
 }
 
 // api is the address of something in the repository.
