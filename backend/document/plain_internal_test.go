@@ -1,7 +1,9 @@
 package document
 
 import (
+	"encoding/json"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -23,4 +25,29 @@ func TestPlainNamesBreakNoRule(t *testing.T) {
 			t.Errorf("%q means %s", s, own)
 		}
 	})
+}
+
+// TestFieldsWithoutANameChangeNothingElse: metadata.json is the same, byte for
+// byte, whether it is written with or without fields that have no name here.
+func TestFieldsWithoutANameChangeNothingElse(t *testing.T) {
+	d := Document{
+		ID: ID{"a"}, Source: Source{Type: Type{"text"}, URL: "https://a/<b>&c"}, CreatedAt: time.Unix(1, 5), UpdatedAt: time.Unix(2, 0),
+		Content: Content{Metadata: map[string]any{"z": 1, "a": []any{"<", nil, true}}},
+	}
+	for _, metadata := range []map[string]any{d.Content.Metadata, nil} {
+		for _, encoding := range []map[string]Encoding{{TextFile: UTF8, RawFile: Base64}, nil} {
+			d.Content.Metadata = metadata
+			var texts [2]string
+			for i, fields := range []any{d.written(encoding), d.writtenWithUnknown(encoding)} {
+				text, err := json.Marshal(fields)
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts[i] = string(text)
+			}
+			if texts[0] != texts[1] {
+				t.Errorf("%s\n%s", texts[0], texts[1])
+			}
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,13 +40,15 @@ type batchRequest struct {
 }
 
 type batchItem struct {
-	Op      string  `json:"op"` // "put", "delete"; "check" changes nothing
+	Op      string  `json:"op"`
 	Path    string  `json:"path"`
 	Content *string `json:"content,omitempty"`
 	// Match is the hash of the blob that the change is made against, "" for
 	// none; nil makes it whatever is there.
 	Match *string `json:"if_match,omitempty"`
-	Group string  `json:"group,omitempty"`
+	// NewFolder: there must be nothing at all in the folder of the path.
+	NewFolder bool   `json:"new_folder,omitempty"`
+	Group     string `json:"group,omitempty"`
 
 	want string // hash of the blob of Content
 }
@@ -116,15 +119,15 @@ func (t *task) items(group string) []batchItem {
 	if t.folder {
 		remove = slices.Sorted(maps.Keys(t.held))
 	}
-	out := make([]batchItem, 0, 1+len(remove)+len(t.files))
-	if t.guessed && len(t.held) == 0 { // nothing at all, whatever its name
-		out = append(out, batchItem{Op: "check", Path: folder, Match: &absent, Group: group})
-	}
+	out := make([]batchItem, 0, len(remove)+len(t.files))
 	for _, name := range remove {
 		out = append(out, batchItem{Op: "delete", Path: folder + "/" + name, Match: base(name), Group: group})
 	}
 	for i, f := range t.files {
 		out = append(out, putItem(folder+"/"+f.Name, f.Data, t.blobs[i], base(f.Name), group))
+	}
+	if t.guessed && len(t.held) == 0 && len(out) > 0 {
+		out[0].NewFolder = true
 	}
 	return out
 }
@@ -142,7 +145,7 @@ func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, 
 	}
 	defer unlock()
 	c.recall(tasks)
-	if info.Has(capCheck) && c.guess(info, tasks) {
+	if info.Has(capNewFolder) && c.guess(info, tasks) {
 		receipt, done, err := c.applyGuessed(ctx, batch, tasks)
 		if done || err != nil {
 			return receipt, err
@@ -261,7 +264,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 		return batchAnswer{}, err
 	}
 	var made batchAnswer
-	if err := decodeFirst(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
+	if err := json.Unmarshal(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
 		return batchAnswer{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
 	}
 	return made, nil

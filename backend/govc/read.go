@@ -106,26 +106,13 @@ func assemble(key store.Key, files map[string][]byte) state {
 	if !ok {
 		return s
 	}
-	if isTombstone(meta) {
+	// What else lies there than metadata.json records is left over from an
+	// earlier version.
+	d, err := document.FromRecorded(files, typeOf(key.Folder))
+	if (err != nil || d.HasUnknown()) && isTombstone(meta) {
 		s.tombstone = true
 		return s
 	}
-	recorded, complete, err := document.RecordedFiles(meta)
-	if err != nil {
-		return corrupt(err)
-	}
-	if complete { // what else lies there is left over from an earlier version
-		kept := map[string][]byte{document.MetadataFile: meta}
-		for _, name := range recorded {
-			data, ok := files[name]
-			if !ok {
-				return corrupt(fmt.Errorf("%s is missing", name))
-			}
-			kept[name] = data
-		}
-		files = kept
-	}
-	d, err := document.FromFiles(files, typeOf(key.Folder))
 	if err != nil {
 		return corrupt(err)
 	}

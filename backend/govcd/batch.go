@@ -39,6 +39,9 @@ type BatchItem struct {
 	// Match is the blob hash that the file must have in the newest commit, ""
 	// if it must not exist, "*" if it must.
 	Match *string `json:"if_match"`
+	// NewFolder: a put fails if the newest commit has the folder of the file
+	// (CapNewFolder).
+	NewFolder bool `json:"new_folder"`
 	// Group names items that are all made or all left out; "" is none.
 	Group string `json:"group"`
 }
@@ -264,7 +267,7 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil {
 			told.Error, told.Code = it.failed.Text, it.failed.Code
 		}
-		if it.failed != nil || it.delete || it.check {
+		if it.failed != nil || it.delete {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)
@@ -308,7 +311,7 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
 	for i := range items {
 		it := &items[i]
-		if it.failed != nil || it.check {
+		if it.failed != nil {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)

@@ -31,6 +31,18 @@ func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, 
 	return e, true, nil
 }
 
+// hasFolder reports whether there is a folder; the root always is.
+func (g *ground) hasFolder(ctx context.Context, p document.Path) (bool, error) {
+	if p.IsZero() {
+		return true, nil
+	}
+	if exists, met := g.open[p.String()]; met {
+		return exists, nil
+	}
+	e, found, err := g.at(ctx, p)
+	return found && e.IsDir, err
+}
+
 // nearest returns what is at a path or else nearest above it, and remembers the
 // folders that are not there.
 func (g *ground) nearest(ctx context.Context, p document.Path) (gitrepo.Entry, error) {
