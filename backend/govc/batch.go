@@ -7,7 +7,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -264,7 +263,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 		return batchAnswer{}, err
 	}
 	var made batchAnswer
-	if err := json.Unmarshal(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
+	if err := decode(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
 		return batchAnswer{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
 	}
 	return made, nil

@@ -3,7 +3,6 @@ package govc
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -169,7 +168,7 @@ func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string]
 	var told struct {
 		Files []remoteFile `json:"files"`
 	}
-	if err := json.Unmarshal(r.body, &told); err != nil {
+	if err := decode(r.body, &told); err != nil {
 		return nil, c.notGovc(r, "its answer is not JSON")
 	}
 	return decodeFiles(folder.String(), told.Files)
@@ -235,7 +234,7 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 		} `json:"folders"`
 		Left []string `json:"left"`
 	}
-	if err := json.Unmarshal(r.body, &told); err != nil {
+	if err := decode(r.body, &told); err != nil {
 		return c.notGovc(r, "its answer is not JSON")
 	}
 	files := make(map[string][]remoteFile, len(told.Folders))

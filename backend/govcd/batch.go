@@ -105,7 +105,7 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 		return err
 	}
 	var in BatchRequest
-	if err := bindBytes(body, &in); err != nil {
+	if err := bindBatch(body, &in); err != nil {
 		return err
 	}
 	if err := checkCommit(in.commit()); err != nil {

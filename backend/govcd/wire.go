@@ -190,14 +190,6 @@ func bindFrom(body io.Reader, into any) error {
 	return checkRequired(into)
 }
 
-// bindBytes is bind for a body that is nothing but one JSON value.
-func bindBytes(body []byte, into any) error {
-	if err := json.Unmarshal(body, into); err != nil {
-		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
-	}
-	return checkRequired(into)
-}
-
 func checkRequired(into any) error {
 	value := reflect.ValueOf(into).Elem()
 	var missing []string
