@@ -38,6 +38,19 @@ type batchRequest struct {
 	Items     []batchItem `json:"items"`
 }
 
+// size is about how many bytes a request has; the names of fields, hashes and
+// escaped line ends are a guess.
+func (in *batchRequest) size() int {
+	n := len(in.Message) + len(in.Author) + len(in.Email) + 128
+	for i := range in.Items {
+		n += len(in.Items[i].Path) + 160
+		if text := in.Items[i].Content; text != nil {
+			n += len(*text) + len(*text)/16
+		}
+	}
+	return n
+}
+
 type batchItem struct {
 	Op      string  `json:"op"`
 	Path    string  `json:"path"`
@@ -243,7 +256,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 	if len(in.Items) > c.limits.items {
 		return batchAnswer{}, errNoBatch
 	}
-	body, err := encodeJSON(in)
+	body, err := encodeSized(in, in.size())
 	if err != nil {
 		return batchAnswer{}, err
 	}
