@@ -189,19 +189,31 @@ func (r *Repo) heldAt(h Hash) (held, error) {
 	return held{tree: tree{data, indexTree(data)}}, nil
 }
 
-// treeBelow is heldAt for a tree that an entry of another one names.
+// treeBelow is heldAt for a tree that an entry of another one names. It leaves a
+// link for those who come after.
 func (r *Repo) treeBelow(folder held, from int, h *Hash) (held, error) {
-	if folder.entry != nil {
-		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
-			return e.held(), nil
-		}
+	t, linked, err := r.treeVisited(folder, from, h)
+	if linked {
+		return t, nil
 	}
-	t, err := r.heldAt(*h)
 	if err == nil && folder.entry != nil && t.entry != nil {
 		trees, _ := r.tables()
 		trees.lead(folder.entry, from, t.entry, trees)
 	}
 	return t, err
+}
+
+// treeVisited is treeBelow that leaves no link: in memory it would stay, and be
+// of no use where the tree is about to be replaced. It reports whether it
+// followed one.
+func (r *Repo) treeVisited(folder held, from int, h *Hash) (_ held, linked bool, _ error) {
+	if folder.entry != nil {
+		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
+			return e.held(), true, nil
+		}
+	}
+	t, err := r.heldAt(*h)
+	return t, false, err
 }
 
 // blobBelow returns the content of a file that an entry of a tree names.
@@ -280,7 +292,7 @@ func (r *Repo) walkTo(ctx context.Context, at Hash, path document.Path) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	p, rest, err := r.descend(h, root, path.String())
+	p, rest, err := r.descend(h, root, path.String(), r.treeBelow)
 	if err == nil && rest != "" {
 		return found{}, fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
@@ -296,16 +308,16 @@ func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	if err != nil {
 		return item{}, false, err
 	}
-	p, rest, err := r.descend(tree, t, path)
+	p, rest, err := r.descend(tree, t, path, r.treeBelow)
 	if rest != "" {
 		return item{}, false, err
 	}
 	return p.item, true, err
 }
 
-// descend walks down from a tree, as far as there is anything, and returns what
-// is left of the path then.
-func (r *Repo) descend(h Hash, t held, path string) (_ found, rest string, err error) {
+// descend walks down from a tree by steps, as far as there is anything, and
+// returns what is left of the path then.
+func (r *Repo) descend(h Hash, t held, path string, step func(held, int, *Hash) (held, error)) (_ found, rest string, err error) {
 	at := found{item: item{mode: modeTree, hash: h}}
 	for path != "" {
 		segment, rest := path, ""
@@ -327,7 +339,7 @@ func (r *Repo) descend(h Hash, t held, path string) (_ found, rest string, err e
 		if !at.mode.isTree() {
 			return at, path, nil
 		}
-		if t, err = r.treeBelow(t, from, &at.hash); err != nil {
+		if t, err = step(t, from, &at.hash); err != nil {
 			return found{}, path, err
 		}
 	}

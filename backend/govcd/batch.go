@@ -270,8 +270,8 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil || it.delete {
 			continue
 		}
-		e, found, err := r.find(ctx, at, it.path)
-		if err == nil && !found {
+		e, err := r.git.FindNearest(ctx, at, it.path)
+		if err == nil && e.Path != it.path.String() {
 			err = errors.New("a commit does not have what was put into it")
 		}
 		if err != nil {

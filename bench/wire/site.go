@@ -19,7 +19,9 @@ import (
 
 const (
 	repoName  = "bench"
-	fillBatch = 100 // documents a commit while a repository is filled
+	// fillBatch is how many documents are put at once while a repository is
+	// filled: as many as the engine sends.
+	fillBatch = 256
 	// sectionTime bounds what one racer may take.
 	sectionTime = 2 * time.Second
 )
