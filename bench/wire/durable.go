@@ -39,7 +39,8 @@ func (s *site) durable(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	sent, _, _, err := d.measured(func() error { _, err := d.applied(ctx, 1); return err })
+	sample := d.fresh(1, 1)[0]
+	sent, _, _, err := d.measured(func() error { _, err := d.applied(ctx, sample); return err })
 	if err != nil {
 		return err
 	}

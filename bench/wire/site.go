@@ -15,10 +15,11 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/store"
 )
 
 const (
-	repoName  = "bench"
+	repoName = "bench"
 	// fillBatch is how many documents are put at once while a repository is
 	// filled: as many as the engine sends.
 	fillBatch = 256
@@ -174,10 +175,27 @@ func (s *site) close(ctx context.Context) error {
 // api is the address of something in the repository.
 func (s *site) api(rest string) string { return s.url + "/api/v2/repos/" + repoName + rest }
 
-// applied puts new documents through the client and returns how long that took.
-func (s *site) applied(ctx context.Context, n int) (time.Duration, error) {
-	b := putOf(s.next, n, author)
-	s.next += n
+// fresh makes batches of n new documents. What is measured is made beforehand: a
+// pause between requests costs both sides a wake-up, and the echo makes none.
+func (s *site) fresh(n, many int) []store.Batch {
+	out := make([]store.Batch, s.few(many))
+	for i := range out {
+		out[i] = putOf(s.next, n, author)
+		s.next += n
+	}
+	return out
+}
+
+// few is how many samples are taken at most.
+func (s *site) few(most int) int {
+	if s.samples > 0 {
+		return min(most, s.samples)
+	}
+	return most
+}
+
+// applied puts documents through the client and returns how long that took.
+func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error) {
 	return clock(func() error {
 		got, err := s.client.Apply(ctx, b)
 		if err == nil && got.Commit == "" {
@@ -200,10 +218,20 @@ type bareBatch struct {
 	Items   []bareItem `json:"items"`
 }
 
-// encoded is the body of a batch that puts the next n documents.
-func (s *site) encoded(n int) ([]byte, error) {
+// encoded are the bodies of batches.
+func encoded(batches []store.Batch) (bodies [][]byte, err error) {
+	bodies = make([][]byte, len(batches))
+	for i, b := range batches {
+		if bodies[i], err = encode(b); err != nil {
+			return nil, err
+		}
+	}
+	return bodies, nil
+}
+
+func encode(b store.Batch) ([]byte, error) {
 	in := bareBatch{Message: "Put documents"}
-	for _, op := range putOf(s.next, n, author).Ops {
+	for _, op := range b.Ops {
 		files, err := op.Doc.Files(document.TextOnly)
 		if err != nil {
 			return nil, err
@@ -212,16 +240,11 @@ func (s *site) encoded(n int) ([]byte, error) {
 			in.Items = append(in.Items, bareItem{"put", op.Key.Folder.String() + "/" + f.Name, string(f.Data)})
 		}
 	}
-	s.next += n
 	return json.Marshal(in)
 }
 
-// posted puts new documents by bare HTTP; making the body does not count.
-func (s *site) posted(ctx context.Context, n int) (time.Duration, error) {
-	body, err := s.encoded(n)
-	if err != nil {
-		return 0, err
-	}
+// posted puts documents by bare HTTP.
+func (s *site) posted(ctx context.Context, body []byte) (time.Duration, error) {
 	return clock(func() error {
 		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
 		return err
@@ -236,12 +259,18 @@ func (s *site) measured(do func() error) (sent, got, requests int, err error) {
 	return int(s.meter.sent.Load()), int(s.meter.got.Load()), int(s.meter.requests.Load() - before), err
 }
 
-// existing is a document that was put when the repository was filled.
-func (s *site) existing(i int) document.Document { return makeDoc(i * stride % s.n) }
+// existing are documents that were put when the repository was filled, in an
+// order that is none of the repository.
+func (s *site) existing(many int) []document.Document {
+	out := make([]document.Document, min(s.few(many), s.n))
+	for i := range out {
+		out[i] = makeDoc(i * stride % s.n)
+	}
+	return out
+}
 
 // got reads a document through the client and looks at what it is.
-func (s *site) got(ctx context.Context, i int) (time.Duration, error) {
-	want := s.existing(i)
+func (s *site) got(ctx context.Context, want document.Document) (time.Duration, error) {
 	key := keyOf(want)
 	var d document.Document
 	took, err := clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
@@ -252,8 +281,7 @@ func (s *site) got(ctx context.Context, i int) (time.Duration, error) {
 }
 
 // fetched reads a document's folder by bare HTTP.
-func (s *site) fetched(ctx context.Context, i int) (time.Duration, error) {
-	want := s.existing(i)
+func (s *site) fetched(ctx context.Context, want document.Document) (time.Duration, error) {
 	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
 	var body []byte
 	took, err := clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
