@@ -113,22 +113,23 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestALargeTransferIsNotHeld: the heap holds the names of 50,000 objects, and
-// little of their 50 MB.
+// TestALargeTransferIsNotHeld: the heap has the names of 50,000 objects, and little
+// of their 50 MB.
 func TestALargeTransferIsNotHeld(t *testing.T) {
-	if testing.Short() || raced {
-		t.Skip("50,000 objects")
+	objects, size := 50_000, 1024
+	if raced || testing.Short() { // a tenth of the names, and nearly half of the bytes
+		objects, size = 5_000, 4096
 	}
-	const objects, mib = 50_000, 1 << 20
+	const mib = 1 << 20
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(all))
 	r.Header.Set("Content-Type", requestType)
 	r.Header.Set("Git-Protocol", "version=2")
 	before := liveHeap()
 	g := &gauge{header: http.Header{}}
-	if err := New(Options{}).UploadPack(g, r, vast{folders: objects / 1000, size: 1024}, always); err != nil {
+	if err := New(Options{}).UploadPack(g, r, vast{folders: objects / 1000, size: size}, always); err != nil {
 		t.Fatal(err)
 	}
-	if g.received < objects*1024 {
+	if g.received < int64(objects*size) {
 		t.Errorf("only %d bytes were sent", g.received)
 	}
 	if grown := int64(g.most) - int64(before); grown > 12*mib { //nolint:gosec // no heap is so large
@@ -276,11 +277,9 @@ func TestClonesBesideAWriter(t *testing.T) {
 		})
 		dir := filepath.Join(t.TempDir(), "c")
 		git(t, "", "clone", "-q", "--mirror", url, dir)
-		fsck(t, dir)
 		for range 3 {
 			git(t, dir, "fetch", "-q", "--prune")
 		}
-		fsck(t, dir)
 		cancel()
 		working.Wait()
 		close(failed)
