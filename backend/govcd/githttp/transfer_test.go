@@ -132,7 +132,8 @@ func TestALargeTransferIsNotHeld(t *testing.T) {
 	if g.received < int64(objects*size) {
 		t.Errorf("only %d bytes were sent", g.received)
 	}
-	if grown := int64(g.most) - int64(before); grown > 12*mib { //nolint:gosec // no heap is so large
+	t.Logf("the heap grew by %d KiB", (int64(g.most)-int64(before))>>10) //nolint:gosec // no heap is so large
+	if grown := int64(g.most) - int64(before); grown > 12*mib {          //nolint:gosec // no heap is so large
 		t.Errorf("the heap grew by %d MiB for an answer of %d MiB", grown/mib, g.received/mib)
 	}
 }
@@ -168,7 +169,7 @@ func TestAClientThatStalls(t *testing.T) {
 		return now()
 	}})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := s.UploadPack(w, r, vast{folders: 20, size: 4096}, always)
+		err := s.UploadPack(w, r, vast{folders: 5, size: 4096}, always)
 		if refused, ok := asRefusal(err); ok {
 			http.Error(w, refused.Text, refused.Status)
 		}
@@ -191,7 +192,7 @@ func TestAClientThatStalls(t *testing.T) {
 	}
 	stalled.Store(false)
 	third := start(t, server.URL)
-	if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 20_000*4096 {
+	if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 5_000*4096 {
 		t.Errorf("after it: %d bytes, %v", n, err)
 	}
 	if err := <-ended; err != nil {
