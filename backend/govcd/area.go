@@ -168,13 +168,13 @@ func (a *area) remember(name string) {
 }
 
 // unstage drops what is staged or written at or below a path and returns how
-// many files that were.
-func (a *area) unstage(name string) int {
-	dropped := 0
+// many files that were, and what was charged for them.
+func (a *area) unstage(name string) (dropped int, freed int64) {
 	drop := func(layer map[string]change, p string) {
 		if c, ok := layer[p]; ok && !c.deleted {
 			delete(layer, p)
 			dropped++
+			freed += c.cost()
 		}
 	}
 	below := func(layer map[string]change) {
@@ -194,7 +194,7 @@ func (a *area) unstage(name string) int {
 	if len(a.index) != before {
 		a.recount()
 	}
-	return dropped
+	return dropped, freed
 }
 
 // recount rebuilds the folders of staged additions.

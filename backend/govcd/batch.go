@@ -191,8 +191,13 @@ var errNoneMade = errors.New("no item of the batch can be made")
 func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how conduct) (batchAnswer, error) {
 	items := parseItems(in.Items)
 	var cost int64 // of the files
-	t, err := r.inTurn(ctx, branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
-		changes, err := r.groundAt(tip).planBatch(ctx, items)
+	tried := false
+	t, err := r.inTurn(ctx, branch, how, func(at place) (p prepared, err error) {
+		if tried {
+			items = parseItems(in.Items) // what was found upon another commit is forgotten
+		}
+		tried = true
+		changes, err := groundAt(at).planBatch(ctx, items)
 		if err == nil && len(changes) == 0 {
 			err = errNoneMade
 		}
@@ -209,6 +214,7 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 			r.refund(cost + t.cost)
 			return
 		}
+		r.committed(cost + t.cost)
 		r.advance(branch, t.tip, t.made, t.author)
 	})
 	switch {
@@ -263,7 +269,7 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil {
 			told.Error, told.Code = it.failed.Text, it.failed.Code
 		}
-		if it.failed != nil || it.delete {
+		if it.failed != nil || it.delete || it.check {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)
@@ -307,7 +313,7 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
 	for i := range items {
 		it := &items[i]
-		if it.failed != nil {
+		if it.failed != nil || it.check {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)

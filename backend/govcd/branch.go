@@ -92,6 +92,9 @@ func (s *Service) deleteBranch(w http.ResponseWriter, r *http.Request, t target)
 
 // branch makes a branch at a commit.
 func (r *repo) branch(ctx context.Context, name string, at gitrepo.Hash) error {
+	if err := r.service.diskRoom(); err != nil {
+		return err
+	}
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return err
@@ -117,6 +120,8 @@ func (r *repo) branch(ctx context.Context, name string, at gitrepo.Hash) error {
 	defer r.mu.Unlock()
 	if err != nil {
 		r.refund(fileCost)
+	} else {
+		r.committed(fileCost)
 	}
 	switch {
 	case errors.Is(err, gitrepo.ErrInvalid):
@@ -149,7 +154,9 @@ func (r *repo) unbranch(ctx context.Context, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.tips, name)
-	r.refund(fileCost)
+	if r.service.disk == nil {
+		r.refund(fileCost)
+	}
 	for sc := range r.areas {
 		if sc.branch == name {
 			r.dropArea(sc)
@@ -234,6 +241,8 @@ func (r *repo) merge(ctx context.Context, from, into string, c CommitRequest, co
 	defer r.mu.Unlock()
 	if err != nil || after == ours || after == theirs {
 		r.refund(p.cost) // no commit was made
+	} else {
+		r.committed(p.cost)
 	}
 	if err != nil {
 		return mergeAnswer{}, mergeFailure(err)

@@ -180,7 +180,7 @@ func (s *Service) fail(w *recorder, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	f := asFailure(err)
-	if f.Status == http.StatusInternalServerError {
+	if f.Status == http.StatusInternalServerError || f.cause != nil {
 		s.log.Error("govc request failed", "method", r.Method, "error", err)
 	}
 	for name, values := range f.header {

@@ -42,6 +42,9 @@ func (s *Service) createRepo(w http.ResponseWriter, r *http.Request, _ target) e
 }
 
 func (s *Service) listRepos(w http.ResponseWriter, r *http.Request, _ target) error {
+	if !s.isOpen() {
+		return errStopped()
+	}
 	repos := []repoAnswer{}
 	for _, repo := range s.list() {
 		if s.mayRead(r, repo.id)() {
@@ -58,8 +61,8 @@ func (s *Service) getRepo(w http.ResponseWriter, _ *http.Request, repo *repo) er
 	return answer(w, http.StatusOK, repo.answer())
 }
 
-func (s *Service) deleteRepo(w http.ResponseWriter, _ *http.Request, t target) error {
-	if err := s.drop(t.id); err != nil {
+func (s *Service) deleteRepo(w http.ResponseWriter, r *http.Request, t target) error {
+	if err := s.drop(r.Context(), t.id); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, doneAnswer{Message: "repository " + t.id + " deleted"})

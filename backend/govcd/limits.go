@@ -46,6 +46,29 @@ func (r *repo) refund(n int64) {
 	r.bytes -= n
 }
 
+// committed ends the charge for what was committed: on disk it takes no memory.
+// The caller holds mu.
+func (r *repo) committed(n int64) {
+	if r.service.disk != nil {
+		r.refund(n)
+	}
+}
+
+// discharge takes back what was charged for a staged file that is staged no
+// longer; the caller holds mu.
+func (r *repo) discharge(a *area, n int64) {
+	a.charged -= n
+	r.refund(n)
+}
+
+// cost is what is charged for a change while it is staged; nothing for none.
+func (c change) cost() int64 {
+	if c.deleted || c.path.IsZero() {
+		return 0
+	}
+	return costOfFile(c.path.String(), c.data)
+}
+
 func costOfFile(path string, data []byte) int64 { return fileCost + int64(len(path)+len(data)) }
 
 func costOfCommit(c CommitRequest) int64 {

@@ -22,12 +22,14 @@ type repo struct {
 	id      string
 	created time.Time
 	git     *gitrepo.Repo
+	broken  error // set if it cannot be opened: then there is no git
 	service *Service
 
 	users sync.RWMutex // held for reading by every request, for writing by close
 	gone  bool         // guarded by users
 
 	committing chan struct{} // capacity 1: the right to commit
+	queue      queue         // who waits to commit on disk
 	keys       keys          // guarded by that right
 	tags       int           // that git has; guarded by that right
 	feed       feed
@@ -44,6 +46,7 @@ type repo struct {
 func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
 	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
+		queue: queue{arrived: make(chan struct{}, 1)},
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}
@@ -101,6 +104,9 @@ func (r *repo) close() error {
 	}
 	r.gone = true
 	r.service.stored.Add(-r.bytes)
+	if r.broken != nil {
+		return nil
+	}
 	if err := r.git.Close(); err != nil {
 		return fmt.Errorf("close repository %s: %w", r.id, err)
 	}
@@ -121,7 +127,14 @@ func (r *repo) enter(ctx context.Context) (leave func(), err error) {
 }
 
 func (r *repo) answer() repoAnswer {
-	return repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+	out := repoAnswer{ID: r.id, Path: ":memory:", Branch: gitrepo.Main, Created: r.created}
+	if d := r.service.disk; d != nil {
+		out.Path, out.Durable = d.path(r.id), true
+	}
+	if r.broken != nil {
+		out.Error = "it cannot be opened; the log of the service says why"
+	}
+	return out
 }
 
 // moved is the answer where another program moved a branch; the caller holds

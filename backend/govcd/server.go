@@ -51,6 +51,15 @@ func (s *Service) Start(addr string) (url string, err error) {
 	if s.running != nil {
 		return "", fmt.Errorf("govcd: start on %s: the service runs at %s already", addr, s.running.url)
 	}
+	opened, err := s.openData(context.Background())
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil && opened {
+			err = errors.Join(err, s.dropAll())
+		}
+	}()
 	asked := addr
 	if earlier, ok := s.ports[addr]; ok {
 		asked = earlier
@@ -98,7 +107,8 @@ func (s *Service) Start(addr string) (url string, err error) {
 
 // Stop closes the listener, waits for requests under way until ctx ends, but
 // at most Options.Grace, cuts off the rest, closes every connection and forgets
-// every repository. A service that does not run only forgets its repositories.
+// every repository; those on disk are closed, and Start opens them again. A
+// service that does not run only forgets its repositories.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()

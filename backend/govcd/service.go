@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/audit"
-	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/govcd/access"
 	"github.com/caiatech/caiatop/config"
 )
@@ -47,8 +47,16 @@ const (
 )
 
 // Options configure a Service. The zero value is an open service with the
-// default limits.
+// default limits, in memory.
 type Options struct {
+	// Data is the folder that repositories are kept in on disk, by this service
+	// alone; "" keeps them in memory.
+	Data string
+	// Lock is that of Data (LockData), if the caller has it: then the caller
+	// gives it back. Nil makes the service take it.
+	Lock *durable.Lock
+	// Volume is the file system of Data; the zero value is that of this machine.
+	Volume durable.Volume
 	// Access decides who may do what; nil is the one key, or open without it.
 	Access   *access.Control
 	Key      string           // without Access: the admin key that every /api route requires; "" leaves them open
@@ -58,8 +66,11 @@ type Options struct {
 	Embedded bool             // announced by /version: the service runs inside its only console
 	Now      func() time.Time // nil is time.Now
 	MaxRepos int              // 0 is 100
-	MaxBytes int64            // kept in all repositories, in bytes, estimated overhead included; 0 is 2 GiB; more answers 507
-	Logger   *slog.Logger     // nil discards
+	// MaxBytes bounds what is kept in memory, in bytes, estimated overhead
+	// included; 0 is 2 GiB; more answers 507. With Data that is what is not
+	// committed, and keys; what is committed is bounded by the disk, see MinFree.
+	MaxBytes int64
+	Logger   *slog.Logger // nil discards
 	// LocalOnly answers only requests to localhost or a loopback address that
 	// come from no other web page. It is meant for a service without a key.
 	LocalOnly bool
@@ -76,6 +87,7 @@ func (o Options) keyOnly() access.Options {
 type Service struct {
 	version  string
 	embedded bool
+	disk     *disk // nil in memory
 	access   *access.Control
 	audit    *audit.Log
 	tls      *tls.Config
@@ -95,8 +107,10 @@ type Service struct {
 
 	stored atomic.Int64 // bytes counted for live repositories, see charge
 
-	mu      sync.RWMutex // guards repos and started
+	mu      sync.RWMutex // guards what follows
 	repos   map[string]*repo
+	busy    map[string]struct{} // ids being made or dropped, in small letters
+	open    bool                // the repositories on disk are; always true in memory
 	started time.Time
 
 	life    sync.Mutex // guards the server's life: Start and Stop
@@ -104,15 +118,31 @@ type Service struct {
 	ports   map[string]string // address asked for -> address bound
 }
 
-// New returns a service that is not listening. Stop releases what it holds.
+// Open is New, and opens the repositories in Options.Data before Start does: a
+// folder that cannot be used, or that another process uses
+// (*durable.LockedError), is found here. A single repository that cannot be
+// opened does not keep the others from being served.
+func Open(ctx context.Context, o Options) (*Service, error) {
+	s := New(o)
+	s.life.Lock()
+	defer s.life.Unlock()
+	if _, err := s.openData(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// New returns a service that is not listening. Start opens the repositories in
+// Options.Data. Stop releases what it holds.
 func New(o Options) *Service {
 	s := &Service{
 		version: o.Version, embedded: o.Embedded, audit: o.Audit, tls: o.TLS,
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
 		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
 		streams:   make(chan struct{}, MaxAllStreams),
-		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, ports: map[string]string{},
+		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, busy: map[string]struct{}{}, ports: map[string]string{},
 	}
+	s.setData(o)
 	if s.version == "" {
 		s.version = "dev"
 	}
@@ -141,73 +171,40 @@ func New(o Options) *Service {
 // Handler returns the service's routes without a server's limits on time.
 func (s *Service) Handler() http.Handler { return s.handler }
 
-// create makes an empty repository.
-func (s *Service) create(ctx context.Context, id string) (*repo, error) {
+// setData chooses where repositories are.
+func (s *Service) setData(o Options) {
+	if s.open = o.Data == ""; s.open {
+		return
+	}
+	s.disk = &disk{volume: o.Volume, data: o.Data, held: o.Lock}
+	if o.Volume.FS == nil {
+		s.disk.space.look = freeBytes
+	}
+}
+
+// openData opens the repositories on disk, and reports whether it did: they may
+// be open. The caller holds life.
+func (s *Service) openData(ctx context.Context) (opened bool, err error) {
+	if s.isOpen() {
+		return false, nil
+	}
+	if err := s.disk.take(); err != nil {
+		return false, err
+	}
+	repos, err := s.openAll(ctx)
+	if err != nil {
+		return false, errors.Join(err, s.disk.leave())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Stop cancels requests before it drops the repositories: none comes after.
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if _, taken := s.repos[id]; taken {
-		return nil, fail(http.StatusConflict, "REPO_EXISTS", fmt.Sprintf("repository %s already exists", id))
-	}
-	if len(s.repos) >= s.maxRepos {
-		return nil, fail(http.StatusServiceUnavailable, "MAX_REPOS_REACHED", "maximum number of repositories reached")
-	}
-	r, err := newRepo(ctx, id, s.now().UTC(), gitrepo.NewMemory(gitrepo.Options{}), s)
-	if err != nil {
-		return nil, err
-	}
-	s.repos[id] = r
-	return r, nil
+	s.repos, s.open = repos, true
+	return true, nil
 }
 
-// repo returns a repository and holds it open until release is called.
-func (s *Service) repo(id string) (r *repo, release func(), err error) {
-	s.mu.RLock()
-	r = s.repos[id]
-	s.mu.RUnlock()
-	if r == nil || !r.hold() {
-		return nil, nil, fail(http.StatusNotFound, "REPO_NOT_FOUND", "repository not found: "+id)
-	}
-	return r, r.release, nil
-}
-
-// drop removes a repository and closes it once nobody uses it any more.
-func (s *Service) drop(id string) error {
-	s.mu.Lock()
-	r := s.repos[id]
-	delete(s.repos, id)
-	s.mu.Unlock()
-	if r == nil {
-		return fail(http.StatusNotFound, "REPO_NOT_FOUND", "repository not found")
-	}
-	return r.close()
-}
-
-// dropAll forgets every repository.
-func (s *Service) dropAll() error {
-	s.mu.Lock()
-	repos := s.repos
-	s.repos = map[string]*repo{}
-	s.mu.Unlock()
-	var errs []error
-	for _, r := range repos {
-		errs = append(errs, r.close())
-	}
-	return errors.Join(errs...)
-}
-
-// list returns every repository, in no particular order.
-func (s *Service) list() []*repo {
+func (s *Service) isOpen() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	out := make([]*repo, 0, len(s.repos))
-	for _, r := range s.repos {
-		out = append(out, r)
-	}
-	return out
+	return s.open
 }
 
 func (s *Service) count() int {

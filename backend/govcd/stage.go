@@ -110,11 +110,13 @@ func (r *repo) tryWrite(
 		return false, err
 	}
 	a.charged += cost
+	r.discharge(a, a.written[name].cost())
 	if !staged {
 		a.written[name] = change{path: p, data: data}
 		return true, nil
 	}
 	delete(a.written, name)
+	r.discharge(a, a.index[name].cost())
 	a.stage(name, change{path: p, data: data, base: base})
 	a.remember(name)
 	return true, nil
@@ -159,7 +161,7 @@ func (r *repo) checkPlace(ctx context.Context, sc scope, p document.Path) (gitre
 	if err != nil || !found || !e.IsDir {
 		return tip, err
 	}
-	holds, err := r.holdsFiles(ctx, tip, p, func(file string) (gone bool) {
+	holds, err := holdsFiles(ctx, r.git, tip, p, func(file string) (gone bool) {
 		_, _ = r.look(source{scope: sc}, func(a *area) { // a branch that is gone is found by who asked
 			c, ok := a.pending(file)
 			gone = ok && c.deleted
@@ -173,9 +175,9 @@ func (r *repo) checkPlace(ctx context.Context, sc scope, p document.Path) (gitre
 }
 
 // holdsFiles reports whether a commit has a file below p that is not gone.
-func (r *repo) holdsFiles(ctx context.Context, at gitrepo.Hash, p document.Path, gone func(file string) bool) (bool, error) {
+func holdsFiles(ctx context.Context, git *gitrepo.Repo, at gitrepo.Hash, p document.Path, gone func(file string) bool) (bool, error) {
 	holds := false
-	err := r.git.Walk(ctx, at, p, func(e gitrepo.Entry) error {
+	err := git.Walk(ctx, at, p, func(e gitrepo.Entry) error {
 		if gone(e.Path) {
 			return nil
 		}
@@ -260,7 +262,8 @@ func (r *repo) tryRemove(sc scope, name string, files []document.Path, listed gi
 	if err != nil {
 		return false, err
 	}
-	removed := a.unstage(name)
+	removed, freed := a.unstage(name)
+	r.discharge(a, freed)
 	if a.folders[name] > 0 { // what is being committed right now
 		for p, c := range a.taken {
 			if strings.HasPrefix(p, name+"/") && !c.deleted {

@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"fmt"
 	"net/http"
 	"runtime"
 	runtimemetrics "runtime/metrics"
@@ -28,8 +29,13 @@ func (s *Service) checks() (found map[string]check, healthy bool) {
 	}
 	start := time.Now()
 	run("repositories", "Repository system is operational", "Repository count is approaching limit", s.count()*10 <= s.maxRepos*9, start)
+	if n := s.broken(); n > 0 { // no reason to keep clients from the others
+		c := found["repositories"]
+		c.Status, c.Message = "warning", fmt.Sprintf("%d repositories cannot be opened; the log says why", n)
+		found["repositories"] = c
+	}
 	start = time.Now()
-	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9, start)
+	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9 && s.diskRoom() == nil, start)
 	start = time.Now()
 	run("memory", "Memory usage is normal", "", true, start)
 	return found, healthy
@@ -69,7 +75,7 @@ func (s *Service) ready(w http.ResponseWriter, _ *http.Request, _ target) error 
 func (s *Service) describe(w http.ResponseWriter, _ *http.Request, _ target) error {
 	return answer(w, http.StatusOK, map[string]any{
 		"version": s.version, "go_version": runtime.Version(), "build_time": "unknown", "git_commit": "unknown",
-		"implementation": Implementation, "durable": false, "embedded": s.embedded,
+		"implementation": Implementation, "durable": s.disk != nil, "embedded": s.embedded,
 		"capabilities": capabilities,
 	})
 }

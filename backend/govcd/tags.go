@@ -101,11 +101,13 @@ func (r *repo) tag(ctx context.Context, name string, at gitrepo.Hash, c CommitRe
 		return err
 	}
 	err = r.git.CreateTag(ctx, gitrepo.TagInput{Name: name, Commit: at, Message: p.message, Tagger: p.author, At: p.at})
+	r.mu.Lock()
 	if err != nil {
-		r.mu.Lock()
 		r.refund(p.cost)
-		r.mu.Unlock()
+	} else {
+		r.committed(p.cost)
 	}
+	r.mu.Unlock()
 	switch {
 	case errors.Is(err, gitrepo.ErrExists):
 		return fail(http.StatusConflict, "TAG_EXISTS", "tag already exists: "+name)

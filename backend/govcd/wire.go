@@ -66,6 +66,8 @@ type repoAnswer struct {
 	Path    string    `json:"path"`
 	Branch  string    `json:"current_branch"`
 	Created time.Time `json:"created_at"`
+	Durable bool      `json:"durable"`         // what is committed survives the process and a power cut
+	Error   string    `json:"error,omitempty"` // why it is not served
 }
 
 type doneAnswer struct {
@@ -129,6 +131,7 @@ type failure struct {
 	Details map[string]any `json:"details,omitempty"`
 
 	header http.Header // of the answer, beside those of all
+	cause  error       // what the log is told, if it is for the operator
 }
 
 func (f *failure) Error() string { return f.Code + ": " + f.Text }
@@ -153,6 +156,9 @@ func asFailure(err error) *failure {
 		}
 	case errors.Is(err, context.Canceled):
 		return fail(http.StatusServiceUnavailable, "CANCELLED", "the request was cancelled")
+	}
+	if f := storageTrouble(err); f != nil {
+		return f
 	}
 	return fail(http.StatusInternalServerError, "INTERNAL_ERROR", "internal server error")
 }

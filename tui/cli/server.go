@@ -37,7 +37,8 @@ const (
 type serverOptions struct {
 	host     string
 	port     int
-	memory   bool
+	memory   bool // asked for
+	kept     bool // asked not to be in memory
 	maxBytes int64
 
 	data                     string
@@ -48,9 +49,9 @@ type serverOptions struct {
 // serverReady is the line that says that the service answers.
 type serverReady struct {
 	URL  string `json:"url"`
-	Mode string `json:"mode"`
+	Mode string `json:"mode"`           // durable or memory
 	Auth string `json:"auth"`           // open, key or managed
-	Data string `json:"data,omitempty"` // the folder of rights and audit; documents are not in it
+	Data string `json:"data,omitempty"` // the folder of rights and audit, and of repositories where they are durable
 	PID  int    `json:"pid"`
 }
 
@@ -59,14 +60,19 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "server", Short: "run a govc-compatible service alone, without console and engine", Args: args(0, 0),
 		Long: "Runs a service that speaks govc's HTTP API, until it is told to end by SIGTERM or\n" +
-			"ctrl+c. It keeps everything in memory: what it holds is gone when it ends.\n\n" +
+			"ctrl+c, and then finishes what is under way.\n\n" +
+			"With --data it keeps its repositories on disk, as bare git in DIR/repositories: a commit is\n" +
+			"answered once it is on the disk, and a restart keeps everything but files that were added and\n" +
+			"not committed. Without --data, or with --memory-mode, all is gone when it ends.\n\n" +
 			"GOVC_API_KEY is the key that clients must send as X-API-Key; it may do everything. API keys and\n" +
 			"grants for each repository are made with apikey and grant, tokens with token: the service\n" +
 			"takes them with --data, a JWT secret, or both. Without any of these it answers only this machine.\n\n" +
-			"--data is the folder of the access file (access.json), of the secret (" + access.SecretName + "), and of the\n" +
-			"audit, which records every change and every refusal. Documents are not kept in it.\n\n" +
+			"--data is also the folder of the access file (access.json), of the secret (" + access.SecretName + "), and of\n" +
+			"the audit, which records every change and every refusal, also with --memory-mode. One service at a\n" +
+			"time uses it.\n\n" +
 			"Once the service answers it says so in one line on stdout; its log goes to stderr as lines of JSON.",
-		Example: "  caiatop server --port 8080 --memory-mode\n" +
+		Example: "  caiatop server --port 8080 --data /srv/caiatop\n" +
+			"  caiatop server --port 8080 --memory-mode\n" +
 			"  GOVC_SERVICE_URL=http://localhost:8080 go test -count=1 -run TestGovcServiceIntegration ./...",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.memoryMode(cmd.Flags().Changed("memory-mode")); err != nil {
@@ -77,9 +83,9 @@ func (a *app) serverCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.port, "port", defaultServerPort, "the `port` to listen on; 0 takes a free one")
 	cmd.Flags().StringVar(&o.host, "host", defaultServerHost, "the `address` to listen on; localhost is every loopback address")
-	cmd.Flags().BoolVar(&o.memory, "memory-mode", true, "keep all documents in memory, the only mode there is (GOVC_MEMORY_MODE)")
-	cmd.Flags().Int64Var(&o.maxBytes, "max-bytes", defaultMaxBytes, "the `bytes` kept at most, in all repositories")
-	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of rights and audit; documents are not kept in it")
+	cmd.Flags().BoolVar(&o.memory, "memory-mode", false, "keep repositories in memory, as without --data (GOVC_MEMORY_MODE)")
+	cmd.Flags().Int64Var(&o.maxBytes, "max-bytes", defaultMaxBytes, "the `bytes` kept in memory at most: all repositories, or with --data what is not committed")
+	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of repositories, rights and audit")
 	cmd.Flags().StringVar(&o.jwtSecretFile, "jwt-secret-file", "", "the `file` of the secret of tokens, for its owner alone (GOVC_JWT_SECRET)")
 	cmd.Flags().StringVar(&o.jwtSecret, "jwt-secret", "", "the `secret` itself, which every user of this machine can then see")
 	cmd.MarkFlagsMutuallyExclusive("jwt-secret", "jwt-secret-file")
@@ -113,18 +119,21 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if err != nil {
 		return err
 	}
-	service := govcd.New(govcd.Options{
+	service, err := o.open(ctx, data, govcd.Options{
 		Access: control, Audit: data.audit, TLS: certificate, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
 		LocalOnly: control.Mode() == access.ModeOpen, Grace: serverDrain,
 	})
+	if err != nil {
+		return err
+	}
 	url, err := service.Start(net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
-		return serverFault(o, err)
+		return errors.Join(serverFault(o, err), service.Stop(ctx))
 	}
 	if certificate == nil && !govcd.IsLoopback(o.host) {
 		log.Warn("other machines can reach this service, over plain HTTP: give it --tls-cert and --tls-key, or put a proxy with TLS in front of it", "address", url)
 	}
-	err = a.serverReady(callable(url), o.data, control.Mode())
+	err = a.serverReady(callable(url), o, control.Mode())
 	if err == nil {
 		<-ctx.Done()
 		log.Info("told to end: requests under way are finished", "grace", serverDrain.String())
@@ -152,9 +161,8 @@ func serverConfig(flags Flags) (config.Config, error) {
 // check refuses what cannot be run, or not safely.
 func (o serverOptions) check() error {
 	switch {
-	case !o.memory:
-		return usage("this service has no other mode than --memory-mode: it cannot keep documents on disk yet",
-			"leave --memory-mode=false away, and keep the durable copy with the engine: caiatop serve, or the console")
+	case o.kept && o.data == "":
+		return usage("repositories are to be kept, but there is no folder for them", "give one with --data, or leave --memory-mode=false (GOVC_MEMORY_MODE) away")
 	case o.port < 0 || o.port > 65535:
 		return usage(fmt.Sprintf("--port %d is out of range", o.port), "give a port from 1 to 65535, or 0 for a free one")
 	case o.maxBytes < minMaxBytes:
@@ -193,7 +201,7 @@ func callable(url string) string {
 }
 
 // serverReady says in one line that the service answers.
-func (a *app) serverReady(url, data string, mode access.Mode) error {
+func (a *app) serverReady(url string, o serverOptions, mode access.Mode) error {
 	who := "open: no key is asked for, and only this machine is answered"
 	switch mode {
 	case access.ModeKey:
@@ -202,13 +210,18 @@ func (a *app) serverReady(url, data string, mode access.Mode) error {
 		who = "asks for a token or an API key"
 	case access.ModeOpen:
 	}
-	if data != "" {
-		who += ", rights and audit in " + data
+	ready := serverReady{URL: url, Mode: "memory", Auth: string(mode), Data: o.data, PID: os.Getpid()}
+	how := "memory mode (no document is kept when it ends)"
+	switch {
+	case o.durable():
+		ready.Mode, how = "durable", "durable, in "+o.data
+	case o.data != "":
+		who += ", rights and audit in " + o.data
 	}
 	if !a.json {
-		return emit(a.Stdout, "caiatop server: %s, memory mode (no document is kept when it ends), %s\n", safe(url), safe(who))
+		return emit(a.Stdout, "caiatop server: %s, %s, %s\n", safe(url), safe(how), safe(who))
 	}
-	line, err := json.Marshal(serverReady{URL: url, Mode: "memory", Auth: string(mode), Data: data, PID: os.Getpid()})
+	line, err := json.Marshal(ready)
 	if err != nil {
 		return fmt.Errorf("encoding the output: %w", err)
 	}

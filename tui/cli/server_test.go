@@ -170,7 +170,7 @@ func TestServerRefuses(t *testing.T) {
 		code      int
 		what, fix string
 	}{
-		{"--memory-mode=false", "", ExitUsage, "cannot keep documents on disk yet", "caiatop serve"},
+		{"--memory-mode=false", "", ExitUsage, "there is no folder for them", "--data"},
 		{"--port 65536", "", ExitUsage, "out of range", "65535"},
 		{"--port -1", "", ExitUsage, "out of range", "65535"},
 		{"--max-bytes 1048575", "", ExitUsage, "out of range", "1048576"},
@@ -253,4 +253,31 @@ func TestServerFinishesWhatIsUnderWay(t *testing.T) {
 	if err := <-s.ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestServerKeepsItsRepositories with --data, in a second run of the command,
+// and not in memory mode, whoever asks for that.
+func TestServerKeepsItsRepositories(t *testing.T) {
+	clean(t)
+	data := t.TempDir()
+	run := func(mode string, created int, given ...string) {
+		t.Helper()
+		s := startServer(t, append(given, "--port", "0", "--json", "--data", data)...)
+		ready := readyOf(t, s)
+		if ready.Mode != mode {
+			t.Errorf("mode %q, want %q", ready.Mode, mode)
+		}
+		if got := request(t, "POST", ready.URL+"/api/v2/repos", "", `{"id":"docs"}`); got != created {
+			t.Errorf("create in %s mode answers %d, want %d", mode, got, created)
+		}
+		s.stop()
+	}
+	run("durable", 201)
+	run("durable", 409, "--memory-mode=false")
+	run("memory", 201, "--memory-mode")
+	t.Setenv("GOVC_MEMORY_MODE", "true")
+	run("memory", 201)
+	run("durable", 409, "--memory-mode=false")
+	t.Setenv("GOVC_MEMORY_MODE", "false")
+	run("durable", 409)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,24 +20,36 @@ import (
 	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
-const (
-	memoryEnv = "GOVC_MEMORY_MODE"
-	// serverLock is held in the folder --data while a service uses it.
-	serverLock = "server.lock"
-)
+const memoryEnv = "GOVC_MEMORY_MODE"
 
 // memoryMode is the flag --memory-mode, else GOVC_MEMORY_MODE.
 func (o *serverOptions) memoryMode(given bool) error {
 	text := os.Getenv(memoryEnv)
 	if given || text == "" {
+		o.kept = given && !o.memory
 		return nil
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
 		return usage(fmt.Sprintf("%s=%q is neither true nor false", memoryEnv, text), "set it to true, or leave it away")
 	}
-	o.memory = on
+	o.memory, o.kept = on, !on
 	return nil
+}
+
+// durable: the repositories are on disk.
+func (o serverOptions) durable() bool { return o.data != "" && !o.memory }
+
+// open opens the service, and its repositories if they are on disk.
+func (o serverOptions) open(ctx context.Context, data serverData, with govcd.Options) (*govcd.Service, error) {
+	if o.durable() {
+		with.Data, with.Lock = o.data, data.lock
+	}
+	service, err := govcd.Open(ctx, with)
+	if err != nil {
+		return nil, &Fault{What: "the repositories in " + o.data + " cannot be opened", Why: err, Fix: "look at the disk of " + o.data}
+	}
+	return service, nil
 }
 
 // keyring reads the secrets of tokens, which need not be there unless a flag
@@ -94,21 +107,17 @@ func (o serverOptions) openData() (d serverData, err error) {
 	if o.data == "" {
 		return d, nil
 	}
-	volume := durable.Volume{}
-	if err := volume.MkdirAll(o.data, 0o700); err != nil {
-		return d, &Fault{What: "the folder " + o.data + " cannot be used", Why: err, Fix: "give another folder with --data"}
-	}
-	d.lock, err = volume.AcquireLock(filepath.Join(o.data, serverLock))
+	d.lock, err = govcd.LockData(o.data)
 	if locked, held := errors.AsType[*durable.LockedError](err); held {
 		return d, &Fault{
 			What: fmt.Sprintf("the folder %s is in use by process %d", o.data, locked.PID), Why: known{errHeld},
 			Fix: "end that service, or give another folder with --data",
 		}
 	}
-	if err == nil {
-		d.audit, err = audit.Open(filepath.Join(o.data, access.AuditDir), audit.Options{Volume: volume})
-	}
 	if err != nil {
+		return d, &Fault{What: "the folder " + o.data + " cannot be used", Why: err, Fix: "give another folder with --data"}
+	}
+	if d.audit, err = audit.Open(filepath.Join(o.data, access.AuditDir), audit.Options{}); err != nil {
 		return serverData{}, &Fault{
 			What: "the service does not start without its audit", Why: errors.Join(err, d.close()), Fix: "look at the disk of " + o.data,
 		}

@@ -54,7 +54,7 @@ func TestServerWithRights(t *testing.T) {
 	key = strings.TrimSpace(key)
 	s := startServer(t, "--port", "0", "--json", "--data", data)
 	ready := readyOf(t, s)
-	if ready.Auth != "managed" || ready.Data != data || ready.Mode != "memory" {
+	if ready.Auth != "managed" || ready.Data != data || ready.Mode != "durable" {
 		t.Errorf("%+v", ready)
 	}
 	for _, c := range []struct {
