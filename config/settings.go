@@ -30,12 +30,12 @@ var settings = []setting{
 		func(c Config) string { return c.Govc.URL },
 	},
 	{
-		"govc.token", "", "GOVC_AUTH_TOKEN", "token for the govc service",
+		"govc.token", "", "GOVC_AUTH_TOKEN", "token (JWT) or API key for the govc service",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.Token, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.Token) },
 	},
 	{
-		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service",
+		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service, used if there is no token",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.APIKey, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.APIKey) },
 	},
@@ -112,6 +112,11 @@ var settings = []setting{
 		"embedded.port", "embedded-port", "", "port of the embedded service on the loopback address; 0 is any free one",
 		func(c *Config, v string, _ Env) (err error) { c.Embedded.Port, err = parsePort(v); return },
 		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
+	},
+	{
+		"embedded.memory", "", "CAIATOP_EMBEDDED_MEMORY", "the embedded service keeps what it holds in memory alone, and a start copies everything to it: true or false",
+		func(c *Config, v string, _ Env) (err error) { c.Embedded.Memory, err = parseYes(v); return },
+		func(c Config) string { return strconv.FormatBool(c.Embedded.Memory) },
 	},
 	{
 		"gitrepo.cache", "gitrepo-cache", "CAIATOP_GITREPO_CACHE", "memory for objects of the git repository, 1MiB to 64GiB",

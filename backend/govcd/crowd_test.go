@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,19 +19,6 @@ const (
 	// crowdRounds are those of a check; CAIATOP_SOAK_ROUNDS sets more.
 	crowdRounds = 2
 )
-
-func soakRounds(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("CAIATOP_SOAK_ROUNDS")
-	if text == "" {
-		return crowdRounds
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return max(n, crowdRounds)
-}
 
 // crowd is what many clients were told of one repository.
 type crowd struct {
@@ -263,7 +249,7 @@ func (c *crowd) check(events *told) {
 // that was acknowledged is lost, merged with something else or told of another,
 // a condition lets one win, and who listens hears of every step in its order.
 func TestACrowdOnOneRepositoryAndOnMany(t *testing.T) {
-	rounds := soakRounds(t)
+	rounds := max(soakRounds(t), crowdRounds)
 	for _, repos := range []int{1, 8} {
 		t.Run(strconv.Itoa(repos), func(t *testing.T) {
 			h := newService(t, Options{MaxBytes: 1 << 40}).Handler()
