@@ -101,20 +101,27 @@ func (s *Service) place(ctx context.Context, r *http.Request) (leave func(), err
 // checkMembers refuses a body of JSON that has more members than any request
 // needs. Whether it is JSON at all is for others to find.
 func checkMembers(body []byte) error {
-	for members := 0; ; {
+	if membersOf(body, maxMembers+1) > maxMembers {
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("the body has more than %d members", maxMembers))
+	}
+	return nil
+}
+
+// membersOf counts the commas outside strings, up to most.
+func membersOf(body []byte, most int) (n int) {
+	for n < most {
 		i := bytes.IndexAny(body, `",`)
 		if i < 0 {
-			return nil
+			break
 		}
 		if body[i] == ',' {
-			if members++; members > maxMembers {
-				return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("the body has more than %d members", maxMembers))
-			}
+			n++
 			body = body[i+1:]
 			continue
 		}
 		body = afterString(body[i+1:])
 	}
+	return n
 }
 
 // afterString returns what follows a string of JSON, of which the first quote
