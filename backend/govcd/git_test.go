@@ -58,7 +58,9 @@ func TestGitClonesWhatItMayRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, token, _ := strings.Cut(bearer("docs:read"), " ")
-	at := func(user, repo string) string { return strings.Replace(server.URL, "://", "://"+user, 1) + "/" + repo + ".git" }
+	at := func(user, repo string) string {
+		return strings.Replace(server.URL, "://", "://"+user, 1) + "/" + repo + ".git"
+	}
 	key := "anybody:" + secret.Reveal() + "@"
 	for _, c := range []struct {
 		name, url, option, want string
@@ -81,7 +83,7 @@ func TestGitClonesWhatItMayRead(t *testing.T) {
 		if (err != nil) != (c.want != "") || !strings.Contains(out, c.want) {
 			t.Errorf("%s: %v %s; want %q", c.name, err, out, c.want)
 		}
-		if data, _ := os.ReadFile(filepath.Join(dir, "a/b")); c.want == "" && string(data) != "of docs" { //nolint:errcheck // then it is empty
+		if data, _ := os.ReadFile(filepath.Join(dir, "a/b")); c.want == "" && string(data) != "of docs" {
 			t.Errorf("%s: the file is %q", c.name, data)
 		}
 	}
