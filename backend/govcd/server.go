@@ -108,7 +108,8 @@ func (s *Service) Start(addr string) (url string, err error) {
 // Stop closes the listener, waits for requests under way until ctx ends, but
 // at most Options.Grace, cuts off the rest, closes every connection and forgets
 // every repository; those on disk are closed, and Start opens them again. A
-// service that does not run only forgets its repositories.
+// service that does not run only forgets its repositories. A request that holds
+// a repository is waited for until Grace after the end of ctx.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -130,9 +131,30 @@ func (s *Service) Stop(ctx context.Context) error {
 		<-run.done
 		s.log.Info("govc service stopped", "address", run.url)
 	}
-	errs = append(errs, s.dropAll())
+	errs = append(errs, s.dropWithin(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("govcd: stop: %w", err)
 	}
 	return nil
+}
+
+// dropWithin is dropAll that does not wait for ever: a request may be held by a
+// disk that does not answer. It goes on waiting for a while when ctx has ended,
+// because most that are cut off end at once.
+func (s *Service) dropWithin(ctx context.Context) error {
+	dropped := make(chan error, 1)
+	go func() { dropped <- s.dropAll() }()
+	select {
+	case err := <-dropped:
+		return err
+	case <-ctx.Done():
+	}
+	last := time.NewTimer(s.grace)
+	defer last.Stop()
+	select {
+	case err := <-dropped:
+		return err
+	case <-last.C:
+		return errors.New("requests under way do not end, as when a disk does not answer; what they would have acknowledged is not")
+	}
 }
