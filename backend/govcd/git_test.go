@@ -147,7 +147,7 @@ func TestATransferEndsWithItsRepository(t *testing.T) {
 	r := httptest.NewRequest("POST", "/docs.git/git-upload-pack", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 	r.Header.Set("Git-Protocol", "version=2")
-	out := &deleting{ResponseRecorder: httptest.NewRecorder(), drop: func() error { return s.drop("docs") }}
+	out := &deleting{ResponseRecorder: httptest.NewRecorder(), drop: func() error { return s.drop(t.Context(), "docs") }}
 	h.ServeHTTP(out, r)
 	if got := out.Body.String(); out.err != nil || !strings.HasSuffix(got, "\x03repository not found: docs\n") {
 		t.Errorf("%v %q", out.err, got)
