@@ -219,6 +219,10 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, control *http.Resp
 	if err != nil {
 		return nil, s.bodyError(err)
 	}
+	// Only after its end is it looked whether the client is there yet.
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return nil, s.bodyError(err)
+	}
 	// What follows waits for no more input, and is not to be cut off by its end.
 	return asked, unlessUnsupported(control.SetReadDeadline(time.Time{}))
 }
