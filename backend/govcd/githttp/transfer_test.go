@@ -223,7 +223,7 @@ func TestASlowTransferGoesOn(t *testing.T) {
 		n := int64(0)
 		for err == nil {
 			var part int64
-			time.Sleep(40 * time.Second) // that of the bubble
+			<-time.After(40 * time.Second) // of the bubble
 			part, err = io.CopyN(io.Discard, answer.Body, 64<<10)
 			n += part
 		}
