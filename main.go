@@ -7,19 +7,26 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/config"
+	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui"
 	"github.com/caiatech/caiatop/tui/cli"
 	"github.com/caiatech/caiatop/tui/drafts"
+	"github.com/caiatech/caiatop/tui/system"
 	"github.com/caiatech/caiatop/tui/term"
 )
 
 // version is stamped by the linker in release builds.
 var version = ""
+
+// started is when this process began, but for the runtime's own start.
+var started = time.Now()
 
 func main() {
 	if term.Guarding() {
@@ -55,6 +62,10 @@ func console(ctx context.Context, host *engine.Host, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	socket, err := httpapi.SocketPath(cfg.StatePath())
+	if err != nil {
+		return err
+	}
 	session, err := term.Local(os.Stdin, os.Stdout)
 	if err != nil {
 		return err
@@ -63,6 +74,11 @@ func console(ctx context.Context, host *engine.Host, cfg config.Config) error {
 	defer live.Close()
 	return errors.Join(session.Guard(), tui.Run(ctx, tui.Options{
 		Feed: live, Documents: live, Control: live, Events: host.Journal(), Drafts: kept, Owner: owner, Version: stamp(),
+		Process: system.Process{
+			Version: stamp(), Go: runtime.Version(), PID: os.Getpid(), Started: started, Memory: system.Memory,
+			Socket: socket, HTTP: cfg.HTTP.Addr, Log: filepath.Join(cfg.StatePath(), engine.LogFile),
+		},
+		Settings: cfg.Origins(), SettingsFile: cfg.File,
 		Bench: func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			return bench.Run(ctx, bench.Options{}, progress)
 		},

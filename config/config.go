@@ -85,10 +85,20 @@ type Config struct {
 type Govc struct {
 	// URL has the scheme http or https, a host, no credentials and no slash at
 	// its end. "" starts an embedded service.
-	URL    string
-	Token  Secret // sent as bearer token
-	APIKey Secret
-	Repo   string
+	URL string
+	// Of Token, APIKey and User with Password the first that is set is shown to
+	// the service; see package govc.
+	Token    Secret // a JWT, or an API key
+	APIKey   Secret
+	User     string
+	Password Secret
+	// CA, Cert and Key are files, absolute or "": the certificates to trust, and
+	// the client's own.
+	CA, Cert, Key string
+	ServerName    string // in the certificate of the service, "" is the host of URL
+	// Insecure takes any certificate. It is never set without AllowInsecure.
+	Insecure, AllowInsecure bool
+	Repo                    string
 	// Timeout bounds one request, MinTimeout to MaxTimeout. TimeoutSet says that
 	// it is no default but was asked for.
 	Timeout    time.Duration
@@ -103,6 +113,8 @@ type State struct {
 // Embedded sets up the embedded govc service.
 type Embedded struct {
 	Port int // 0 is any free one
+	// Memory makes it forget at its end what it holds.
+	Memory bool
 }
 
 // Gitrepo sets up the git repository in the state folder.

@@ -108,8 +108,10 @@ func load(in Input) (Config, []*Error) {
 	if len(mistakes) == 0 && c.State.Dir == "" {
 		mistakes = append(mistakes, noFolder(in.Env))
 	}
-	if err := c.checkTokens(); err != nil && len(mistakes) == 0 {
-		mistakes = append(mistakes, err)
+	for _, check := range []func() *Error{c.checkGovc, c.checkTokens} {
+		if err := check(); err != nil && len(mistakes) == 0 {
+			mistakes = append(mistakes, err)
+		}
 	}
 	return c, mistakes
 }
@@ -145,12 +147,7 @@ func (c Config) checkTokens() *Error {
 	default:
 		return nil
 	}
-	for _, o := range c.origins {
-		if o.Key == e.Key {
-			e.Origin = o.From
-		}
-	}
-	return e
+	return c.located(e)
 }
 
 func checkFlags(given map[string]string) (mistakes []*Error) {

@@ -21,7 +21,8 @@ type setting struct {
 	show func(c Config) string
 }
 
-// settings is the table. Secrets have no flag: command lines are public.
+// settings is the table. Secrets have no flag: command lines are public. What
+// switches a protection off has neither flag nor variable: nobody else sets it.
 var settings = []setting{
 	{
 		"govc.url", "govc-url", "GOVC_SERVICE_URL", "address of the govc service; an embedded one is started if it is empty",
@@ -29,14 +30,54 @@ var settings = []setting{
 		func(c Config) string { return c.Govc.URL },
 	},
 	{
-		"govc.token", "", "GOVC_AUTH_TOKEN", "token for the govc service",
+		"govc.token", "", "GOVC_AUTH_TOKEN", "token (JWT) or API key for the govc service",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.Token, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.Token) },
 	},
 	{
-		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service",
+		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service, used if there is no token",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.APIKey, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.APIKey) },
+	},
+	{
+		userKey, "", "GOVC_USERNAME", "user to log in as at the govc service, if there is no token and no API key",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.User, err = parseUser(v); return },
+		func(c Config) string { return c.Govc.User },
+	},
+	{
+		passwordKey, "", "GOVC_PASSWORD", "password of that user",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.Password, err = parsePassword(v); return },
+		func(c Config) string { return showSecret(c.Govc.Password) },
+	},
+	{
+		caKey, "", "GOVC_CA_FILE", "file with the certificates that are trusted instead of the system's, PEM",
+		func(c *Config, v string, env Env) (err error) { c.Govc.CA, err = parseFileName(v, env); return },
+		func(c Config) string { return c.Govc.CA },
+	},
+	{
+		certKey, "", "GOVC_CERT_FILE", "file with the certificate of this client, PEM",
+		func(c *Config, v string, env Env) (err error) { c.Govc.Cert, err = parseFileName(v, env); return },
+		func(c Config) string { return c.Govc.Cert },
+	},
+	{
+		keyKey, "", "GOVC_KEY_FILE", "file with the private key of that certificate, PEM",
+		func(c *Config, v string, env Env) (err error) { c.Govc.Key, err = parseFileName(v, env); return },
+		func(c Config) string { return c.Govc.Key },
+	},
+	{
+		serverNameKey, "", "GOVC_SERVER_NAME", "name in the certificate of the service, if it is another than the host of govc.url",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.ServerName, err = parseServerName(v); return },
+		func(c Config) string { return c.Govc.ServerName },
+	},
+	{
+		insecureKey, "", "", "take any certificate of the service, true or false; needs govc.allow_insecure, too",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.Insecure, err = parseYes(v); return },
+		func(c Config) string { return strconv.FormatBool(c.Govc.Insecure) },
+	},
+	{
+		allowInsecureKey, "", "", "the second switch of govc.insecure, true or false",
+		func(c *Config, v string, _ Env) (err error) { c.Govc.AllowInsecure, err = parseYes(v); return },
+		func(c Config) string { return strconv.FormatBool(c.Govc.AllowInsecure) },
 	},
 	{
 		"govc.repo", "repo", "GOVC_REPO_NAME", "name of the repository at the service",
@@ -71,6 +112,11 @@ var settings = []setting{
 		"embedded.port", "embedded-port", "", "port of the embedded service on the loopback address; 0 is any free one",
 		func(c *Config, v string, _ Env) (err error) { c.Embedded.Port, err = parsePort(v); return },
 		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
+	},
+	{
+		"embedded.memory", "", "CAIATOP_EMBEDDED_MEMORY", "the embedded service keeps what it holds in memory alone, and a start copies everything to it: true or false",
+		func(c *Config, v string, _ Env) (err error) { c.Embedded.Memory, err = parseYes(v); return },
+		func(c Config) string { return strconv.FormatBool(c.Embedded.Memory) },
 	},
 	{
 		"gitrepo.cache", "gitrepo-cache", "CAIATOP_GITREPO_CACHE", "memory for objects of the git repository, 1MiB to 64GiB",

@@ -19,10 +19,12 @@ import (
 	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe/journal"
 	"github.com/caiatech/caiatop/tui/documents"
 	"github.com/caiatech/caiatop/tui/events"
 	"github.com/caiatech/caiatop/tui/overview"
+	"github.com/caiatech/caiatop/tui/system"
 	"github.com/caiatech/caiatop/tui/task"
 	"github.com/caiatech/caiatop/tui/ui"
 )
@@ -78,6 +80,11 @@ type Options struct {
 	ASCII    bool               // draw with nothing but ASCII
 	Mono     bool               // draw without colours
 	Version  string             // of caiatop, for the help
+	// Process, Settings and SettingsFile are what the system page shows beside
+	// the service.
+	Process      system.Process
+	Settings     []config.Origin
+	SettingsFile string
 	// ConfigHint is shown at the start with the embedded service; "" for how to
 	// point at a real one.
 	ConfigHint string
@@ -154,6 +161,9 @@ func New(ctx context.Context, o Options) *Model {
 			Drafts: o.Drafts, Owner: o.Owner,
 		})),
 		newTab(action.PageEvents, action.Events, m.events),
+		newTab(action.PageSystem, action.System, system.New(system.Options{
+			Tasks: m.tasks, Theme: m.theme, Location: o.Location, Process: o.Process, Settings: o.Settings, File: o.SettingsFile,
+		})),
 	}
 	return m
 }

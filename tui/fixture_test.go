@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,12 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/bench"
+	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/probe/journal"
+	"github.com/caiatech/caiatop/tui/system"
 )
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
@@ -41,7 +45,7 @@ func healthy() *engine.Stats {
 	s := &engine.Stats{
 		At: noon, State: engine.StatePrimary, Since: noon.Add(-724 * time.Second), Phase: engine.PhaseDual, Switches: 1,
 		Service: engine.Service{
-			URL: "http://127.0.0.1:41873", Embedded: true, Dialect: "v2",
+			URL: "http://127.0.0.1:41873", Embedded: true, Durable: true, Dialect: "v2",
 			Health: probe.Health{
 				Up: true, At: noon, Since: noon.Add(-724 * time.Second), Latency: 412 * time.Microsecond, Streak: 700, Status: "healthy",
 				Version: "1.0.0-dev", Uptime: 192 * time.Minute,
@@ -58,7 +62,19 @@ func healthy() *engine.Stats {
 			{At: noon.Add(-14 * time.Minute), Level: engine.Warning, Text: "Fallback: 5 probes in a row were refused (connect: connection refused)"},
 		},
 		Safe: []string{"state", "git"}, Also: []string{"govc"}, Repository: "caia-documents", Reads: 190_400, Writes: 41_200,
+		StateDir: "/home/ada/.local/state/caiatop/embedded/caia-documents",
+		GitDir:   "/home/ada/.local/state/caiatop/embedded/caia-documents/documents.git",
 	}
+	s.Facts = engine.FactsOf(govc.Info{
+		Dialect: govc.DialectV2, Reason: "NEW (API v2), because GET /api/v1/repos/no-such-repo/log?limit=0 answers INVALID_LIMIT; /version names caiatop-govcd and 22 capabilities",
+		Version: "1.0.0-dev", Implementation: "caiatop-govcd", Capabilities: announced(), Embedded: true, Durable: true,
+	})
+	s.Facts.Lineage, s.Facts.Epoch = "0199a2f4-7c1e-7d3a-9b1c-5a6f0c2d4e81", 7
+	s.Facts.Tip, s.Facts.TipAt = "1b550c4c20e54c5364d5e7049fbd7835cf95e0ff", noon.Add(-4*time.Second)
+	s.Facts.Access = govc.Access{
+		Method: govc.MethodAPIKey, Confirmed: true, Subject: "admin", Rights: map[string]string{"*": "admin"}, Peer: "127.0.0.1:41873",
+	}
+	s.Facts.Latency = govc.Latency{Connect: 210 * time.Microsecond, FirstByte: 380 * time.Microsecond, Reused: true, At: noon}
 	add := func(op probe.Op, place probe.Store, p50 time.Duration, rate float64) {
 		o := probe.OpStats{Op: op, Store: place, Count: 900, Rate: rate, P50: p50, P95: 2 * p50, P99: 3 * p50, Max: 14 * p50}
 		for i := range o.LatencySeries {
@@ -76,6 +92,51 @@ func healthy() *engine.Stats {
 	add(probe.Write, probe.Git, 1104*time.Microsecond, 8.25)
 	add(probe.Read, probe.Govc, 98*time.Microsecond, 1904)
 	add(probe.Search, probe.Engine, 4200*time.Microsecond, 0.31)
+	return s
+}
+
+// announced are all capabilities that this program knows, sorted.
+func announced() []string {
+	var names []string
+	for _, c := range engine.CapabilitiesOf(govc.Info{}) {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// plain is a real govc behind https, which can do little.
+func plain() *engine.Stats {
+	s := healthy()
+	s.Service.URL, s.Service.Embedded = "https://govc.example:8443", false
+	tip := s.Facts
+	s.Facts = engine.FactsOf(govc.Info{
+		Dialect: govc.DialectV2, Reason: "NEW (API v2), because GET /api/v1/repos/no-such-repo/log?limit=0 answers INVALID_LIMIT", Version: "1.0.0-dev",
+	})
+	s.Facts.Lineage, s.Facts.Epoch, s.Facts.Tip, s.Facts.TipAt = tip.Lineage, tip.Epoch, tip.Tip, tip.TipAt
+	s.Facts.Access = govc.Access{
+		Method: govc.MethodLogin, Confirmed: true, Subject: "ada", Rights: map[string]string{"caia-documents": "write", "team-*": "read"},
+		Expires: noon.Add(50 * time.Minute), Renews: true, CSRF: true, TLSVersion: "TLS 1.3", Peer: "govc.example, by Example CA", Proxy: "proxy.example:3128",
+	}
+	s.Facts.Latency = govc.Latency{
+		DNS: 1240 * time.Microsecond, Connect: 9300 * time.Microsecond, TLS: 21_400 * time.Microsecond, FirstByte: 12_600 * time.Microsecond, Reused: true, At: noon,
+	}
+	return s
+}
+
+// insecure is plain with a certificate that nobody checks and a token that has
+// ended.
+func insecure() *engine.Stats {
+	s := plain()
+	s.Facts.Access.Insecure, s.Facts.Access.Method = true, govc.MethodToken
+	s.Facts.Access.Expires, s.Facts.Access.Renews = noon.Add(-time.Minute), false
+	return s
+}
+
+// unknown is what is known of a service that nobody has met yet.
+func unknown() *engine.Stats {
+	s := healthy()
+	s.State, s.Since, s.Facts, s.Service.Health, s.Service.Dialect = engine.StateProbing, noon.Add(-time.Second), engine.Facts{}, probe.Health{}, ""
 	return s
 }
 
@@ -157,6 +218,12 @@ func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termen
 	out.Model = New(t.Context(), Options{
 		Feed: feed{}, Documents: lib, Control: lib, Renderer: r, Location: time.UTC, Events: lib.events,
 		Drafts: lib.drafts, Owner: "ada",
+		Process: system.Process{
+			Version: "1.2.3", Go: "go1.26.8", PID: 4242, Started: noon.Add(-26 * time.Hour), Memory: func() int64 { return 41 << 20 },
+			Socket: "/home/ada/.local/state/caiatop/embedded/caia-documents/control.sock", HTTP: "127.0.0.1:8088",
+			Log: "/home/ada/.local/state/caiatop/embedded/caia-documents/caiatop.log",
+		},
+		Settings: settings(t), SettingsFile: "/home/ada/.config/caiatop/config.yaml",
 		Now: func() time.Time { return out.now },
 		Bench: func(_ context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			progress(bench.Progress{What: "write on git", Done: 3, Total: 10})
@@ -173,6 +240,26 @@ func start(t testing.TB, lib *library, s *engine.Stats, w, h int, profile termen
 		out.send(statsMsg{s})
 	}
 	return out
+}
+
+// settings are what a configuration looks like: defaults, a secret, and what the
+// environment and a flag say.
+func settings(t testing.TB) []config.Origin {
+	t.Helper()
+	given := map[string]string{"GOVC_AUTH_TOKEN": "hush-hush-hush-hush", "CAIATOP_STATE_DIR": "/home/ada/.local/state/caiatop"}
+	cfg, err := config.Load(config.Input{
+		Flags: map[string]string{"http-addr": "127.0.0.1:8088"},
+		Env:   func(name string) (string, bool) { v, ok := given[name]; return v, ok },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not all of them, so that a new setting changes no screen.
+	shown := []string{
+		"govc.url", "govc.token", "govc.api_key", "govc.insecure", "govc.repo", "govc.timeout", "phase", "layout", "state.dir",
+		"embedded.port", "gitrepo.cache", "http.addr", "http.token", "backup.remote", "backup.interval", "backup.known_hosts", "log.level",
+	}
+	return slices.DeleteFunc(cfg.Origins(), func(o config.Origin) bool { return !slices.Contains(shown, o.Key) })
 }
 
 func report() bench.Report {

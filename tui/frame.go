@@ -110,6 +110,9 @@ func shorten(parts []part) bool {
 func (m *Model) facts() []part {
 	s := m.stats
 	var parts []part
+	if s.Facts.Access.Insecure {
+		parts = append(parts, part{forms: []string{m.theme.Insecure(), m.theme.Paint(ui.Bad, "INSECURE")}, keep: []int{12, 13}})
+	}
 	if s.Progress != nil {
 		parts = append(parts, part{forms: progressForms(s), keep: []int{7, 10, 11}})
 	}

@@ -45,6 +45,13 @@ var screens = []struct {
 	{"events-many", many, 0, []string{"5", "up", "pgup"}},
 	{"events-filtered", many, 0, []string{"5", "l", "/", "kind:state"}},
 	{"events-details", few, 0, []string{"5", "up", "up", "up", "up", "enter"}},
+	{"system-healthy", healthy, 0, []string{"6"}},
+	{"system-below", healthy, 0, []string{"6", "pgdown"}},
+	{"system-end", healthy, 0, []string{"6", "G"}},
+	{"system-plain", plain, 0, []string{"6"}},
+	{"system-insecure", insecure, 0, []string{"6"}},
+	{"system-unknown", unknown, 0, []string{"6"}},
+	{"overview-insecure", insecure, 0, nil},
 	{"dialog-unsaved", healthy, 0, []string{"write", "ctrl+c"}},
 }
 
@@ -74,7 +81,7 @@ func TestScreens(t *testing.T) {
 }
 
 func TestScreensInColour(t *testing.T) {
-	for _, name := range []string{"overview-fallback", "documents-search", "events-many"} {
+	for _, name := range []string{"overview-fallback", "documents-search", "events-many", "system-insecure"} {
 		s := drawn(t, name, 80, 24, termenv.ANSI)
 		fits(t, s.Model)
 		golden(t, name+"-80x24-colour", strings.ReplaceAll(s.View(), "\x1b", "␛"))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/probe/journal"
 )
 
@@ -76,6 +77,13 @@ func showHostile(t *testing.T, evil string, profile termenv.Profile) {
 		lib.events.Add(journal.Entry{At: noon, Level: journal.Level(evil), Kind: evil, Text: evil + "\n" + evil, Next: evil})
 	}
 	stats.Newest = lib.events.Newest()
+	stats.StateDir, stats.GitDir = evil, evil
+	stats.Facts = engine.FactsOf(govc.Info{Reason: evil, Version: evil, Implementation: evil, Capabilities: []string{evil}})
+	stats.Facts.Lineage, stats.Facts.Tip = evil, evil
+	stats.Facts.Access = govc.Access{
+		Method: evil, Unused: []string{evil}, Confirmed: true, Subject: evil, Rights: map[string]string{evil: evil}, Expires: noon,
+		Problem: evil, TLSVersion: evil, Peer: evil, Proxy: evil,
+	}
 	s := start(t, lib, stats, 120, 40, profile)
 	look := func(keys ...string) {
 		t.Helper()
@@ -105,7 +113,10 @@ func showHostile(t *testing.T, evil string, profile termenv.Profile) {
 	look()
 	lib.fail = errors.New(evil)
 	look("enter", "s")
-	look("?", "G")
+	look("6")
+	look("pgdown")
+	look("G")
+	look("1", "?", "G")
 	look("esc", "5", "G")
 	look("enter")
 }

@@ -6,6 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/caiatech/caiatop/backend/action"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/task"
 )
@@ -64,7 +65,11 @@ func (m *Model) onExpired(msg expiredMsg) {
 // age asks for a snapshot when the next shown age moves on: once a second
 // within the first minute, once a minute after it, never without an age.
 func (m *Model) age(s *engine.Stats) tea.Cmd {
-	d := untilAged(s)
+	var shown []time.Time
+	if m.shown().name == action.PageSystem {
+		shown = append(shown, m.o.Process.Started)
+	}
+	d := untilAged(s, shown...)
 	if d == 0 {
 		return nil
 	}
@@ -72,10 +77,10 @@ func (m *Model) age(s *engine.Stats) tea.Cmd {
 	return m.later(&m.endAge, "reading the state", d, func() tea.Msg { return agedMsg{feed.Current()} })
 }
 
-// untilAged returns how long the ages that a snapshot shows stay what they are,
-// 0 if there are none.
-func untilAged(s *engine.Stats) time.Duration {
-	shown := []time.Time{s.Since, s.Outbox.Oldest}
+// untilAged returns how long the ages that a snapshot shows, and those since more
+// times, stay what they are, 0 if there are none.
+func untilAged(s *engine.Stats, more ...time.Time) time.Duration {
+	shown := append([]time.Time{s.Since, s.Outbox.Oldest}, more...)
 	if h := s.Service.Health; !h.Up {
 		shown = append(shown, h.Since)
 	} else if h.Uptime > 0 {

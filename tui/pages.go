@@ -123,7 +123,11 @@ func (m *Model) show(i int) tea.Cmd {
 		m.settleStatus()
 	}
 	m.current = i
-	return tea.Batch(m.tabs[before].active().SetVisible(before == i), m.shown().active().SetVisible(true))
+	seen := tea.Batch(m.tabs[before].active().SetVisible(before == i), m.shown().active().SetVisible(true))
+	if m.stats != nil && m.shown().name == action.PageSystem {
+		seen = tea.Batch(seen, m.age(m.stats)) // it shows an age of its own
+	}
+	return seen
 }
 
 // open shows the page that an action is for, and reports whether it is for one.

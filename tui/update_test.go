@@ -41,7 +41,9 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
 		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Events  0"},
-		{"pages by tab come around", healthy, []string{"tab", "tab", "tab"}, nil, "Throughput"},
+		{"the system page by tab", healthy, []string{"tab", "tab", "tab"}, nil, "Access & TLS"},
+		{"the system page by number", healthy, []string{"6"}, nil, "caiatop-govcd"},
+		{"pages by tab come around", healthy, []string{"tab", "tab", "tab", "tab"}, nil, "Throughput"},
 		{"events by number", healthy, []string{"2", "5"}, nil, "Nothing happened since the start"},
 		{"events are filtered", healthy, []string{"5", "/", "zebra"}, nil, "filter zebra"},
 		{"esc twice at once", healthy, []string{"2", "/", "type:pdf", "enter", "enter", "alt+esc"}, nil, "Documents  12"},
@@ -124,22 +126,22 @@ func TestQuit(t *testing.T) {
 }
 
 func TestEveryActionIsHandled(t *testing.T) {
-	for _, page := range []string{action.PageOverview, action.PageDocuments, action.PageEvents} {
+	for _, page := range []string{action.PageOverview, action.PageDocuments, action.PageEvents, action.PageSystem} {
 		for _, a := range action.For(page) {
 			lib := newLibrary(t, 60)
 			happen(lib.events, 60)
 			s := start(t, lib, withEvents(60), 80, 24, termenv.Ascii)
-			s.press("5", "up", "pgup", "2", "down", "down", "pgdown")
-			home := map[string]string{action.PageOverview: "1", action.PageDocuments: "2", action.PageEvents: "5"}
+			s.press("5", "up", "pgup", "2", "down", "down", "pgdown", "6", "down", "down", "pgdown")
+			home := map[string]string{action.PageOverview: "1", action.PageDocuments: "2", action.PageEvents: "5", action.PageSystem: "6"}
 			s.press(home[page])
 			switch a.Name {
 			case action.Overview:
 				s.press("2")
-			case action.Documents, action.Events:
+			case action.Documents, action.Events, action.System:
 				s.press("1")
 			case action.Back:
-				if page == action.PageOverview {
-					s.press("2")
+				if page == action.PageOverview || page == action.PageSystem {
+					s.press("2") // nothing is left there
 				}
 				s.press("enter")
 			case action.Up, action.Down, action.PageUp, action.PageDown, action.Top, action.Bottom:

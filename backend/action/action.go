@@ -70,6 +70,7 @@ const (
 	PageOverview  = "overview"
 	PageDocuments = "documents"
 	PageEvents    = "events"
+	PageSystem    = "system"
 )
 
 // Names of the actions.
@@ -97,6 +98,7 @@ const (
 	New          = "new"
 	Delete       = "delete"
 	Events       = "events"
+	System       = "system"
 	Edit         = "edit"
 	EditWith     = "edit-with"
 	History      = "history"
@@ -127,6 +129,7 @@ var table = []Action{
 	{Name: Overview, Key: "1", Title: "overview", Role: Viewer, Danger: Read, Command: "caiatop status"},
 	{Name: Documents, Key: "2", Title: "documents", Role: Viewer, Danger: Read, Command: "caiatop ls"},
 	{Name: Events, Key: "5", Title: "events", Role: Viewer, Danger: Read, Command: "caiatop events"},
+	{Name: System, Key: "6", Title: "system", Role: Viewer, Danger: Read, Command: "caiatop doctor"},
 	{Name: NextPage, Key: "tab", Title: "next page", Role: Viewer, Danger: Read},
 	{Name: Up, Key: "up", Also: []string{"k"}, Title: "up", Role: Viewer, Danger: Read},
 	{Name: Down, Key: "down", Also: []string{"j"}, Title: "down", Role: Viewer, Danger: Read},

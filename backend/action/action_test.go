@@ -10,7 +10,7 @@ import (
 	"github.com/caiatech/caiatop/backend/action"
 )
 
-var pages = []string{action.Everywhere, action.PageOverview, action.PageDocuments, action.PageEvents}
+var pages = []string{action.Everywhere, action.PageOverview, action.PageDocuments, action.PageEvents, action.PageSystem}
 
 var (
 	nameRule = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)

@@ -145,6 +145,7 @@ type Stats struct {
 	Switches int // entries into FALLBACK since the start
 
 	Service   Service
+	Facts     Facts // of the service and the way to it
 	Outbox    Outbox
 	Stores    []StoreStats // govc, git, text
 	Documents int64        // in the index
@@ -207,6 +208,9 @@ type StoreStats struct {
 	// Damage says what of the store is known to be damaged, unsanitised; "" if
 	// nothing is. The documents concerned count as Parked, and in Lag.
 	Damage string
+	// Warning says what of the store is damaged and touches no document and no
+	// version, unsanitised; "" if nothing is.
+	Warning string
 }
 
 // Progress is a long copy that is under way.

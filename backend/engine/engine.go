@@ -19,9 +19,10 @@ import (
 
 // Engine runs the stores. All its methods are safe for concurrent use.
 type Engine struct {
-	o       Options
-	breaker breaker
-	gate    gate
+	o           Options
+	breaker     breaker
+	gate        gate
+	credentials credentialWatch
 
 	govcMark *watermark
 	gitMark  *watermark
@@ -45,10 +46,8 @@ type Engine struct {
 	slow      slowness
 	repeats   repeats
 
-	// ownTip and failing belong to the goroutine that owns the primary. ownTip
-	// is the newest commit of a service to which nobody else has ever written, ""
-	// where that is not so. failing counts the attempts of one operation.
-	ownTip   string
+	// batchOps and failing belong to the goroutine that owns the primary: failing
+	// counts the attempts of one operation.
 	batchOps int // of the next batch
 	failing  struct {
 		seq    int64
@@ -102,12 +101,16 @@ type view struct {
 	switches     int
 	drill        bool
 	info         govc.Info
+	facts        Facts
+	waits        []time.Duration // for first bytes of good probes, oldest first
+	probed       time.Time       // when the newest of them began
 	health       probe.Health
 	progress     *Progress
 	refillFrom   int64 // operations up to here are part of the copy under way
 	errs         map[string]string
 	known        map[string]bool // replicas that have been looked at
 	gitDamage    string          // what is damaged in git, "" if nothing is known to be
+	gitWarning   string          // the same of what nothing needs
 	events       []Event         // newest last
 }
 
@@ -202,18 +205,6 @@ func newEngine(o Options) *Engine {
 		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
 	}
 	return e
-}
-
-// detachPrimary lets go of the outbox for a primary that this engine does not
-// talk to. Whichever service comes back later is compared as a whole.
-func (e *Engine) detachPrimary(ctx context.Context) error {
-	if _, attached := e.o.State.Cursor(primaryReplica); e.o.Primary != nil || !attached {
-		return nil
-	}
-	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	return e.o.State.Detach(ctx, primaryReplica)
 }
 
 func (e *Engine) start(routine func()) {
@@ -332,6 +323,7 @@ func (c checker) Check(ctx context.Context) (probe.Found, error) {
 
 // onHealth takes the result of one probe.
 func (e *Engine) onHealth(h probe.Health) {
+	e.watchCredentials()
 	e.mu.Lock()
 	before := e.view.health
 	e.view.health = h
@@ -354,7 +346,7 @@ func (e *Engine) onHealth(h probe.Health) {
 			time.AfterFunc(suspectRetry, e.prober.Hurry)
 		}
 	}
-	if before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
+	if around := e.lookAround(h.Up); around || before.Up != h.Up || before.Err != h.Err || before.Status != h.Status || before.Version != h.Version || before.At.IsZero() || shownLatency(before.Latency) != shownLatency(h.Latency) {
 		e.touch()
 	}
 }

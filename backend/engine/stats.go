@@ -147,8 +147,9 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
 	}
+	s.Facts = e.factsLocked()
 	if v.progress != nil {
 		p := *v.progress
 		s.Progress = &p
@@ -168,6 +169,7 @@ func (e *Engine) snapshot() *Stats {
 	if s.Stores[1].Damage = v.gitDamage; v.gitDamage != "" && s.Next == "" {
 		s.Next = damageAdvice
 	}
+	s.Stores[1].Warning = v.gitWarning
 	s.Safe = []string{"state"}
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
@@ -221,7 +223,7 @@ func (e *Engine) lag(replica string) int64 {
 
 func (e *Engine) setInfo(info govc.Info) {
 	e.mu.Lock()
-	e.view.info = info
+	e.view.describe(info)
 	e.mu.Unlock()
 	e.touch()
 }

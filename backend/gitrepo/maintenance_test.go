@@ -90,11 +90,10 @@ func TestSettledPacksAreAsSmallAsGits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, dir := disked(t)
 			history(r)
-			before := packBytes(t, dir)
 			m := settle(t, r)
 			after := packBytes(t, dir)
 			theirs := repacked(t, dir)
-			t.Logf("%d bytes, settled %d in %d packs, git %d: %.2f", before, after, m.Packs, theirs, float64(after)/float64(theirs))
+			t.Logf("settled %d bytes in %d packs, git %d: %.2f", after, m.Packs, theirs, float64(after)/float64(theirs))
 			if 10*after > 13*theirs {
 				t.Errorf("%d bytes, git repack makes %d", after, theirs)
 			}

@@ -1,6 +1,7 @@
 package govc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,12 @@ type task struct {
 	stale  []string          // names to delete
 	folder bool              // delete the whole folder
 	skip   bool              // the service holds what is wanted
+	// contested: the service holds a version that must not be replaced.
+	contested bool
 
-	known   bool // held was remembered
-	guessed bool // what is planned relies on that, or on there being nothing
+	known   bool          // held was remembered
+	version document.Hash // that held makes, see remembered
+	guessed bool          // what is planned relies on that, or on there being nothing
 }
 
 // Apply makes the changes of a batch in one commit and reads every changed
@@ -39,7 +43,8 @@ type task struct {
 // Errors: store.ErrAmbiguous if the batch may have been applied, wholly or in
 // part; store.ErrConflict if the service holds something else afterwards, a
 // *RefusedError if it refuses a document for good (of a batch that a service
-// takes as one, the other documents are written in both cases);
+// takes as one, the other documents are written in both cases, as they are
+// beside a document of which the service holds a version that is not in Op.Over);
 // store.ErrTooLarge before anything is sent, if a document does not Fit, and
 // store.ErrIdentity if the service lost the repository; otherwise nothing was
 // committed.
@@ -60,6 +65,39 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	if n := len(batch.Message()); n > maxMessage {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w: the message of the commit has %d bytes, the limit is %d", store.ErrTooLarge, n, maxMessage)
 	}
+	receipt, err := c.applyPart(ctx, batch, tasks)
+	if errors.Is(err, errNoBatch) {
+		return c.applyAlone(ctx, batch, tasks)
+	}
+	return receipt, err
+}
+
+// applyPart makes the changes of a batch while others write other documents, if
+// it is known that the service takes a batch as one: else errNoBatch.
+func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	info := c.info.Load()
+	if info == nil || !info.batches() {
+		return store.Receipt{}, errNoBatch
+	}
+	for _, t := range tasks {
+		t.name()
+	}
+	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
+	return c.applyAtOnce(ctx, *info, batch, tasks)
+}
+
+// applyAlone makes the changes of a batch while nobody else writes. To find out
+// what the service is, is part of that: some do not take it beside a writer.
+func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	unlock, err := c.writer.lock(ctx, allLanes)
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
 	info, err := c.described(ctx)
 	if err != nil {
 		return store.Receipt{}, err
@@ -70,20 +108,16 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 			return receipt, err
 		}
 	}
-	unlock, err := c.writer.lock(ctx, allLanes)
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
-	}
-	defer unlock()
 	if err := c.stillThere(ctx, info); err != nil {
 		return store.Receipt{}, err
 	}
 	c.forgetAll(tasks)
-	tasks, err = c.planAll(ctx, info, tasks)
-	if err != nil || len(tasks) == 0 {
-		return store.Receipt{}, err
+	left, err := c.planAll(ctx, info, tasks)
+	if err != nil || len(left) == 0 {
+		return store.Receipt{}, cmp.Or(err, contested(tasks))
 	}
-	return c.stageTasks(ctx, info, batch, tasks)
+	receipt, err := c.stageTasks(ctx, info, batch, left)
+	return receipt, cmp.Or(err, contested(tasks))
 }
 
 // prepare encodes the document of an operation and checks that it fits.
@@ -120,8 +154,31 @@ func (c *Client) planAll(ctx context.Context, info Info, tasks []*task) ([]*task
 		if err := c.plan(info, t); err != nil {
 			return nil, err
 		}
+		t.contested = !t.skip && !t.mayReplace()
+		t.skip = t.skip || t.contested
 	}
 	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.skip }), nil
+}
+
+// mayReplace holds what was found against the versions that the operation may
+// replace. Where the service takes batches, the batch is made against the very
+// files that were found.
+func (t *task) mayReplace() bool {
+	if t.op.Over == nil || t.before.doc == nil {
+		return true
+	}
+	held, err := t.before.doc.Hash()
+	return err != nil || held == t.op.Hash || slices.Contains(t.op.Over, held)
+}
+
+// contested is the error about documents that were left alone.
+func contested(tasks []*task) error {
+	for _, t := range tasks {
+		if t.contested {
+			return fmt.Errorf("govc: apply %q: %w: the service holds a version that is not to be replaced", t.op.Key.ID, store.ErrConflict)
+		}
+	}
+	return nil
 }
 
 // plan decides what is to be done about what the service holds.

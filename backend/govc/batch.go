@@ -2,6 +2,7 @@ package govc
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha1"
@@ -146,16 +147,11 @@ func (t *task) items(group string) []batchItem {
 
 // applyAtOnce makes the changes of a batch by one request where what this
 // client remembers of the documents holds, else by one that looks and one that
-// writes.
+// writes. The caller holds their lanes. It is errNoBatch if they are too much.
 func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	for _, t := range tasks {
 		t.name()
 	}
-	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
-	}
-	defer unlock()
 	c.recall(tasks)
 	if info.Has(capNewFolder) && c.guess(info, tasks) {
 		receipt, done, err := c.applyGuessed(ctx, batch, tasks)
@@ -169,9 +165,10 @@ func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, 
 	}
 	c.learn(tasks)
 	if len(left) == 0 {
-		return store.Receipt{}, nil
+		return store.Receipt{}, contested(tasks)
 	}
-	return c.applyBatch(ctx, batch, left)
+	receipt, err := c.applyBatch(ctx, batch, left)
+	return receipt, cmp.Or(err, contested(tasks))
 }
 
 // applyBatch makes all changes by one request and one commit. The hashes that

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +33,10 @@ type request struct {
 	timeout time.Duration // of one attempt; 0 is Read or Write
 	header  http.Header   // more headers; nil is none
 	consume func(io.Reader) error
+	csrf    bool // it takes a CSRF token as a write does, though it is none
+	// keepsCSRF: the token that comes with the answer is for the caller.
+	keepsCSRF bool
+	probe     bool // it is what Latency tells of
 }
 
 // reply is what the service answered. body is empty if request.consume took it.
@@ -55,7 +57,8 @@ func (c *Client) call(ctx context.Context, q request) (reply, error) {
 		if err == nil {
 			err = c.check(q, r)
 		}
-		again := q.repeat && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrAmbiguous)) && ctx.Err() == nil
+		_, unsafe := errors.AsType[*TLSError](err)
+		again := q.repeat && !unsafe && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrAmbiguous)) && ctx.Err() == nil
 		if !again {
 			return r, err
 		}
@@ -73,48 +76,33 @@ func (c *Client) call(ctx context.Context, q request) (reply, error) {
 	}
 }
 
-// attempt makes one exchange, and a second one if the service wants a CSRF
-// token that it was not given.
+// attempt makes one exchange, and a second one if the service refuses what it
+// was shown and there is something newer: a request that is refused with 401 was
+// not done.
 func (c *Client) attempt(ctx context.Context, q request) (r reply, stale bool, err error) {
-	token := ""
-	if q.write && c.csrf.Load() {
-		if token, err = c.csrfToken(ctx); err != nil {
+	for again := false; ; again = true {
+		p, err := c.identify(ctx)
+		if err != nil {
 			return reply{}, false, err
 		}
-	}
-	r, stale, err = c.exchange(ctx, q, token)
-	if err == nil && q.write && r.status == http.StatusForbidden && r.code() == "CSRF_TOKEN_INVALID" {
-		c.csrf.Store(true)
-		if token, err = c.csrfToken(ctx); err != nil {
-			return reply{}, false, err
+		r, stale, err = c.send(ctx, q, p)
+		if err != nil || r.status != http.StatusUnauthorized {
+			return r, stale, err
 		}
-		r, stale, err = c.exchange(ctx, q, token)
+		if again {
+			c.auth.refuse(p)
+			return r, stale, nil
+		}
+		renewed, err := c.renewRefused(ctx, p)
+		if err != nil || !renewed {
+			return r, stale, err
+		}
 	}
-	return r, stale, err
-}
-
-// csrfToken fetches a token; each is good for one write.
-func (c *Client) csrfToken(ctx context.Context) (string, error) {
-	q := request{op: "fetch CSRF token", method: http.MethodGet, path: "/api/v1/auth/csrf-token"}
-	r, _, err := c.exchange(ctx, q, "")
-	if err != nil {
-		return "", err
-	}
-	if err := c.check(q, r); err != nil {
-		return "", err
-	}
-	var got struct {
-		Token string `json:"csrf_token"`
-	}
-	if err := decodeFirst(r.body, &got); err != nil || got.Token == "" {
-		return "", c.notGovc(r, "it gives no CSRF token")
-	}
-	return got.Token, nil
 }
 
 // exchange is one HTTP request and its answer. stale says that a connection
 // that had been idle turned out to be closed, before any byte of an answer.
-func (c *Client) exchange(ctx context.Context, q request, token string) (r reply, stale bool, err error) {
+func (c *Client) exchange(ctx context.Context, q request, p proof, token string) (r reply, stale bool, err error) {
 	start := c.now()
 	defer func() {
 		if c.observe != nil {
@@ -127,21 +115,19 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	}()
 	limited, cancel := context.WithTimeout(ctx, c.limit(q))
 	defer cancel()
-	var sent, reused, answered atomic.Bool
-	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
-		GotConn:              func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
-		WroteHeaders:         func() { sent.Store(true) },
-		GotFirstResponseByte: func() { answered.Store(true) },
-	})
-	out := c.http.R().SetContext(traced).SetDoNotParseResponse(true)
+	seen := &trace{}
+	out := c.http.R().SetContext(c.follow(limited, seen, start, q.probe)).SetDoNotParseResponse(true)
 	if q.body != nil {
 		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
 	}
 	for name := range q.header {
 		out.SetHeader(name, q.header.Get(name))
 	}
+	if p.header != "" {
+		out.SetHeader(p.header, p.value)
+	}
 	if token != "" {
-		out.SetHeader("X-CSRF-Token", token)
+		out.SetHeader(headerCSRF, token)
 	}
 	target := c.base + q.path
 	if len(q.query) > 0 {
@@ -152,10 +138,24 @@ func (c *Client) exchange(ctx context.Context, q request, token string) (r reply
 	}
 	in, err := out.Execute(q.method, target)
 	if err != nil {
-		stale = reused.Load() && !answered.Load() && closedByPeer(err)
-		return reply{}, stale, transportError(ctx, q, sent.Load(), withoutURL(err))
+		if unsafe := c.tlsError(err); unsafe != nil {
+			return reply{}, false, fmt.Errorf("govc: %s: %w", q.op, unsafe)
+		}
+		if cause := withoutURL(err); strings.Contains(cause.Error(), "Location header") {
+			// What it points to is none, and not worth repeating.
+			return reply{}, false, c.redirected(reply{path: q.path, header: http.Header{"Location": {"%"}}})
+		}
+		stale = seen.reused.Load() && !seen.answered.Load() && closedByPeer(err)
+		return reply{}, stale, transportError(ctx, q, seen.sent.Load(), withoutURL(err))
 	}
-	return c.receive(ctx, q, in)
+	r, stale, err = c.receive(ctx, q, in)
+	if token := r.header.Get(headerCSRF); token != "" && q.method == http.MethodGet && !q.keepsCSRF {
+		c.csrf.offer(token)
+	}
+	if q.probe && err == nil {
+		c.conns.probed(start, time.Duration(seen.firstByte.Load()), c.now().Sub(start), seen.reused.Load())
+	}
+	return r, stale, err
 }
 
 // receive reads the answer's body.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,8 +29,10 @@ type Timeouts struct {
 type Options struct {
 	URL    string // of the service, http or https, without credentials
 	Repo   string // name of the repository
-	Token  Secret // sent as "Authorization: Bearer"; "" sends none
-	APIKey Secret // sent as X-API-Key; "" sends none
+	Token  Secret // a JWT is sent as "Authorization: Bearer", anything else as X-API-Key; "" sends none
+	APIKey Secret // sent as X-API-Key if there is no token; "" sends none
+	Login  Login  // used if there is neither, and where a token that was given ends
+	TLS    TLSOptions
 
 	Timeouts Timeouts
 	// Touch is how long a repository of a service that forgets idle ones may
@@ -60,8 +63,15 @@ type Client struct {
 	touchEvery time.Duration
 	limits     batchLimits
 
+	host     string // of the URL, with port
+	secure   bool   // https
+	insecure bool   // any certificate is taken
+	proxy    string // see Access
+	auth     *credentials
+	csrf     *csrfPool
+	conns    *connections
+
 	info atomic.Pointer[Info]
-	csrf atomic.Bool // the service asks for a token with every write
 	// dirty: something may be staged that no commit of ours has taken, so what
 	// reads show may not be what the next commit makes.
 	dirty atomic.Bool
@@ -94,8 +104,9 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("govc: the URL %q has a query or a fragment", u.Redacted())
 	case o.Repo == "":
 		return nil, errors.New("govc: the name of the repository is missing")
-	case len(o.Token)+len(o.APIKey) > maxSecrets:
-		return nil, fmt.Errorf("govc: token and API key have %d bytes together; no service takes more than %d in its headers", len(o.Token)+len(o.APIKey), maxSecrets)
+	}
+	if err := checkCredentials(o); err != nil {
+		return nil, err
 	}
 	c := &Client{
 		base: strings.TrimRight(u.String(), "/"), repo: o.Repo, timeouts: o.Timeouts.withDefaults(),
@@ -108,15 +119,68 @@ func New(o Options) (*Client, error) {
 		c.now = time.Now
 	}
 	c.budget = newBudget(c.retry, c.now)
-	transport := o.Transport
-	if transport == nil {
-		c.pool = newPool(c.timeouts.Connect)
-		transport = c.pool
+	c.auth, c.csrf = newCredentials(o, c.now), &csrfPool{now: c.now}
+	if err := c.connect(u, o); err != nil {
+		return nil, err
 	}
-	c.http = newResty(transport, o)
 	c.dirty.Store(true)
 	c.writer = acquireWriter(c.base + "/" + c.repo)
 	return c, nil
+}
+
+// checkCredentials refuses what no header can carry. It never repeats it.
+func checkCredentials(o Options) error {
+	if n := len(o.Token) + len(o.APIKey); n > maxSecrets {
+		return fmt.Errorf("govc: token and API key have %d bytes together; no service takes more than %d in its headers", n, maxSecrets)
+	}
+	for _, one := range []struct {
+		key   string
+		value Secret
+	}{{"govc.token", o.Token}, {"govc.api_key", o.APIKey}} {
+		if strings.ContainsFunc(string(one.value), func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return &OptionError{one.key, "it holds a character that no header can carry", "write the token alone, without line end or quotes", nil}
+		}
+	}
+	if o.Login.isSet() && (o.Login.User == "" || o.Login.Password == "") {
+		key, other := "govc.user", "govc.password"
+		if o.Login.User == "" {
+			key, other = other, key
+		}
+		return &OptionError{key, "it is set without " + other, "set both, or neither", nil}
+	}
+	return nil
+}
+
+// connect makes the pool of connections, unless a transport was given.
+func (c *Client) connect(u *url.URL, o Options) error {
+	c.host, c.secure, c.insecure = u.Host, u.Scheme == "https", o.TLS.Insecure
+	c.conns = &connections{now: c.now, dial: (&net.Dialer{Timeout: c.timeouts.Connect, KeepAlive: 15 * time.Second}).DialContext}
+	trust, err := o.TLS.config(!c.secure)
+	if err != nil {
+		return fmt.Errorf("govc: %w", err)
+	}
+	transport := o.Transport
+	if transport == nil {
+		c.pool = newPool(c.timeouts.Connect)
+		c.pool.TLSClientConfig, c.pool.DialContext = trust, c.conns.DialContext
+		if c.pool.Proxy, c.proxy, err = proxyFor(u); err != nil {
+			return err
+		}
+		transport = c.pool
+	} else if o.TLS != (TLSOptions{}) {
+		return errors.New("govc: TLS options say nothing to a transport that is given")
+	}
+	c.http = newResty(transport)
+	return nil
+}
+
+// String names the service and the repository.
+func (c *Client) String() string { return "govc client of " + c.base + ", repository " + c.repo }
+
+// Format is String for every verb, so that nothing that the client keeps is
+// ever printed.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, c.String()) // a fmt.State has nowhere to report to
 }
 
 // Close drops the connections that are idle. Closing twice is harmless.
@@ -142,43 +206,12 @@ func (t Timeouts) withDefaults() Timeouts {
 	return t
 }
 
-// newPool keeps connections shorter than a service does, so that it rarely
-// meets one that is closed already.
-func newPool(connect time.Duration) *http.Transport {
-	return &http.Transport{
-		Proxy:                  proxyUnlessLoopback,
-		DialContext:            (&net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    connect,
-		MaxIdleConns:           32,
-		MaxIdleConnsPerHost:    32,
-		MaxConnsPerHost:        64,
-		IdleConnTimeout:        45 * time.Second,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
-}
-
-func proxyUnlessLoopback(r *http.Request) (*url.URL, error) {
-	host := r.URL.Hostname()
-	if ip := net.ParseIP(host); host == "localhost" || (ip != nil && ip.IsLoopback()) {
-		return nil, nil
-	}
-	return http.ProxyFromEnvironment(r)
-}
-
-func newResty(transport http.RoundTripper, o Options) *resty.Client {
+func newResty(transport http.RoundTripper) *resty.Client {
 	r := resty.NewWithClient(&http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
-	r.SetRetryCount(0).SetLogger(silent{}).SetHeader("User-Agent", "caiatop").SetHeader("Accept", "application/json")
-	if o.Token != "" {
-		r.SetHeader("Authorization", "Bearer "+string(o.Token))
-	}
-	if o.APIKey != "" {
-		r.SetHeader("X-API-Key", string(o.APIKey))
-	}
-	return r
+	return r.SetRetryCount(0).SetLogger(silent{}).SetHeader("User-Agent", "caiatop").SetHeader("Accept", "application/json")
 }
 
 // silent keeps resty from writing to standard error: every error is returned.

@@ -66,14 +66,6 @@ func TestKeyAndToken(t *testing.T) {
 			}
 		}
 	}
-	var bearer atomic.Value
-	asked := serve(t, func(_ http.ResponseWriter, r *http.Request) { bearer.Store(r.Header.Get("Authorization")) })
-	if _, err := newClient(t, govc.Options{URL: asked, Token: "t"}).Health(t.Context()); err == nil {
-		t.Error("an empty answer is healthy")
-	}
-	if bearer.Load() != "Bearer t" {
-		t.Errorf("the token was sent as %q", bearer.Load())
-	}
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -321,7 +313,8 @@ func TestQuirk15CSRF(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if issued != 1+3*3 || len(valid) != 0 {
+	// One lies ready for the next write.
+	if issued != 1+3*3+1 || len(valid) != 1 {
 		t.Errorf("%d tokens for 10 writes, %d left", issued, len(valid))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/caiatech/caiatop/backend/store"
@@ -51,6 +52,53 @@ func (e *NotGovcError) Error() string {
 // Unwrap makes errors.Is(err, store.ErrIdentity) hold.
 func (e *NotGovcError) Unwrap() error { return store.ErrIdentity }
 
+// RedirectError is an answer that points elsewhere. Nothing is sent there,
+// least of all credentials. It is a *NotGovcError.
+type RedirectError struct {
+	*NotGovcError
+	To string // scheme, host and path of where it points, unsanitised
+	// Elsewhere: that is another host or port, or plain HTTP instead of https.
+	Elsewhere bool
+}
+
+// Error says what to do.
+func (e *RedirectError) Error() string {
+	if e.Elsewhere {
+		return fmt.Sprintf("%s redirects to another service, %s, to which nothing is sent; if that is the service, write it into govc.url", e.URL, e.To)
+	}
+	return fmt.Sprintf("%s redirects to %s, which is not followed; write the final URL into govc.url", e.URL, e.To)
+}
+
+// Unwrap returns the *NotGovcError.
+func (e *RedirectError) Unwrap() error { return e.NotGovcError }
+
+// redirected tells where an answer points, without what may be secret in it.
+func (c *Client) redirected(r reply) error {
+	e := &RedirectError{To: "nowhere"}
+	base, err := url.Parse(c.base + r.path)
+	if err == nil {
+		var to *url.URL
+		if to, err = base.Parse(r.header.Get("Location")); err == nil {
+			e.Elsewhere = !strings.EqualFold(hostPort(to), hostPort(base)) || (base.Scheme == "https" && to.Scheme != "https")
+			e.To = c.clean((&url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}).String(), maxText)
+		}
+	}
+	wrong, _ := errors.AsType[*NotGovcError](c.notGovc(r, "it redirects to "+e.To+", which is not followed; configure the final URL"))
+	e.NotGovcError = wrong
+	return e
+}
+
+// hostPort is where a URL leads, with the port that its scheme stands for.
+func hostPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	if u.Scheme == "https" {
+		return u.Host + ":443"
+	}
+	return u.Host + ":80"
+}
+
 func bounded(s string, limit int) string {
 	if len(s) > limit {
 		return strings.ToValidUTF8(s[:limit], "")
@@ -60,8 +108,8 @@ func bounded(s string, limit int) string {
 
 func (c *Client) notGovc(r reply, reason string) error {
 	return &NotGovcError{
-		URL: c.base + r.path, Status: r.status, ContentType: bounded(r.header.Get("Content-Type"), maxStart),
-		Start: bounded(string(r.body[:min(len(r.body), maxStart)]), maxStart), Reason: reason,
+		URL: c.base + r.path, Status: r.status, ContentType: c.clean(r.header.Get("Content-Type"), maxStart),
+		Start: c.clean(string(r.body[:min(len(r.body), maxStart+maxSecrets)]), maxStart), Reason: reason,
 	}
 }
 
@@ -92,13 +140,17 @@ func (c *Client) check(q request, r reply) error {
 	}
 	var p problem
 	broken := decodeFirst(r.body, &p)
-	text := bounded(p.Error, maxText)
+	text, code := c.clean(p.Error, maxText), c.clean(p.Code, maxStart)
 	named := func(kind error) error {
-		return fmt.Errorf("govc: %s: %w: status %d: %s: %s", q.op, kind, r.status, bounded(p.Code, maxStart), text)
+		return fmt.Errorf("govc: %s: %w: status %d: %s: %s", q.op, kind, r.status, code, text)
 	}
 	switch {
-	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
+	case r.status == http.StatusUnauthorized:
 		return named(store.ErrUnauthorized)
+	case r.status == http.StatusForbidden:
+		return named(store.ErrForbidden)
+	case r.status == http.StatusProxyAuthRequired:
+		return c.notGovc(r, "the proxy "+c.proxy+" asks for credentials; write them into HTTP_PROXY or HTTPS_PROXY")
 	case r.status == http.StatusRequestEntityTooLarge:
 		return named(store.ErrTooLarge)
 	case r.status == http.StatusInsufficientStorage:
@@ -111,15 +163,17 @@ func (c *Client) check(q request, r reply) error {
 		}
 		return named(store.ErrUnavailable)
 	case r.status >= 300 && r.status < 400:
-		return c.notGovc(r, "it redirects to "+bounded(r.header.Get("Location"), maxText)+", which is not followed; configure the final URL")
+		return c.redirected(r)
 	case p.Code == "FILE_NOT_FOUND":
 		return named(store.ErrNotFound)
 	case p.Code == "REPO_NOT_FOUND":
 		return named(store.ErrIdentity)
+	case r.status == http.StatusBadRequest && bytes.Contains(r.body, []byte("HTTP request to an HTTPS server")):
+		return c.notGovc(r, "it speaks TLS there; write https:// in govc.url")
 	case broken != nil || p.Code == "":
 		return c.notGovc(r, "its error carries no code; check host, port and path of the URL")
 	}
-	return &RefusedError{Op: q.op, Status: r.status, Code: bounded(p.Code, maxStart), Message: text}
+	return &RefusedError{Op: q.op, Status: r.status, Code: code, Message: text}
 }
 
 // transportError says what a failed exchange means: a write that may have

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -19,23 +20,31 @@ const maxKnown = 4096
 // made on the condition that it is still so. The zero value is ready.
 type known struct {
 	mu      sync.Mutex
-	folders map[string]map[string]string
+	folders map[string]remembered
 }
 
-// find returns what is remembered of a folder. Nobody changes it.
-func (k *known) find(folder string) (blobs map[string]string, ok bool) {
+// remembered is what is known of one folder.
+type remembered struct {
+	blobs map[string]string // nobody changes it
+	// version is that of the document which they make, zero if there is none, or
+	// if nobody told.
+	version document.Hash
+}
+
+// find returns what is remembered of a folder.
+func (k *known) find(folder string) (r remembered, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	blobs, ok = k.folders[folder]
-	return blobs, ok
+	r, ok = k.folders[folder]
+	return r, ok
 }
 
 // keep remembers a folder, and forgets any other one where there are too many.
-func (k *known) keep(folder string, blobs map[string]string) {
+func (k *known) keep(folder string, r remembered) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.folders == nil {
-		k.folders = map[string]map[string]string{}
+		k.folders = map[string]remembered{}
 	}
 	if _, there := k.folders[folder]; !there && len(k.folders) >= maxKnown {
 		for other := range k.folders {
@@ -43,7 +52,7 @@ func (k *known) keep(folder string, blobs map[string]string) {
 			break
 		}
 	}
-	k.folders[folder] = blobs
+	k.folders[folder] = r
 }
 
 func (k *known) forget(folder string) {
@@ -55,14 +64,16 @@ func (k *known) forget(folder string) {
 // recall finds what is remembered of the folders of tasks.
 func (c *Client) recall(tasks []*task) {
 	for _, t := range tasks {
-		t.held, t.known = c.known.find(t.op.Key.Folder.String())
+		r, known := c.known.find(t.op.Key.Folder.String())
+		t.held, t.version, t.known = r.blobs, r.version, known
+		t.before, t.stale, t.folder, t.skip, t.guessed = state{}, nil, false, false, false
 	}
 }
 
 // guess plans tasks upon what is remembered, without asking the service. It
 // reports false where that is no good: a delete of what may not be there, a put
 // of what is there already, and a document of which nothing is known where those
-// before were not new.
+// before were not new, and a version that must not be replaced.
 func (c *Client) guess(info Info, tasks []*task) bool {
 	for _, t := range tasks {
 		remove := t.op.Doc == nil
@@ -70,6 +81,10 @@ func (c *Client) guess(info Info, tasks []*task) bool {
 			return false
 		}
 		if remove && len(t.held) == 0 {
+			return false
+		}
+		// What was somebody else's when it was seen last is looked at again.
+		if t.op.Over != nil && len(t.held) > 0 && (t.version.IsZero() || !slices.Contains(t.op.Over, t.version)) {
 			return false
 		}
 		t.guessed, t.folder = true, remove
@@ -125,7 +140,11 @@ func (c *Client) learn(tasks []*task) {
 		if t.before.partial {
 			c.known.forget(t.op.Key.Folder.String())
 		} else {
-			c.known.keep(t.op.Key.Folder.String(), t.held)
+			r := remembered{blobs: t.held}
+			if t.op.Over != nil && t.before.doc != nil {
+				r.version = versionOf(t.before.doc)
+			}
+			c.known.keep(t.op.Key.Folder.String(), r)
 		}
 	}
 	if met {
@@ -139,9 +158,18 @@ func (c *Client) keepAll(tasks []*task) {
 		if folder := t.op.Key.Folder.String(); t.before.partial {
 			c.known.forget(folder)
 		} else {
-			c.known.keep(folder, t.after())
+			c.known.keep(folder, remembered{t.after(), t.op.Hash})
 		}
 	}
+}
+
+// versionOf is zero for a document that has none.
+func versionOf(d *document.Document) document.Hash {
+	h, err := d.Hash()
+	if err != nil {
+		return document.Hash{}
+	}
+	return h
 }
 
 func (c *Client) forgetAll(tasks []*task) {

@@ -57,11 +57,13 @@ const (
 	CapEvents = "events"
 	// CapSearch: GET search finds files by words.
 	CapSearch = "search"
+	// CapGit: git clones and fetches /{id}.git.
+	CapGit = "git.http"
 )
 
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
 	CapBatch, CapNewFolder, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapGit,
 }

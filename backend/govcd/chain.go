@@ -38,6 +38,10 @@ func (s *Service) chain() http.Handler {
 		}
 		setSecurityHeaders(recorded.Header())
 		if err := s.serve(recorded, r, found, to); err != nil {
+			if found != nil && found.git {
+				s.failGit(recorded, r, err)
+				return
+			}
 			s.fail(recorded, r, err)
 		}
 	})
@@ -49,7 +53,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to
 	if err != nil {
 		return err
 	}
-	if err := checkSize(w, r); err != nil {
+	if err := checkSize(w, r, found); err != nil {
 		return err
 	}
 	if err := s.checkLocal(r); err != nil {
@@ -88,7 +92,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to
 }
 
 // checkSize holds govc's limits on headers, URL, body and content type.
-func checkSize(w http.ResponseWriter, r *http.Request) error {
+func checkSize(w http.ResponseWriter, r *http.Request, found *route) error {
 	headers := 0
 	for name, values := range r.Header {
 		for _, v := range values {
@@ -110,6 +114,9 @@ func checkSize(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	given := r.Header.Get("Content-Type")
+	if found != nil && found.git {
+		return nil // its handler looks itself
+	}
 	if given == "" || (r.Method != http.MethodPost && r.Method != http.MethodPut) {
 		return nil
 	}

@@ -10,15 +10,12 @@ import (
 // ground is the tree of a commit that changes are about to be made upon. It
 // remembers the folders that it met.
 type ground struct {
-	repo *repo
-	tip  gitrepo.Hash
+	place
 	find *gitrepo.Finder // once something was looked for
 	open map[string]bool // where no file is in the way -> whether a folder is there
 }
 
-func (r *repo) groundAt(tip gitrepo.Hash) *ground {
-	return &ground{repo: r, tip: tip, open: map[string]bool{}}
-}
+func groundAt(at place) *ground { return &ground{place: at, open: map[string]bool{}} }
 
 // at returns what is at a path.
 func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, error) {
@@ -51,7 +48,7 @@ func (g *ground) nearest(ctx context.Context, p document.Path) (gitrepo.Entry, e
 	if !g.tip.IsZero() {
 		var err error
 		if g.find == nil {
-			if g.find, err = g.repo.git.Finder(ctx, g.tip); err != nil {
+			if g.find, err = g.git.Finder(ctx, g.tip); err != nil {
 				return e, err
 			}
 		}
@@ -119,7 +116,7 @@ func (g *ground) checkStaged(ctx context.Context, taken map[string]change) error
 		blocked := false
 		switch {
 		case found && e.IsDir:
-			blocked, err = g.repo.holdsFiles(ctx, g.tip, c.path, gone)
+			blocked, err = holdsFiles(ctx, g.git, g.tip, c.path, gone)
 		case !found:
 			var file string
 			file, err = g.fileAbove(ctx, c.path, gone)

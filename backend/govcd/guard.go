@@ -28,7 +28,7 @@ func (s *Service) admit(r *http.Request, found *route, to target) (access.Identi
 	decide, asked := anybody, access.Route{}
 	switch {
 	case found != nil:
-		decide, asked.Need = found.guard, found.need
+		decide, asked.Need, asked.Git = found.guard, found.need, found.git
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		decide = somebody // so that nobody unknown learns which routes there are
 	}
@@ -60,6 +60,9 @@ func (s *Service) admit(r *http.Request, found *route, to target) (access.Identi
 // same.
 func (s *Service) recordDenied(r *http.Request, found *route, to target, who access.Identity, err error) {
 	denied, ok := errors.AsType[*access.Denied](err)
+	if ok && found != nil && found.git && denied.Reason == access.NoCredential {
+		return // git always tries without one first
+	}
 	if s.audit == nil || !ok || denied.Reason == access.Rate || denied.Reason == access.LockedOut {
 		return
 	}

@@ -48,7 +48,7 @@ func TestEveryRouteSaysWhoMayCallIt(t *testing.T) {
 		switch {
 		case special && r.need == 0 && (want == anybody || want == somebody):
 			continue
-		case r.method == "GET", strings.HasSuffix(name, "/folders"):
+		case r.method == "GET", strings.HasSuffix(name, "/folders"), r.git:
 			need = access.Read
 		case r.method == "DELETE" && strings.HasSuffix(r.pattern, "/repos/{id}"):
 			need = access.Admin
@@ -119,7 +119,7 @@ func TestWhoMayCallEachRoute(t *testing.T) {
 				for _, credential := range []string{less[r.need], other} {
 					want(t, send(t, h, r.method, path, "", "Authorization", credential), 403, "FORBIDDEN")
 				}
-				if w := send(t, h, r.method, path, "", "Authorization", enough[r.need]); w.Code == 401 || w.Code == 403 {
+				if w := send(t, h, r.method, path, "", "Authorization", enough[r.need]); w.Code == 401 || w.Code == 403 && !strings.Contains(w.Body.String(), "PUSH_NOT_OFFERED") {
 					t.Errorf("with the right: %d %s", w.Code, w.Body)
 				}
 			case atService, ifManaged:

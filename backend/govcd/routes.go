@@ -19,7 +19,7 @@ type target struct {
 type handler func(w http.ResponseWriter, r *http.Request, t target) error
 
 // route is one row of the table of routes. In pattern, {id} matches one
-// segment, and {name} at the end one or more.
+// segment, {id}.git one that ends so, and {name} at the end one or more.
 type route struct {
 	method, pattern string
 	serve           handler
@@ -30,7 +30,10 @@ type route struct {
 	what string
 	// stream: the answer has no end of its own, and so neither the limit of
 	// time nor a place among the requests that are served at once.
-	stream   bool
+	stream bool
+	// git: git is the caller, with its own credentials, content types and way to
+	// show what went wrong.
+	git      bool
 	segments []string
 }
 
@@ -38,7 +41,7 @@ const v2Repo = "/api/v2/repos/{id}"
 
 // routes is the table of all routes. Each says who may call it.
 func (s *Service) routes() []route {
-	table := slices.Concat(s.serviceRoutes(), s.repoRoutes())
+	table := slices.Concat(s.serviceRoutes(), s.repoRoutes(), s.gitRoutes())
 	for _, version := range []string{"v1", "v2"} {
 		repos := "/api/" + version + "/repos"
 		table = append(table,
@@ -138,8 +141,10 @@ func (r *route) match(segments []string) (t target, ok bool) {
 		return t, false
 	}
 	for i, segment := range segments {
-		if r.segments[i] == "{id}" && segment != "" {
-			t.id = segment
+		if rest, ok := strings.CutPrefix(r.segments[i], "{id}"); ok {
+			if t.id, ok = strings.CutSuffix(segment, rest); !ok || t.id == "" {
+				return t, false
+			}
 		} else if r.segments[i] != segment {
 			return t, false
 		}

@@ -32,6 +32,9 @@ var (
 	// ErrUnauthorized: the store refuses our credentials (401 or 403). It is
 	// never an outage.
 	ErrUnauthorized = errors.New("not authorized")
+	// ErrForbidden: the store knows who we are, and we may not do that (403). It
+	// is an ErrUnauthorized.
+	ErrForbidden error = forbidden{}
 	// ErrReadOnly: the store can be read but not written.
 	ErrReadOnly = errors.New("read only")
 	// ErrDiskFull: no space is left.
@@ -45,6 +48,13 @@ var (
 	// ErrCorrupt: what the store holds cannot be read as what it should be.
 	ErrCorrupt = errors.New("corrupt")
 )
+
+type forbidden struct{}
+
+func (forbidden) Error() string { return "not permitted" }
+
+// Unwrap makes errors.Is(err, ErrUnauthorized) hold.
+func (forbidden) Unwrap() error { return ErrUnauthorized }
 
 // Key addresses a document: its identity and the folder that holds its files.
 type Key struct {
@@ -62,6 +72,15 @@ type Op struct {
 	ID  string // operation id, unique; "" only in tests and benchmarks
 	Key Key
 	Doc *document.Document // nil deletes
+	// Over lists the versions that the change may replace, as far as the caller
+	// knows: where the store holds another one, the change is left out and the
+	// error wraps ErrConflict. Nothing, what cannot be read, and what is wanted
+	// already are always replaced. Empty means that the caller knows of none; nil
+	// asks for no condition. A store that nobody else writes to need not look.
+	Over []document.Hash
+	// Hash is that of Doc, zero if it was not told. It saves a store that regards
+	// Over from making it again.
+	Hash document.Hash
 }
 
 // Batch is applied as a whole or not at all. It holds at most one operation a

@@ -41,6 +41,7 @@ var routes = []route{
 	{method: "GET", path: prefix + "events", do: (*Server).events},
 	{method: "POST", path: prefix + "events", do: (*Server).note, body: true},
 	{method: "GET", path: prefix + "storage/status", do: (*Server).status},
+	{method: "GET", path: prefix + "storage/service", do: (*Server).service},
 	{method: "GET", path: prefix + "storage/stats", do: (*Server).stats},
 	{method: "GET", path: prefix + "storage/health", do: (*Server).health},
 	{method: "GET", path: prefix + "storage/metrics", do: (*Server).metrics},

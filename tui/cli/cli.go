@@ -31,6 +31,7 @@ type Session interface {
 	httpapi.Versions
 	httpapi.Conditional
 	httpapi.Facts
+	httpapi.Services
 	httpapi.Backups
 	Control() httpapi.Control
 	Close(ctx context.Context) error
@@ -178,7 +179,7 @@ func newRoot(a *app) *cobra.Command {
 		root.PersistentFlags().String(s.name, "", s.help)
 	}
 	root.AddCommand(
-		a.serveCommand(), a.serverCommand(), a.statusCommand(), a.healthCommand(),
+		a.serveCommand(), a.serverCommand(), a.statusCommand(), a.healthCommand(), a.doctorCommand(),
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
 		a.importCommand(), a.exportCommand(),

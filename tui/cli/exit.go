@@ -14,7 +14,7 @@ import (
 // code that it does not know as a failure.
 const (
 	ExitOK          = 0   // done; status: healthy
-	ExitDegraded    = 1   // status, healthcheck: the engine runs and is not healthy
+	ExitDegraded    = 1   // status, healthcheck: the engine runs and is not healthy; doctor: a check fails
 	ExitNoneRuns    = 3   // status, healthcheck: no engine runs
 	ExitUsage       = 64  // the command line is wrong
 	ExitData        = 65  // what was given cannot be stored, or some of it failed
@@ -30,7 +30,8 @@ const (
 )
 
 const exitHelp = `Exit codes:
-  0 done; 1 not healthy and 3 no engine runs (status, healthcheck); 64 usage; 65 bad data;
+  0 done; 1 not healthy and 3 no engine runs (status, healthcheck), 1 a check fails (doctor);
+  64 usage; 65 bad data;
   66 not found; 69 unavailable; 70 internal fault; 73 cannot create; 74 I/O;
   75 try again later; 77 not allowed; 78 configuration; 130 interrupted`
 

@@ -34,6 +34,43 @@ func (l Local) Stats(context.Context) (httpapi.Stats, error) {
 	return out, nil
 }
 
+// Service implements httpapi.Services.
+func (l Local) Service(context.Context) (httpapi.ServiceFacts, error) {
+	s := l.engine.Stats()
+	return serviceFacts(s.Facts, s), nil
+}
+
+func serviceFacts(f engine.Facts, s *engine.Stats) httpapi.ServiceFacts {
+	out := httpapi.ServiceFacts{
+		Known: f.Described, URL: s.Service.URL, Embedded: s.Service.Embedded,
+		Dialect: f.Dialect, Reason: f.Reason, Version: f.Version, Implementation: f.Implementation, Durable: f.Durable,
+		Capabilities: []httpapi.Capability{}, WindowMS: milliseconds(f.Window),
+		Repository: s.Repository, Lineage: f.Lineage, Epoch: f.Epoch, Tip: f.Tip,
+	}
+	if !f.TipAt.IsZero() {
+		out.TipAt = &f.TipAt
+	}
+	for _, c := range f.Capabilities {
+		out.Capabilities = append(out.Capabilities, httpapi.Capability(c))
+	}
+	if a := f.Access; a.Method != "" {
+		out.Access = &httpapi.ServiceAccess{
+			Method: a.Method, Confirmed: a.Confirmed, Subject: a.Subject, Rights: a.Rights, Renews: a.Renews, Problem: a.Problem, CSRF: a.CSRF,
+		}
+		if !a.Expires.IsZero() {
+			out.Access.Expires = &a.Expires
+		}
+		out.TLS = &httpapi.ServiceTLS{Version: a.TLSVersion, Peer: a.Peer, Insecure: a.Insecure, Proxy: a.Proxy}
+	}
+	if l := f.Latency; !l.Opened.IsZero() || l.FirstByte > 0 {
+		out.Latency = &httpapi.ServiceLatency{
+			DNSMS: milliseconds(l.DNS), ConnectMS: milliseconds(l.Connect), TLSMS: milliseconds(l.TLS),
+			FirstByteMS: milliseconds(l.FirstByte), Reused: l.Reused,
+		}
+	}
+	return out
+}
+
 // Metrics implements httpapi.Facts.
 func (l Local) Metrics(context.Context) (httpapi.Metrics, error) {
 	out := httpapi.Metrics{

@@ -114,12 +114,13 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 	if err != nil {
 		return engine.Setup{}, configFault(err)
 	}
+	client := clientOptions(cfg)
 	s := engine.Setup{
 		Backup: to, BackupInterval: cfg.Backup.Interval,
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
-		Token: cfg.Govc.Token.Reveal(), APIKey: cfg.Govc.APIKey.Reveal(),
+		Token: string(client.Token), APIKey: string(client.APIKey), Login: client.Login, TLS: client.TLS,
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
-		Port: cfg.Embedded.Port, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
+		Port: cfg.Embedded.Port, Memory: cfg.Embedded.Memory, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 		GitCache: cfg.Gitrepo.Cache,
 	}
 	if cfg.Govc.TimeoutSet {

@@ -83,6 +83,7 @@ func (w wiring) runConsole(ctx context.Context, flags Flags, caller Caller) erro
 	if err != nil {
 		return err
 	}
+	cfg.HTTP.Addr = session.address // with the port that was free
 	return w.release(ctx, session.owned, w.console(ctx, session.host, cfg))
 }
 

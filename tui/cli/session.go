@@ -246,6 +246,11 @@ func (f *following) Note(ctx context.Context, note httpapi.Note) error {
 	return f.act(ctx, func(s Session) error { return s.Note(ctx, note) })
 }
 
+// Service implements httpapi.Services.
+func (f *following) Service(ctx context.Context) (httpapi.ServiceFacts, error) {
+	return follow(ctx, f, func(s Session) (httpapi.ServiceFacts, error) { return s.Service(ctx) })
+}
+
 // Backup implements httpapi.Backups. A push that was done already does nothing
 // the second time.
 func (f *following) Backup(ctx context.Context, anew bool) (httpapi.BackupRun, error) {

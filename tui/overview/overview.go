@@ -191,6 +191,9 @@ func (p *Page) one() []string {
 	}
 	lines = append(lines, p.safety())
 	lines = append(lines, p.service(w)[:2]...)
+	if p.stats.Facts.Access.Insecure {
+		lines = append(lines, p.theme.Insecure())
+	}
 	lines = append(lines, p.rates())
 	if room := h - len(lines) - 1; room > 0 {
 		lines = append(append(lines, ""), p.why(w, room)...)

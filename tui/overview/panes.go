@@ -21,7 +21,7 @@ func (p *Page) service(w int) []string {
 	if s.URL == "" && p.stats.Phase == engine.PhaseGitOnly {
 		return []string{p.theme.Paint(ui.Dim, "none: this phase keeps documents in git"), "", "", "", ""}
 	}
-	glyph, word, tone := p.health()
+	glyph, word, tone := p.theme.Service(s)
 	first := p.theme.Paint(tone, glyph+" "+word)
 	if s.Health.Version != "" {
 		first += "   " + termsafe.Line(s.Health.Version).String()
@@ -37,39 +37,39 @@ func (p *Page) service(w int) []string {
 	if !s.Health.Up {
 		second = fmt.Sprintf("for %-7s  failed probes %s", p.since(s.Health.Since), ui.Count(int64(s.Health.Streak)))
 	}
-	lines := []string{first, second, p.checks(), durable(s), p.trouble(w)}
+	last := p.trouble(w)
+	if last == "" {
+		last = p.breakdown(w)
+	}
+	lines := []string{first, second, p.checks(), p.kept(w), last}
 	for i := range lines {
 		lines[i] = ui.Fit(lines[i], w)
 	}
 	return lines
 }
 
-// durable says whether a restart of the service keeps its data, as far as that
-// is known.
-func durable(s engine.Service) string {
+// kept says whether a restart of the service keeps its data, as far as that is
+// known, after the warning that nobody checks who the service is.
+func (p *Page) kept(w int) string {
+	s, said := p.stats.Service, p.stats.Facts.Durable
+	long, short := "durable: not declared", "durable "+ui.Unknown
 	switch {
 	case s.Durable:
-		return "durable: yes"
-	case s.Embedded:
-		return "durable: no, in memory only"
+		long, short = "durable: yes", "durable yes"
+	case s.Embedded, said != nil:
+		long, short = "durable: no, in memory only", "durable no"
 	}
-	return "durable: not declared"
+	if !p.stats.Facts.Access.Insecure {
+		return long
+	}
+	warning := p.theme.Insecure() + "  "
+	return ui.Longest(w, warning+long, warning+short)
 }
 
-// health sums up the service in a glyph and a word.
-func (p *Page) health() (glyph, word string, tone ui.Tone) {
-	s := p.stats.Service
-	switch {
-	case s.Drill:
-		return p.theme.Glyphs.Warn, "down by drill", ui.Warn
-	case s.Health.At.IsZero():
-		return p.theme.Glyphs.None, "not looked at yet", ui.Dim
-	case !s.Health.Up:
-		return p.theme.Glyphs.Bad, "unreachable", ui.Bad
-	case s.Health.Status == "" || s.Health.Status == "healthy":
-		return p.theme.Glyphs.Good, "healthy", ui.Good
-	}
-	return p.theme.Glyphs.Warn, termsafe.Line(s.Health.Status).String(), ui.Warn
+// breakdown says where the time of a request to the service goes.
+func (p *Page) breakdown(w int) string {
+	l := p.stats.Facts.Latency
+	return ui.Breakdown(w, l.DNS, l.Connect, l.TLS, l.FirstByte)
 }
 
 // checks lists the service's own checks in the order of their names.

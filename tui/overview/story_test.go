@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/probe"
 )
 
@@ -124,11 +127,22 @@ func TestNothingToChartTakesNoRoom(t *testing.T) {
 }
 
 func TestDurable(t *testing.T) {
+	p := newPage()
+	no := false
+	p.SetStats(&engine.Stats{At: noon, Service: engine.Service{URL: "http://x"}, Facts: engine.Facts{Durable: &no}})
+	if got := p.kept(36); got != "durable: no, in memory only" {
+		t.Errorf("a service that says no: %q", got)
+	}
 	for want, s := range map[string]engine.Service{
 		"durable: yes": {Durable: true}, "durable: no, in memory only": {Embedded: true}, "durable: not declared": {URL: "http://x"},
 	} {
-		if got := durable(s); got != want {
+		p.SetStats(&engine.Stats{At: noon, Service: s})
+		if got := p.kept(36); got != want {
 			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+		p.SetStats(&engine.Stats{At: noon, Service: s, Facts: engine.Facts{Access: govc.Access{Insecure: true}}})
+		if got := p.kept(36); !strings.HasPrefix(got, "■ INSECURE TLS  durable") || ansi.StringWidth(got) > 36 {
+			t.Errorf("%+v: %q does not warn, or has no room", s, got)
 		}
 	}
 }

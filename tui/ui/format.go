@@ -42,6 +42,36 @@ func Duration(d time.Duration) string {
 	return Left(s, DurationWidth)
 }
 
+// Breakdown says where the time of a request goes, in w cells if that is at all
+// possible: "dns - connect 0.2 ms tls - first byte 0.4 ms". Zero is unknown, or
+// did not happen.
+func Breakdown(w int, dns, connect, tls, first time.Duration) string {
+	parts := []any{tenths(dns), tenths(connect), tenths(tls), tenths(first)}
+	long := ""
+	for i, name := range []string{"dns", "connect", "tls", "first byte"} {
+		long += " " + name + " " + parts[i].(string)
+		if parts[i] != Unknown {
+			long += " ms"
+		}
+	}
+	return Longest(w, long[1:], fmt.Sprintf("dns %s conn %s tls %s first %s ms", parts...), fmt.Sprintf("dns %s con %s tls %s 1st %s ms", parts...),
+		fmt.Sprintf("first byte %s ms", parts[3]))
+}
+
+// tenths returns a latency in milliseconds to a tenth.
+func tenths(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	switch {
+	case d <= 0:
+		return Unknown
+	case ms < 0.05:
+		return "<0.1"
+	case ms < 99.95:
+		return strconv.FormatFloat(ms, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(ms, 'f', 0, 64)
+}
+
 // Age returns how long something lasts: seconds below a minute, then minutes,
 // hours and days, so that it changes once a minute at most. Less than zero is
 // unknown.

@@ -86,3 +86,24 @@ func TestFit(t *testing.T) {
 		}
 	}
 }
+
+func TestBreakdownFits(t *testing.T) {
+	const us, ms = time.Microsecond, time.Millisecond
+	for _, tt := range []struct {
+		w                        int
+		dns, connect, tls, first time.Duration
+		want                     string
+	}{
+		{60, 0, 210 * us, 0, 400 * us, "dns - connect 0.2 ms tls - first byte 0.4 ms"},
+		{36, 0, 210 * us, 0, 400 * us, "dns - conn 0.2 tls - first 0.4 ms"},
+		{36, 1240 * us, 9300 * us, 21_400 * us, 12_600 * us, "dns 1.2 con 9.3 tls 21.4 1st 12.6 ms"},
+		{36, 40 * ms, 150 * ms, 310 * ms, 2100 * ms, "dns 40.0 con 150 tls 310 1st 2100 ms"},
+		{20, 40 * ms, 150 * ms, 310 * ms, 2100 * ms, "first byte 2100 ms"},
+		{60, 0, 9 * us, 0, 0, "dns - connect <0.1 ms tls - first byte -"},
+		{60, 0, 0, 0, 0, "dns - connect - tls - first byte -"},
+	} {
+		if got := Breakdown(tt.w, tt.dns, tt.connect, tt.tls, tt.first); got != tt.want {
+			t.Errorf("in %d cells: %q, want %q", tt.w, got, tt.want)
+		}
+	}
+}

@@ -64,7 +64,7 @@ func TestShortHelpLeavesOutWhatFingersKnow(t *testing.T) {
 	}
 	want := []string{
 		"enter open", "/ filter", "F search text", "a new document", "e edit", "E edit with $EDITOR", "H history",
-		"R restore revision", "u undo", "x delete", "1 overview", "5 events", "s add samples",
+		"R restore revision", "u undo", "x delete", "1 overview", "5 events", "6 system", "s add samples",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("footer %q, want %q", names, want)

@@ -5,6 +5,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/tui/termsafe"
 )
 
 // Tone is the meaning that a colour supports. It is never the only sign of it.
@@ -112,6 +113,26 @@ func (t *Theme) State(s engine.State) (glyph, word string, tone Tone) {
 	}
 	return t.Glyphs.None, "UNKNOWN", Dim
 }
+
+// Service returns the glyph and the word for how the service does, and the tone
+// for both.
+func (t *Theme) Service(s engine.Service) (glyph, word string, tone Tone) {
+	switch {
+	case s.Drill:
+		return t.Glyphs.Warn, "down by drill", Warn
+	case s.Health.At.IsZero():
+		return t.Glyphs.None, "not looked at yet", Dim
+	case !s.Health.Up:
+		return t.Glyphs.Bad, "unreachable", Bad
+	case s.Health.Status == "" || s.Health.Status == "healthy":
+		return t.Glyphs.Good, "healthy", Good
+	}
+	return t.Glyphs.Warn, termsafe.Line(s.Health.Status).String(), Warn
+}
+
+// Insecure is the warning that the certificate of the service is not checked.
+// It is a word, so that it is seen without colours, too.
+func (t *Theme) Insecure() string { return t.Paint(Bad, t.Glyphs.Bad+" INSECURE TLS") }
 
 // Presence returns glyph and tone for what a store holds of a document.
 func (t *Theme) Presence(p engine.Presence) (glyph string, tone Tone) {

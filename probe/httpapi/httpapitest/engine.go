@@ -29,6 +29,7 @@ type Engine struct {
 	ops     int
 	run     httpapi.BackupRun
 	report  httpapi.BackupReport
+	service httpapi.ServiceFacts
 }
 
 var _ httpapi.Engine = (*Engine)(nil)

@@ -74,6 +74,7 @@ var Endpoints = []Endpoint{
 	{"GET", "/api/v1/events"},
 	{"POST", "/api/v1/events"},
 	{"GET", "/api/v1/storage/status"},
+	{"GET", "/api/v1/storage/service"},
 	{"GET", "/api/v1/storage/stats"},
 	{"GET", "/api/v1/storage/health"},
 	{"GET", "/api/v1/storage/metrics"},
