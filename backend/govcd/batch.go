@@ -104,6 +104,9 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
+	if err := checkMembers(body); err != nil {
+		return err
+	}
 	var in BatchRequest
 	if err := bindBatch(body, &in); err != nil {
 		return err

@@ -57,6 +57,9 @@ const (
 	CapEvents = "events"
 	// CapSearch: GET search finds files by words.
 	CapSearch = "search"
+	// CapAccess: rights at repositories hold on every route, 401 is told from 403,
+	// and auth/whoami says what a credential may do.
+	CapAccess = "access"
 	// CapGit: git clones and fetches /{id}.git.
 	CapGit = "git.http"
 )
@@ -65,5 +68,5 @@ const (
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
 	CapBatch, CapNewFolder, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapGit,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess, CapGit,
 }

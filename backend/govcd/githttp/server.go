@@ -234,20 +234,30 @@ func (s *Server) bodyError(err error) error {
 	return malformed("its body cannot be read")
 }
 
+// movingStep is how much of a body has to come in the time of a stall. Less
+// would let whoever sends byte by byte keep a place for days.
+const movingStep = 64 << 10
+
 // moving lets a body take its time as long as it moves.
 type moving struct {
 	from    io.Reader
 	control *http.ResponseController
 	stall   time.Duration
 	now     func() time.Time
+	left    int // of the step under way
 }
 
 // Read implements io.Reader.
 func (m *moving) Read(b []byte) (int, error) {
-	if err := unlessUnsupported(m.control.SetReadDeadline(m.now().Add(m.stall))); err != nil {
-		return 0, err
+	if m.left == 0 {
+		if err := unlessUnsupported(m.control.SetReadDeadline(m.now().Add(m.stall))); err != nil {
+			return 0, err
+		}
+		m.left = movingStep
 	}
-	return m.from.Read(b)
+	n, err := m.from.Read(b[:min(len(b), m.left)])
+	m.left -= n
+	return n, err
 }
 
 var errBounded = errors.New("too long")
