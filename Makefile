@@ -114,6 +114,7 @@ soak: ## the kill test, the crash tests of the git core with 500 rounds, every f
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf|GitRepacks)' -v ./backend/gitrepo
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 30m -run '^TestDocumentsSurviveEveryPowerCut$$' -v ./backend/gitstore
+	CAIATOP_SOAK_ROUNDS=500 go test -race -count=1 -timeout 20m -run '^TestCrowdGetsWhatItWasTold$$' ./backend/govc
 	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
 	@$(MAKE) fuzz FUZZTIME=20s
 
