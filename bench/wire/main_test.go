@@ -108,8 +108,15 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	for _, args := range [][]string{
-		{"--sizes", "0"}, {"--sizes", "1000,100"}, {"--sizes", "x"}, {"--sizes", "10000000"}, {"more"}, {"--limit", "0s"},
-		{"--json", filepath.Join(t.TempDir(), "none", "out.json")}, {"--profile", filepath.Join(t.TempDir(), "none", "p")}, {"--what"},
+		{"--sizes", "0"},
+		{"--sizes", "1000,100"},
+		{"--sizes", "x"},
+		{"--sizes", "10000000"},
+		{"more"},
+		{"--limit", "0s"},
+		{"--json", filepath.Join(t.TempDir(), "none", "out.json")},
+		{"--profile", filepath.Join(t.TempDir(), "none", "p")},
+		{"--what"},
 	} {
 		if code := run(t.Context(), args, io.Discard, io.Discard); code != exitUsage {
 			t.Errorf("%q ends with %d", args, code)
