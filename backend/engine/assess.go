@@ -23,9 +23,6 @@ const (
 
 const adoptHint = "If this service is to hold these documents: caiatop recover --adopt"
 
-// credentialsHint says what to do about credentials that the service refuses.
-const credentialsHint = "Set GOVC_AUTH_TOKEN or GOVC_API_KEY and start again"
-
 // assess looks at the service as if for the first time and says which state
 // follows: the identity marker decides. An error means that the service cannot
 // be judged now.
@@ -74,11 +71,10 @@ func (e *Engine) unjudged(err error) (*verdict, error) {
 		return locked(strange.Error(), "Check GOVC_SERVICE_URL and start again, or press r (caiatop recover) once a govc service answers there"), nil
 	}
 	if errors.Is(err, store.ErrUnauthorized) {
-		v := locked("the service refuses our credentials: "+err.Error(), credentialsHint)
 		if e.current() == StateLocked {
 			return nil, err
 		}
-		return v, nil
+		return refused(err), nil
 	}
 	return nil, err
 }
@@ -215,7 +211,7 @@ func (e *Engine) checkMarker(ctx context.Context) error {
 	marker, found, err := e.o.Primary.ReadMarker(ctx)
 	switch {
 	case errors.Is(err, store.ErrUnauthorized):
-		e.interrupt(locked("the service refuses our credentials: "+err.Error(), credentialsHint), StatePrimary)
+		e.interrupt(refused(err), StatePrimary)
 		return err
 	case err != nil:
 		return err

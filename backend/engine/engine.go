@@ -19,9 +19,10 @@ import (
 
 // Engine runs the stores. All its methods are safe for concurrent use.
 type Engine struct {
-	o       Options
-	breaker breaker
-	gate    gate
+	o           Options
+	breaker     breaker
+	gate        gate
+	credentials credentialWatch
 
 	govcMark *watermark
 	gitMark  *watermark
@@ -335,6 +336,7 @@ func (c checker) Check(ctx context.Context) (probe.Found, error) {
 
 // onHealth takes the result of one probe.
 func (e *Engine) onHealth(h probe.Health) {
+	e.watchCredentials()
 	e.mu.Lock()
 	before := e.view.health
 	e.view.health = h

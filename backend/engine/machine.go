@@ -355,7 +355,7 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 		pause(ctx, time.Second, nil)
 		return nil
 	case errors.Is(err, store.ErrUnauthorized):
-		return locked("the service refuses our credentials: "+err.Error(), "Set GOVC_AUTH_TOKEN or GOVC_API_KEY, start again, or press r (caiatop recover) once the service accepts them")
+		return refused(err)
 	case errors.Is(err, store.ErrIdentity):
 		return reseeding("the service lost the repository: " + err.Error())
 	}

@@ -45,23 +45,103 @@ func (r *Repo) CommitChain(ctx context.Context, ref string, was, on Hash, links 
 		return Hash{}, err
 	}
 	defer r.release()
-	at, tree := on, Hash{}
-	if !on.IsZero() {
-		c, err := r.ReadCommit(ctx, on)
-		if err != nil {
-			return Hash{}, wrapCommit(ref, err)
-		}
-		tree = c.Tree
+	c, err := r.newChain(ctx, ref, was, on)
+	if err != nil {
+		return Hash{}, err
 	}
-	b := &builder{repo: newRepo(&ahead{objectStore: r.objects, made: map[Hash]object{}}, r.refs)}
 	for _, l := range links {
-		var err error
-		if at, tree, err = b.link(ctx, at, tree, l); err != nil {
-			return Hash{}, wrapCommit(ref, err)
+		if _, err := c.Add(ctx, l); err != nil {
+			return Hash{}, err
 		}
 	}
-	err := r.storeAndMove(ctx, &builder{repo: r, out: b.out}, refUpdate{name: ref, old: was, target: at})
-	return at, wrapCommit(ref, err)
+	return c.at, c.publish(ctx)
+}
+
+// Chain is commits that are being made, each upon the one before and the first
+// upon the tip of a branch. Nobody else sees them before Publish, which makes
+// all of them durable at once, or none. It is not safe for concurrent use, but
+// its View is, between two calls of it.
+type Chain struct {
+	repo     *Repo
+	b        *builder // of the view
+	ref      string
+	was      Hash // where the reference is
+	at, tree Hash // the last commit and its tree
+	size     int
+}
+
+// NewChain begins a chain upon a branch, "" being Main, that must be at tip when
+// it is published; zero if it must not exist.
+func (r *Repo) NewChain(ctx context.Context, branch string, tip Hash) (*Chain, error) {
+	ref, err := branchRef(branch)
+	if err != nil {
+		return nil, err
+	}
+	return r.newChain(ctx, ref, tip, tip)
+}
+
+func (r *Repo) newChain(ctx context.Context, ref string, was, on Hash) (*Chain, error) {
+	c := &Chain{repo: r, ref: ref, was: was, at: on}
+	if !on.IsZero() {
+		tip, err := r.ReadCommit(ctx, on)
+		if err != nil {
+			return nil, wrapCommit(ref, err)
+		}
+		c.tree = tip.Tree
+	}
+	view := newRepo(&ahead{objectStore: r.objects, made: map[Hash]object{}}, r.refs)
+	view.sealed = true
+	c.b = &builder{repo: view}
+	return c, nil
+}
+
+// View is the repository with all that was added. It is for reading only, and
+// is not to be closed.
+func (c *Chain) View() *Repo { return c.b.repo }
+
+// Tip is the last commit, the one that the chain began upon if none was added.
+func (c *Chain) Tip() Hash { return c.at }
+
+// Size is about what Publish will write, in bytes.
+func (c *Chain) Size() int { return c.size }
+
+// Add makes one more commit, also if it changes nothing, and returns it. After
+// an error, one of Commit, the chain is what it was before.
+func (c *Chain) Add(ctx context.Context, l Link) (Hash, error) {
+	first := len(c.b.out)
+	at, tree, err := c.b.link(ctx, c.at, c.tree, l)
+	if err != nil {
+		clear(c.b.out[first:])
+		c.b.out = c.b.out[:first]
+		return Hash{}, wrapCommit(c.ref, err)
+	}
+	for _, s := range c.b.out[first:] {
+		c.size += len(s.data)
+	}
+	c.at, c.tree = at, tree
+	return at, nil
+}
+
+// Publish makes the commits durable and moves the branch to the last of them.
+// ErrMoved if the branch is elsewhere; an error that wraps durable.ErrUnsynced
+// says that they are visible, but may be undone by a power cut. After any other
+// error the branch is what it was. The chain is of no use any more. Without
+// commits nothing is done.
+func (c *Chain) Publish(ctx context.Context) error {
+	if c.at == c.was {
+		return ctx.Err()
+	}
+	if err := c.repo.acquire(ctx); err != nil {
+		return err
+	}
+	defer c.repo.release()
+	return c.publish(ctx)
+}
+
+// publish is Publish for the one writer.
+func (c *Chain) publish(ctx context.Context) error {
+	b := &builder{repo: c.repo, out: c.b.out}
+	return wrapCommit(c.ref, c.repo.storeAndMove(ctx, b, refUpdate{name: c.ref, old: c.was, target: c.at}))
 }
 
 // ahead is an object store with objects that are about to be stored.

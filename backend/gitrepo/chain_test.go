@@ -86,3 +86,66 @@ func TestMergeFavouringTheirs(t *testing.T) {
 		wantNone(t, r, result.Commit, "gone")
 	})
 }
+
+// TestChain: what a chain made is seen through it alone until it is published,
+// and a commit that cannot be made leaves no trace.
+func TestChain(t *testing.T) {
+	both(t, func(t *testing.T, r *Repo) {
+		ctx := context.Background()
+		begin := func(tip Hash) *Chain {
+			t.Helper()
+			c, err := r.NewChain(ctx, "side", tip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		first, other := begin(Hash{}), begin(Hash{})
+		var made []Hash
+		for i := range 3 {
+			h, err := first.Add(ctx, Link{Changes: []Change{put(t, fmt.Sprint("d/", i), fmt.Sprint(i)), put(t, "same", "x")}, Message: "m", Author: ann, At: when})
+			if err != nil || h != first.Tip() {
+				t.Fatal(h, err)
+			}
+			wantFile(t, first.View(), h, fmt.Sprint("d/", i), fmt.Sprint(i))
+			made = append(made, h)
+		}
+		before := first.Size()
+		if _, err := first.Add(ctx, Link{Changes: []Change{put(t, "d/3", "3"), {}}, Message: "m", Author: ann, At: when}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a change of the root: %v", err)
+		}
+		if _, err := first.Add(ctx, Link{Changes: []Change{put(t, "d/3", "3")}, Message: "m", Author: Signature{Name: "a\n"}, At: when}); err == nil {
+			t.Error("an author of two lines was taken")
+		}
+		if first.Tip() != made[2] || first.Size() != before || before == 0 {
+			t.Errorf("a commit that failed left %s, %d bytes", first.Tip(), first.Size())
+		}
+		if _, err := first.View().Commit(ctx, CommitInput{AllowEmpty: true, Author: ann, At: when}); !errors.Is(err, ErrReadOnly) {
+			t.Errorf("a commit by the view: %v", err)
+		}
+		if _, err := r.ReadCommit(ctx, made[0]); !errors.Is(err, ErrNotFound) {
+			t.Errorf("seen before it is published: %v", err)
+		}
+		if err := first.Publish(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if log, err := r.Log(ctx, made[2], LogOptions{}); err != nil || len(log) != 3 || log[0].Hash != made[2] || log[2].Hash != made[0] {
+			t.Errorf("log %v, %v", log, err)
+		}
+		if err := r.CreateBranch("main", made[0]); err != nil { // git fsck wants one
+			t.Fatal(err)
+		}
+		if _, err := other.Add(ctx, Link{Changes: []Change{put(t, "late", "x")}, Message: "m", Author: ann, At: when}); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Publish(ctx); !errors.Is(err, ErrMoved) {
+			t.Errorf("over a branch that moved: %v", err)
+		}
+		if err := begin(made[2]).Publish(ctx); err != nil {
+			t.Errorf("without commits: %v", err)
+		}
+		if tip, err := r.Tip("side"); err != nil || tip != made[2] {
+			t.Errorf("the branch is at %s, %v", tip, err)
+		}
+	})
+}

@@ -160,6 +160,17 @@ func (r *Repo) acquire(ctx context.Context) error {
 
 func (r *Repo) release() { <-r.writer }
 
+// Confirm brings to the disk what a change left visible only, see
+// durable.ErrUnsynced. It is for those who are about to report such a change as
+// done.
+func (r *Repo) Confirm(ctx context.Context) error {
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	r.release()
+	return nil
+}
+
 // get returns an object of a kind that the repository must have: another
 // object names it.
 func (r *Repo) get(h Hash, kind plumbing.ObjectType) ([]byte, error) {

@@ -73,15 +73,12 @@ type identity struct {
 // with it. A service that cannot tell is not asked for more; one that refuses
 // the credentials is store.ErrUnauthorized.
 func (c *Client) whoami(ctx context.Context, info Info) error {
-	given := c.auth.isSet()
-	if !given && !info.isOurs() {
+	if !c.auth.isSet() && !info.isOurs() {
 		return nil
 	}
 	r, err := c.call(ctx, request{op: "ask who we are", method: http.MethodGet, path: "/api/v1/auth/whoami", repeat: true})
 	var told identity
 	switch {
-	case errors.Is(err, store.ErrUnauthorized) && !given:
-		return nil // what nobody may do will be refused when it is asked for
 	case errors.Is(err, store.ErrUnauthorized), errors.Is(err, store.ErrUnavailable), ctx.Err() != nil:
 		return err
 	case err != nil || !decodes(r.body, &told) || told.ID == "":

@@ -141,6 +141,10 @@ func (c *Client) exchange(ctx context.Context, q request, p proof, token string)
 		if unsafe := c.tlsError(err); unsafe != nil {
 			return reply{}, false, fmt.Errorf("govc: %s: %w", q.op, unsafe)
 		}
+		if cause := withoutURL(err); strings.Contains(cause.Error(), "Location header") {
+			// What it points to is none, and not worth repeating.
+			return reply{}, false, c.redirected(reply{path: q.path, header: http.Header{"Location": {"%"}}})
+		}
 		stale = seen.reused.Load() && !seen.answered.Load() && closedByPeer(err)
 		return reply{}, stale, transportError(ctx, q, seen.sent.Load(), withoutURL(err))
 	}

@@ -2,6 +2,7 @@ package govc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -66,12 +67,8 @@ type Health struct {
 // not be used, is a *NotGovcError; credentials that the service refuses are
 // store.ErrUnauthorized. What it says of who we are is in Access.
 func (c *Client) Describe(ctx context.Context) (Info, error) {
-	info, err := c.probe(ctx)
-	if err != nil {
-		return Info{}, err
-	}
 	r, err := c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true})
-	if err != nil {
+	if errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 		return Info{}, err
 	}
 	var told struct {
@@ -81,15 +78,27 @@ func (c *Client) Describe(ctx context.Context) (Info, error) {
 		Embedded       bool     `json:"embedded"`
 		Durable        bool     `json:"durable"`
 	}
-	if err := decodeFirst(r.body, &told); err != nil || told.Version == "" {
-		return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
-	}
-	info.Version, info.Implementation = bounded(told.Version, maxStart), bounded(told.Implementation, maxStart)
-	if info.Dialect == DialectV2 && info.isOurs() {
+	known := err == nil && decodes(r.body, &told) && told.Version != ""
+	info := Info{Dialect: DialectV2}
+	if ofOurs := known && told.Implementation == ours; ofOurs {
 		info.Embedded, info.Durable = told.Embedded, told.Durable
 		info.Capabilities = slices.Compact(slices.Sorted(slices.Values(told.Capabilities)))
-		info.Reason += fmt.Sprintf("; /version names %s and %d capabilities", ours, len(info.Capabilities))
+		info.Reason = fmt.Sprintf("NEW (API v2), because /version names %s and %d capabilities", ours, len(info.Capabilities))
+	} else {
+		// A service of ours is not probed: whoever may use one repository there has
+		// no right to ask for another.
+		probed, probeErr := c.probe(ctx)
+		switch {
+		case probeErr != nil:
+			return Info{}, probeErr
+		case err != nil:
+			return Info{}, err
+		case !known:
+			return Info{}, c.notGovc(r, "its /version is not govc's; check host, port and path of the URL")
+		}
+		info = probed
 	}
+	info.Version, info.Implementation = bounded(told.Version, maxStart), bounded(told.Implementation, maxStart)
 	c.auth.setClock(r.header.Get("Date"))
 	if err := c.whoami(ctx, info); err != nil {
 		return Info{}, err

@@ -177,14 +177,12 @@ func (c *Client) login(ctx context.Context) error {
 	var got issued
 	switch {
 	case r.status == http.StatusTooManyRequests:
-		until := c.auth.now().Add(retryAfter(r))
-		err = fmt.Errorf("%w; no login is tried before %s", err, until.UTC().Format(time.TimeOnly+" MST"))
-		c.auth.rest(until, err)
+		err = c.auth.rest(retryAfter(r), err)
 	case r.status >= 400 && r.status < 500:
 		if !errors.Is(err, store.ErrUnauthorized) {
 			err = fmt.Errorf("%w: %w", store.ErrUnauthorized, err)
 		}
-		c.auth.rest(c.auth.now().Add(loginPause), err)
+		err = c.auth.rest(loginPause, err)
 	case err != nil:
 	case !decodes(r.body, &got) || got.Token == "":
 		err = c.notGovc(r, "it answers a login without a token")
@@ -194,11 +192,13 @@ func (c *Client) login(ctx context.Context) error {
 	return err
 }
 
-// rest remembers why there is no login before a time.
-func (a *credentials) rest(until time.Time, why error) {
+// rest makes a pause, and remembers why.
+func (a *credentials) rest(pause time.Duration, why error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pause, a.pauseWhy = until, why
+	a.pause = a.now().Add(pause)
+	a.pauseWhy = fmt.Errorf("%w; no login is tried before %s", why, a.pause.UTC().Format(time.TimeOnly+" MST"))
+	return a.pauseWhy
 }
 
 func (a *credentials) paused() error {

@@ -37,6 +37,12 @@ func (c *Client) EnsureRepo(ctx context.Context) (created bool, err error) {
 		return false, &RefusedError{Op: "create repository", Status: http.StatusBadRequest, Code: "INVALID_REPO_ID", Message: "this service takes writes to such a repository for logins; choose a name that does not begin with login"}
 	}
 	created, err = c.speak(info).create(ctx)
+	if errors.Is(err, store.ErrForbidden) {
+		// Who may write to a repository need not be allowed to make one.
+		if exists, lookErr := c.RepoExists(ctx); lookErr == nil && exists {
+			return false, nil
+		}
+	}
 	if created {
 		c.sentinel.Store(false)
 	}

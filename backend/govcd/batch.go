@@ -191,8 +191,13 @@ var errNoneMade = errors.New("no item of the batch can be made")
 func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how conduct) (batchAnswer, error) {
 	items := parseItems(in.Items)
 	var cost int64 // of the files
-	t, err := r.inTurn(ctx, branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
-		changes, err := r.groundAt(tip).planBatch(ctx, items)
+	tried := false
+	t, err := r.inTurn(ctx, branch, how, func(at place) (p prepared, err error) {
+		if tried {
+			items = parseItems(in.Items) // what was found upon another commit is forgotten
+		}
+		tried = true
+		changes, err := groundAt(at).planBatch(ctx, items)
 		if err == nil && len(changes) == 0 {
 			err = errNoneMade
 		}

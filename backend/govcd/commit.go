@@ -35,12 +35,22 @@ type turn struct {
 	earlier   *keyEntry    // set if a request with the same key did it before
 }
 
+// place is the commit that another one is made upon, and where it is read from.
+type place struct {
+	git *gitrepo.Repo
+	tip gitrepo.Hash
+}
+
 // inTurn waits for the right to commit, has a commit prepared for the tip that
 // the branch then has, makes it, and has that settled. settle is called if and
-// only if prepare succeeded.
+// only if prepare succeeded; on disk both may be called several times, each time
+// for another try, and by another goroutine.
 func (r *repo) inTurn(
-	ctx context.Context, branch string, how conduct, prepare func(tip gitrepo.Hash) (prepared, error), settle func(turn, error),
+	ctx context.Context, branch string, how conduct, prepare func(at place) (prepared, error), settle func(turn, error),
 ) (t turn, err error) {
+	if r.service.disk != nil {
+		return r.inGroup(&job{ctx: ctx, branch: branch, how: how, prepare: prepare, settle: settle})
+	}
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return t, err
@@ -55,7 +65,7 @@ func (r *repo) inTurn(
 	if err := how.cond.checkTip(branch, t.tip); err != nil {
 		return t, err
 	}
-	if t.prepared, err = prepare(t.tip); err != nil {
+	if t.prepared, err = prepare(place{r.git, t.tip}); err != nil {
 		return t, err
 	}
 	t.made, err = r.makeCommit(ctx, branch, t.tip, t.prepared)
@@ -110,11 +120,11 @@ func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitr
 // commit commits exactly what is staged in a scope when its turn comes.
 func (r *repo) commit(ctx context.Context, sc scope, c CommitRequest, how conduct) (commitAnswer, error) {
 	var shown gitrepo.Signature
-	t, err := r.inTurn(ctx, sc.branch, how, func(tip gitrepo.Hash) (p prepared, err error) {
+	t, err := r.inTurn(ctx, sc.branch, how, func(at place) (p prepared, err error) {
 		if p, shown, err = r.take(sc, c, how.key); err != nil {
 			return p, err
 		}
-		if p.changes, err = r.takenChanges(ctx, sc, tip); err != nil {
+		if p.changes, err = r.takenChanges(ctx, sc, at); err != nil {
 			r.settle(sc, turn{prepared: p}, err)
 		}
 		return p, err
@@ -136,6 +146,9 @@ func (r *repo) take(sc scope, c CommitRequest, key *requestKey) (prepared, gitre
 	defer r.mu.Unlock()
 	r.sweep()
 	a := r.areaAt(sc)
+	if a.taken != nil {
+		return prepared{}, gitrepo.Signature{}, errLater
+	}
 	if len(a.index) == 0 {
 		return prepared{}, gitrepo.Signature{}, nothingToCommit()
 	}
@@ -148,11 +161,11 @@ func (r *repo) take(sc scope, c CommitRequest, key *requestKey) (prepared, gitre
 
 // takenChanges looks whether the tip has a place for what take took, and returns
 // it.
-func (r *repo) takenChanges(ctx context.Context, sc scope, tip gitrepo.Hash) ([]gitrepo.Change, error) {
+func (r *repo) takenChanges(ctx context.Context, sc scope, at place) ([]gitrepo.Change, error) {
 	r.mu.RLock()
 	taken := r.areas[sc].taken // only settle replaces it, and nobody changes it
 	r.mu.RUnlock()
-	if err := r.groundAt(tip).checkStaged(ctx, taken); err != nil {
+	if err := groundAt(at).checkStaged(ctx, taken); err != nil {
 		return nil, err
 	}
 	return sortedChanges(taken), nil

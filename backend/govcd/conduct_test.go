@@ -268,7 +268,7 @@ func TestAConditionOnWhatIsBeingCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, send(t, h, "POST", docs+"/files", `{"path":"a","content":"2"}`, "If-Match", tagOf("1")), 201, "added")
-	if p.changes, err = r.takenChanges(t.Context(), shared, gitrepo.Hash{}); err != nil {
+	if p.changes, err = r.takenChanges(t.Context(), shared, place{git: r.git}); err != nil {
 		t.Fatal(err)
 	}
 	hash, err := r.makeCommit(t.Context(), shared.branch, gitrepo.Hash{}, p)

@@ -11,14 +11,11 @@ import (
 // ground is the tree of a commit that changes are about to be made upon. It
 // remembers the folders that it met.
 type ground struct {
-	repo *repo
-	tip  gitrepo.Hash
+	place
 	open map[string]bool // where no file is in the way -> whether a folder is there
 }
 
-func (r *repo) groundAt(tip gitrepo.Hash) *ground {
-	return &ground{repo: r, tip: tip, open: map[string]bool{}}
-}
+func groundAt(at place) *ground { return &ground{place: at, open: map[string]bool{}} }
 
 // at returns what is at a path.
 func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, error) {
@@ -27,7 +24,7 @@ func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, 
 			return gitrepo.Entry{}, false, nil
 		}
 	}
-	return g.repo.find(ctx, g.tip, p)
+	return findIn(ctx, g.git, g.tip, p)
 }
 
 // fileAbove returns the file that stands where a path needs a folder, "" if
@@ -89,7 +86,7 @@ func (g *ground) checkStaged(ctx context.Context, taken map[string]change) error
 		blocked := false
 		switch {
 		case found && e.IsDir:
-			blocked, err = g.repo.holdsFiles(ctx, g.tip, c.path, gone)
+			blocked, err = holdsFiles(ctx, g.git, g.tip, c.path, gone)
 		case !found:
 			var file string
 			file, err = g.fileAbove(ctx, name, gone)

@@ -29,6 +29,7 @@ type repo struct {
 	gone  bool         // guarded by users
 
 	committing chan struct{} // capacity 1: the right to commit
+	queue      queue         // who waits to commit on disk
 	keys       keys          // guarded by that right
 	tags       int           // that git has; guarded by that right
 	feed       feed
@@ -45,6 +46,7 @@ type repo struct {
 func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
 	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
+		queue: queue{arrived: make(chan struct{}, 1)},
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}

@@ -178,10 +178,14 @@ func (r *repo) read(ctx context.Context, src source, p document.Path) ([]byte, g
 
 // find returns what a commit has at a path; the zero commit has nothing.
 func (r *repo) find(ctx context.Context, at gitrepo.Hash, p document.Path) (gitrepo.Entry, bool, error) {
+	return findIn(ctx, r.git, at, p)
+}
+
+func findIn(ctx context.Context, git *gitrepo.Repo, at gitrepo.Hash, p document.Path) (gitrepo.Entry, bool, error) {
 	if at.IsZero() {
 		return gitrepo.Entry{}, false, nil
 	}
-	e, err := r.git.Find(ctx, at, p)
+	e, err := git.Find(ctx, at, p)
 	if errors.Is(err, gitrepo.ErrNotFound) {
 		return e, false, nil
 	}

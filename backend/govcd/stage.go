@@ -161,7 +161,7 @@ func (r *repo) checkPlace(ctx context.Context, sc scope, p document.Path) (gitre
 	if err != nil || !found || !e.IsDir {
 		return tip, err
 	}
-	holds, err := r.holdsFiles(ctx, tip, p, func(file string) (gone bool) {
+	holds, err := holdsFiles(ctx, r.git, tip, p, func(file string) (gone bool) {
 		_, _ = r.look(source{scope: sc}, func(a *area) { // a branch that is gone is found by who asked
 			c, ok := a.pending(file)
 			gone = ok && c.deleted
@@ -175,9 +175,9 @@ func (r *repo) checkPlace(ctx context.Context, sc scope, p document.Path) (gitre
 }
 
 // holdsFiles reports whether a commit has a file below p that is not gone.
-func (r *repo) holdsFiles(ctx context.Context, at gitrepo.Hash, p document.Path, gone func(file string) bool) (bool, error) {
+func holdsFiles(ctx context.Context, git *gitrepo.Repo, at gitrepo.Hash, p document.Path, gone func(file string) bool) (bool, error) {
 	holds := false
-	err := r.git.Walk(ctx, at, p, func(e gitrepo.Entry) error {
+	err := git.Walk(ctx, at, p, func(e gitrepo.Entry) error {
 		if gone(e.Path) {
 			return nil
 		}

@@ -96,7 +96,7 @@ func (r *repo) dropEmptied(ctx context.Context, tip gitrepo.Hash, byPath map[str
 		if err != nil {
 			return err
 		}
-		holds, err := r.holdsFiles(ctx, tip, parsed, func(file string) bool {
+		holds, err := holdsFiles(ctx, r.git, tip, parsed, func(file string) bool {
 			c, ok := pending[file]
 			return ok && c.deleted
 		})

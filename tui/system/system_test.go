@@ -147,7 +147,9 @@ func TestMemoryIsLookedAtSeldom(t *testing.T) {
 			}
 		}
 	}
-	at := func(seconds int) *engine.Stats { return &engine.Stats{At: noon.Add(time.Duration(seconds) * time.Second)} }
+	at := func(seconds int) *engine.Stats {
+		return &engine.Stats{At: noon.Add(time.Duration(seconds) * time.Second)}
+	}
 	run(p.SetStats(at(0)))
 	if *looked != 0 {
 		t.Error("it was looked at though nobody sees it")

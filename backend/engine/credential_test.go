@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe/journal"
+)
+
+// known is a service of which only this is asked.
+type known struct {
+	Primary
+	access govc.Access
+}
+
+func (k *known) Access() govc.Access { return k.access }
+
+// TestEndOfCredentials is told before it comes, each time it has come nearer,
+// and never of credentials that are renewed.
+func TestEndOfCredentials(t *testing.T) {
+	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	db, err := state.Open(t.Context(), t.TempDir(), state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	service := &known{}
+	e := newEngine(Options{State: db, Journal: journal.New(), Primary: service, Now: func() time.Time { return now }, Layout: document.LayoutFanOut})
+	told := func() (out []string) {
+		for _, ev := range e.view.events {
+			out = append(out, fmt.Sprintf("%s %s", ev.Level, ev.Text))
+			if ev.Kind != "access" || ev.Next == "" {
+				t.Errorf("event %+v", ev)
+			}
+		}
+		e.view.events = nil
+		return out
+	}
+	end := now.Add(10 * 24 * time.Hour)
+	for _, step := range []struct {
+		at   time.Duration // before the end
+		a    govc.Access
+		want string
+	}{
+		{240 * time.Hour, govc.Access{}, ""},
+		{240 * time.Hour, govc.Access{Expires: end}, ""},
+		{167 * time.Hour, govc.Access{Expires: end, Renews: true}, ""},
+		{167 * time.Hour, govc.Access{Expires: end, Renews: true, Problem: "it is forbidden"}, string(Warning) + " .*it is forbidden"},
+		{166 * time.Hour, govc.Access{Expires: end}, ""},
+		{20 * time.Hour, govc.Access{Expires: end, Method: govc.MethodToken}, string(Warning) + " .*(token) end at 2026-03-24T12:00:00Z, in 20h0m0s"},
+		{19 * time.Hour, govc.Access{Expires: end}, ""},
+		{9 * time.Minute, govc.Access{Expires: end}, string(Warning) + " .*in 9m0s"},
+		{0, govc.Access{Expires: end}, string(Error) + " .*have ended"},
+		{-time.Hour, govc.Access{Expires: end}, ""},
+		{-time.Hour, govc.Access{Expires: end.Add(90 * time.Minute)}, string(Warning) + " .*in 30m0s"},
+		{-2 * time.Hour, govc.Access{Insecure: true}, string(Warning) + " .*govc.insecure"},
+		{-2 * time.Hour, govc.Access{Insecure: true}, ""},
+	} {
+		now, service.access = end.Add(-step.at), step.a
+		if step.at == -time.Hour && !step.a.Expires.Equal(end) {
+			now = end.Add(time.Hour)
+		}
+		e.watchCredentials()
+		got := strings.Join(told(), "\n")
+		level, text, _ := strings.Cut(step.want, " .*")
+		if (step.want == "") != (got == "") || !strings.HasPrefix(got, level) || !strings.Contains(got, text) {
+			t.Errorf("%v before the end: %q, want %q", step.at, got, step.want)
+		}
+	}
+}
+
+// TestUntrustedServiceIsFallback: a certificate that is not trusted ends
+// nothing: the reason says what to do, and it ends when the certificate does.
+func TestUntrustedServiceIsFallback(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	h, err := Start(t.Context(), Setup{
+		Dir: t.TempDir(), URL: server.URL, Repository: "docs", Phase: PhaseDual, Layout: document.LayoutFanOut, Strict: true,
+		Author: store.Author{Name: "Ada", Email: "ada@example.org"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	events := h.Subscribe()
+	defer events.Close()
+	for s := h.Stats(); ; s = <-events.C {
+		if s.State == StateFallback {
+			if !strings.Contains(s.Reason, "govc.ca") || !strings.Contains(s.Reason, "nobody who is trusted") {
+				t.Errorf("the reason is %q", s.Reason)
+			}
+			return
+		}
+	}
+}
+
+// TestForbiddenIsToldApart: who may not write is told to have it granted, not to
+// correct the credentials.
+func TestForbiddenIsToldApart(t *testing.T) {
+	for err, want := range map[error]string{store.ErrForbidden: "granted", store.ErrUnauthorized: "GOVC_AUTH_TOKEN"} {
+		if v := refused(err); v.to != StateLocked || !strings.Contains(v.next, want) {
+			t.Errorf("refused(%v) = %+v", err, v)
+		}
+	}
+}
