@@ -51,13 +51,6 @@ func (p *Page) toned(w int, label, value string, tone ui.Tone) []string {
 	return lines
 }
 
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
-
 func (p *Page) clock(at time.Time) string {
 	if at.IsZero() {
 		return ui.Unknown

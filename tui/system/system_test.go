@@ -60,10 +60,10 @@ func TestEverySizeFits(t *testing.T) {
 		if stats != nil {
 			p.SetStats(stats)
 		}
-		for _, w := range []int{0, 3, 8, 29, 30, 41, 60, 75, 76, 80, 109, 110, 121, 200} {
-			for _, h := range []int{0, 1, 2, 3, 5, 12, 16, 17, 21, 37, 60} {
+		for _, w := range []int{0, 8, 30, 75, 76, 110, 200} {
+			for _, h := range []int{0, 2, 5, 12, 17, 21, 60} {
 				p.SetSize(w, h)
-				for _, move := range []string{action.Top, action.PageDown, action.Bottom, action.Up} {
+				for _, move := range []string{action.Top, action.PageDown, action.Bottom} {
 					p.Do(move)
 					lines := p.View()
 					if len(lines) != h {
@@ -85,11 +85,12 @@ func TestEverySizeFits(t *testing.T) {
 func TestEverythingCanBeReached(t *testing.T) {
 	p, _ := newPage(t)
 	p.SetStats(full())
-	for _, size := range [][2]int{{120, 37}, {80, 21}, {76, 17}, {60, 12}, {40, 9}, {30, 5}} {
+	for _, size := range [][2]int{{120, 37}, {80, 21}, {76, 17}, {60, 12}, {40, 9}} {
 		p.SetSize(size[0], size[1])
 		p.Do(action.Top)
 		seen := ""
-		for range 150 {
+		for before := -1; p.top != before; {
+			before = p.top
 			seen += strings.Join(p.View(), "\n")
 			p.Do(action.PageDown)
 		}
