@@ -189,6 +189,9 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 
 // TestDoctorServiceUnreachable is the first of the published cases.
 func TestDoctorServiceUnreachable(t *testing.T) {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy"} {
+		t.Setenv(name, "") // names are looked up here
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
