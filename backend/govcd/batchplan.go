@@ -14,6 +14,7 @@ type item struct {
 	path   document.Path
 	data   []byte
 	delete bool
+	fresh  bool // its folder must not exist
 	cond   condition
 	group  string
 	failed *failure // why it is left out
@@ -23,7 +24,7 @@ type item struct {
 func parseItems(in []BatchItem) []item {
 	items := make([]item, len(in))
 	for i := range in {
-		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete"}
+		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete", fresh: in[i].NewFolder && in[i].Op == "put"}
 		if err := items[i].parse(&in[i]); err != nil {
 			items[i].failed = asFailure(err)
 		}
@@ -117,6 +118,15 @@ func (b *batchPlan) accept(ctx context.Context, it *item) error {
 	if it.delete {
 		return b.remove(it, found)
 	}
+	if it.fresh {
+		there, err := b.hasFolder(ctx, it.path.Parent())
+		if err != nil {
+			return err
+		}
+		if there {
+			return preconditionFailed("the folder of "+name+" is there already", nil)
+		}
+	}
 	return b.put(ctx, it, e, found)
 }
 
@@ -169,7 +179,7 @@ func (b *batchPlan) put(ctx context.Context, it *item, e gitrepo.Entry, found bo
 			return placeTaken(name, "is a folder")
 		}
 	case !found:
-		file, err := b.fileAbove(ctx, name, func(file string) bool { return b.gone(file, it.group) })
+		file, err := b.fileAbove(ctx, it.path, func(file string) bool { return b.gone(file, it.group) })
 		if err != nil {
 			return err
 		}
