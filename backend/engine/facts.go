@@ -59,7 +59,9 @@ type Capability struct {
 var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapBatch, "many documents in one request and one commit", "one file a request"},
 	{govcd.CapMatch, "nobody's write is overwritten unseen", "a window between read and write, in which others' writes are overwritten"},
+	{govcd.CapNewFolder, "a new document is written without looking first", "a new document is looked for before it is written"},
 	{govcd.CapKey, "a lost answer is asked for again", "after a lost answer everything is read before it is sent again"},
+	{govcd.CapAccess, "every request is checked for what its credential may do", "whether requests are checked is not known: it may let everybody in"},
 	{govcd.CapDelete, "what is deleted is gone from the newest tree", "hidden, not erased"},
 	{govcd.CapEvents, "it tells of others' writes as they happen", "others' writes: best effort, found when they are read"},
 	{govcd.CapRecursiveTree, "documents can be listed", "no listing: only what the newest commits name is found"},
