@@ -321,6 +321,40 @@ func TestDoctorClocks(t *testing.T) {
 	}
 }
 
+// TestDoctorOfRights: who may do too little, or not for long, is told so.
+func TestDoctorOfRights(t *testing.T) {
+	next := ours(t)
+	for name, tt := range map[string]struct {
+		whoami string
+		renews bool // the running engine has it renewed
+		want   string
+	}{
+		"reader":       {`{"id":"ada","repo_permissions":{"caia-documents":"read"}}`, false, "fail|may read at caia-documents, and no more|grant"},
+		"elsewhere":    {`{"id":"ada","repo_permissions":{"other-*":"admin"}}`, false, "fail|may do nothing at caia-documents|grant"},
+		"by pattern":   {`{"id":"ada","repo_permissions":{"caia-*":"write","*":"read"}}`, false, "ok|ada, who may write at caia-documents"},
+		"soon over":    {`{"id":"ada","repo_permissions":{"*":"write"},"expires_at":"2026-03-14T15:00:00Z"}`, false, "warn|it ends in 3h 00m|newer"},
+		"renewed":      {`{"id":"ada","repo_permissions":{"*":"write"},"expires_at":"2026-03-14T15:00:00Z"}`, true, "ok|it ends in 3h 00m, and the running engine renews it"},
+		"already over": {`{"id":"ada","repo_permissions":{"*":"write"},"expires_at":"2026-03-14T11:00:00Z"}`, false, "fail|it ended at 2026-03-14|GOVC_AUTH_TOKEN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWard(t, "GOVC_API_KEY", goodKey, "GOVC_SERVICE_URL", served(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/api/v1/auth/whoami" {
+					next.ServeHTTP(w, r)
+					return
+				}
+				fmt.Fprint(w, tt.whoami) //nolint:errcheck // the client would say so
+			})))
+			w.now = func() time.Time { return time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC) }
+			if tt.renews {
+				w.serve()
+				w.engine.SetService(httpapi.ServiceFacts{Access: &httpapi.ServiceAccess{Renews: true}})
+			}
+			_, found := w.doctor()
+			w.want(found, map[string]string{"credentials": tt.want})
+		})
+	}
+}
+
 // TestDoctorDoesNotLogIn: five logins that fail lock an address out.
 func TestDoctorDoesNotLogIn(t *testing.T) {
 	w := newWard(t, "GOVC_SERVICE_URL", served(t, wiretest.NewEmulator(wiretest.EmulatorOptions{})), "GOVC_USERNAME", "ada", "GOVC_PASSWORD", "secret-word")
