@@ -181,7 +181,7 @@ func (a *credentials) adopt(method, token string, expires, at time.Time) {
 	a.method, a.jwt, a.value, a.given, a.problem, a.pauseWhy = method, true, config.NewSecret(token), claims, "", nil
 	a.generation++
 	a.due, a.over, a.expires = time.Time{}, time.Time{}, claims.expires
-	if life := claims.expires.Sub(claims.issued); !claims.expires.IsZero() && !claims.issued.IsZero() && life > 0 {
+	if life := claims.expires.Sub(claims.issued); !claims.expires.IsZero() && !claims.issued.IsZero() && life >= time.Second {
 		a.due, a.over = now.Add(life*renewAt/100), now.Add(life)
 	}
 }

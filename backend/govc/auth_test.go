@@ -266,6 +266,9 @@ func TestWrongPassword(t *testing.T) {
 	clock := newTick()
 	g := guard(t, clock.now)
 	c := newClient(t, govc.Options{URL: g.url, Login: govc.Login{User: "admin", Password: "wrong"}, Now: clock.now, Retry: noWait})
+	if _, err := c.Health(t.Context()); err != nil {
+		t.Errorf("a service that lives is not well, because of a password: %v", err)
+	}
 	ask := func() error { return second(c.Describe(t.Context())) }
 	for minute := range 14 {
 		if err := ask(); !errors.Is(err, store.ErrUnauthorized) || strings.Contains(err.Error(), "wrong") {

@@ -133,7 +133,7 @@ func (r reply) date() time.Time {
 
 // refresh exchanges a token that holds for the next of its row.
 func (c *Client) refresh(ctx context.Context, p proof) error {
-	q := request{op: "refresh token", method: http.MethodPost, path: "/api/v1/auth/refresh", csrf: true}
+	q := request{op: "refresh token", method: http.MethodPost, path: "/api/v1/auth/refresh", csrf: true, timeout: c.timeouts.Read}
 	r, _, err := c.send(ctx, q, p)
 	if err == nil {
 		err = c.check(q, r)
