@@ -91,6 +91,10 @@ SIZES ?=
 bench-git: ## the git core beside real git (SIZES=1000,10000; ARGS="--json FILE")
 	@go run ./bench/git $(if $(SIZES),--sizes $(SIZES)) $(ARGS)
 
+.PHONY: bench-wire
+bench-wire: ## the govc wire beside an echo of net/http (SIZES=1000,100000; ARGS="--json FILE --profile FILE")
+	@go run ./bench/wire $(if $(SIZES),--sizes $(SIZES)) $(ARGS)
+
 .PHONY: bench-all
 bench-all: ## the Go benchmarks of every package
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...

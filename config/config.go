@@ -113,6 +113,8 @@ type State struct {
 // Embedded sets up the embedded govc service.
 type Embedded struct {
 	Port int // 0 is any free one
+	// Memory makes it forget at its end what it holds.
+	Memory bool
 }
 
 // Gitrepo sets up the git repository in the state folder.

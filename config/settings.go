@@ -114,6 +114,11 @@ var settings = []setting{
 		func(c Config) string { return strconv.Itoa(c.Embedded.Port) },
 	},
 	{
+		"embedded.memory", "", "CAIATOP_EMBEDDED_MEMORY", "the embedded service keeps what it holds in memory alone, and a start copies everything to it: true or false",
+		func(c *Config, v string, _ Env) (err error) { c.Embedded.Memory, err = parseYes(v); return },
+		func(c Config) string { return strconv.FormatBool(c.Embedded.Memory) },
+	},
+	{
 		"gitrepo.cache", "gitrepo-cache", "CAIATOP_GITREPO_CACHE", "memory for objects of the git repository, 1MiB to 64GiB",
 		func(c *Config, v string, _ Env) (err error) { c.Gitrepo.Cache, err = parseCache(v); return },
 		func(c Config) string { return FormatBytes(c.Gitrepo.Cache) },

@@ -208,6 +208,9 @@ type StoreStats struct {
 	// Damage says what of the store is known to be damaged, unsanitised; "" if
 	// nothing is. The documents concerned count as Parked, and in Lag.
 	Damage string
+	// Warning says what of the store is damaged and touches no document and no
+	// version, unsanitised; "" if nothing is.
+	Warning string
 }
 
 // Progress is a long copy that is under way.

@@ -12,69 +12,112 @@ import (
 	"github.com/caiatech/caiatop/probe"
 )
 
-// applyPrimary writes the operations and reads them back. What the service
-// refuses for good, or fails at while it takes others, is found by applying
-// the operations one by one, and returned as parked.
+// applyPrimary writes the operations and reads them back. Where the service
+// holds something else than was expected, everything is compared and what may be
+// written is tried once more. What the service refuses for good, or fails at
+// while it takes others, is found by applying the operations one by one, and
+// returned as parked.
 func (e *Engine) applyPrimary(ctx context.Context, ops []store.Op, todo []wanted) (commit string, parked []state.Parked, err error) {
-	receipt, err := e.applyOnce(ctx, ops)
+	commit, err = e.applyOnce(ctx, ops, todo)
+	if errors.Is(err, store.ErrConflict) {
+		var refused error
+		if ops, todo, refused = e.dropDone(ctx, ops, todo); refused != nil {
+			return "", nil, refused
+		}
+		if len(ops) == 0 {
+			return commit, nil, nil
+		}
+		var again string
+		again, err = e.applyOnce(ctx, ops, todo)
+		commit = cmp.Or(again, commit)
+	}
 	if err == nil {
-		e.noteWritten(ops, todo)
-		return receipt.Commit, nil, nil
+		return commit, nil, nil
 	}
 	if len(ops) == 1 {
 		if !e.refusal(err, todo[0]) {
 			return "", nil, err
 		}
-		return "", []state.Parked{e.park(todo[0], parkedRefused, err)}, nil
+		return commit, []state.Parked{e.park(todo[0], parkedRefused, err)}, nil
 	}
 	if !refusedForGood(err) && (gone(err) || !e.healthUp()) {
 		return "", nil, err
 	}
-	return e.applyEach(ctx, ops, todo)
+	each := oneByOne{e: e, commit: commit}
+	if err := each.apply(ctx, ops, todo); err != nil {
+		return "", nil, err
+	}
+	return each.commit, each.parked, nil
 }
 
-// applyEach applies the operations one by one. Those that fail while others
-// are taken are tried attemptsMost times and then set aside; if none is taken
-// the service is to blame.
-func (e *Engine) applyEach(ctx context.Context, ops []store.Op, todo []wanted) (commit string, parked []state.Parked, err error) {
+// oneByOne applies operations that failed together.
+type oneByOne struct {
+	e      *Engine
+	commit string // the newest that was made
+	parked []state.Parked
+	taken  bool  // the service took or refused one: it is not to blame
+	last   error // of one that was not taken
+}
+
+// apply tries those that fail while others are taken attemptsMost times and
+// then sets them aside; if none is taken the service is to blame.
+func (o *oneByOne) apply(ctx context.Context, ops []store.Op, todo []wanted) error {
 	failed := make([]int, 0, len(ops))
 	for i := range ops {
 		failed = append(failed, i)
 	}
-	taken := false
-	var last error
 	for range attemptsMost {
 		var again []int
 		for _, i := range failed {
-			receipt, err := e.applyOnce(ctx, ops[i:i+1])
-			switch {
-			case err == nil:
-				e.noteWritten(ops[i:i+1], todo[i:i+1])
-				taken = true
-				if receipt.Commit != "" {
-					commit = receipt.Commit
-				}
-			case refusedForGood(err):
-				taken = true
-				parked = append(parked, e.park(todo[i], parkedRefused, err))
-			case gone(err) || ctx.Err() != nil:
-				return "", nil, err
-			default:
-				again, last = append(again, i), err
+			done, err := o.one(ctx, ops[i], todo[i])
+			if err != nil {
+				return err
+			}
+			if !done {
+				again = append(again, i)
 			}
 		}
-		failed = again
-		if !taken {
-			return "", nil, last
+		if failed = again; len(failed) == 0 {
+			return nil
 		}
-		if len(failed) == 0 {
-			break
+		if !o.taken {
+			return o.last
 		}
 	}
 	for _, i := range failed {
-		parked = append(parked, e.park(todo[i], parkedRefused, last))
+		o.parked = append(o.parked, o.e.park(todo[i], parkedRefused, o.last))
 	}
-	return commit, parked, nil
+	return nil
+}
+
+// one compares again before it applies: the failure took time, in which others
+// may have written, and a part of what failed may be there. It reports whether
+// nothing is left to do. An error is about the service as a whole.
+func (o *oneByOne) one(ctx context.Context, op store.Op, w wanted) (done bool, err error) {
+	ops, todo, err := o.e.dropDone(ctx, []store.Op{op}, []wanted{w})
+	if err == nil && len(ops) == 0 {
+		return true, nil
+	}
+	commit := ""
+	if err == nil {
+		commit, err = o.e.applyOnce(ctx, ops, todo)
+		o.commit = cmp.Or(commit, o.commit)
+	}
+	switch {
+	case err == nil:
+		o.taken = true
+		return true, nil
+	case errors.Is(err, errLocal):
+		return false, err
+	case refusedForGood(err):
+		o.taken = true
+		o.parked = append(o.parked, o.e.park(w, parkedRefused, err))
+		return true, nil
+	case gone(err) || ctx.Err() != nil:
+		return false, err
+	}
+	o.last = err
+	return false, nil
 }
 
 // refusedForGood reports an error about the operation that no other attempt
@@ -112,10 +155,13 @@ func (e *Engine) refusal(err error, w wanted) bool {
 	return e.failing.count >= attemptsMost
 }
 
-func (e *Engine) applyOnce(ctx context.Context, ops []store.Op) (store.Receipt, error) {
+// applyOnce returns the commit that was made, also beside an error that is about
+// some of the operations only.
+func (e *Engine) applyOnce(ctx context.Context, ops []store.Op, todo []wanted) (commit string, err error) {
 	size := int64(0)
 	trailers := make([]store.Trailer, 0, len(ops))
-	for _, op := range ops {
+	for i, op := range ops {
+		ops[i].Over, ops[i].Hash = todo[i].over(), todo[i].newest.Hash
 		if op.Doc != nil {
 			size += op.Doc.Content.Size()
 		}
@@ -136,16 +182,12 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op) (store.Receipt, 
 		e.o.Recorder.Observe(kind, probe.Govc, took, err)
 	}
 	e.tellSlow(slowCall{probe.Write, probe.Govc}, took)
-	alone := e.ownTip
-	e.ownTip = ""
 	if err == nil {
-		e.noteTip(receipt.Commit)
-		if alone != "" {
-			e.ownTip = cmp.Or(receipt.Commit, alone)
-		}
+		e.noteWritten(ops, todo)
 		e.breaker.report(e.o.Now(), false)
 	}
-	return receipt, err
+	e.noteTip(receipt.Commit)
+	return receipt.Commit, err
 }
 
 // noteWritten remembers the document that was written last, and that the ones

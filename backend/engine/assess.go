@@ -50,19 +50,35 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 			return reseeding("an earlier copy to the service was not finished"), nil
 		}
 		if e.lastLost(ctx) {
-			return reseeding("the service no longer holds the document that was written last"), nil
+			return lost("the service no longer holds the document that was written last"), nil
+		}
+		if back, err := e.wentBack(ctx); err != nil || back {
+			if err != nil {
+				return e.unjudged(err)
+			}
+			return lost(e.serviceName() + " went back to an earlier time: it lacks the commit that was recorded last"), nil
 		}
 		return &verdict{to: StateReplaying, reason: "the service is the one that this state belongs to"}, nil
 	case found && marker.Lineage == lineage:
 		return reseeding(fmt.Sprintf("the service is at epoch %d, this state at %d", marker.Epoch, epoch)), nil
+	case found && e.o.Embedded != nil && lineage == "":
+		return e.assessOwn(ctx, marker)
 	case found:
 		return e.assessForeign(ctx, marker, lineage, adopt)
-	case e.o.Embedded != nil && e.current() == StateProbing:
+	case e.o.Embedded != nil && e.current() == StateProbing && (!e.o.Embedded.Keeps() || e.o.State.Tip(primaryReplica) == ""):
 		return reseeding("the embedded service starts empty"), nil
 	case lineage != "" || e.o.Embedded != nil:
-		return reseeding("the service came back without its data (the identity marker is absent)"), nil
+		return lost(e.serviceName() + " came back without its data (the identity marker is absent)"), nil
 	}
 	return e.assessNew(ctx, adopt)
+}
+
+// serviceName says which service is meant where its folder matters.
+func (e *Engine) serviceName() string {
+	if e.o.Embedded != nil && e.o.Embedded.Keeps() {
+		return "the embedded service, whose folder was deleted, replaced or restored from a copy,"
+	}
+	return "the service"
 }
 
 // unjudged tells refused credentials from an outage.
@@ -77,6 +93,22 @@ func (e *Engine) unjudged(err error) (*verdict, error) {
 		return refused(err), nil
 	}
 	return nil, err
+}
+
+// assessOwn meets an embedded service that holds documents already, with a state
+// that was made anew: nobody else uses the folder, so it is ours. What git holds
+// is taken over first.
+func (e *Engine) assessOwn(ctx context.Context, marker govc.Marker) (*verdict, error) {
+	select {
+	case <-e.adopted:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting until the index knows what git holds: %w", ctx.Err())
+	}
+	v, err := e.assessForeign(ctx, marker, "", true)
+	if v != nil {
+		v.reason = "this state was made anew, and the embedded service holds documents already"
+	}
+	return v, err
 }
 
 // assessForeign meets a marker of another lineage: a new state joins it, any
@@ -100,10 +132,13 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 	if _, err := e.hold(ctx, primaryReplica); err != nil {
 		return nil, local(err)
 	}
-	if err := e.importListed(ctx); err != nil {
+	if err := e.importHeld(ctx); err != nil {
 		return nil, err
 	}
 	if err := e.attach(ctx, marker.Lineage, marker.Epoch); err != nil {
+		return nil, err
+	}
+	if err := e.recordNewest(ctx); err != nil {
 		return nil, err
 	}
 	if adopt {
@@ -133,7 +168,7 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 			fmt.Sprintf("repository %q at the service has no identity marker, and it or this state holds documents already", e.o.Repository),
 			adoptHint), nil
 	}
-	if err := e.importListed(ctx); err != nil {
+	if err := e.importHeld(ctx); err != nil {
 		return nil, err
 	}
 	return reseeding("first attachment to this service"), nil
@@ -166,11 +201,11 @@ func (e *Engine) attach(ctx context.Context, lineage string, epoch int64) error 
 }
 
 // raiseEpoch writes the marker that says that the service is whole again, and
-// then records it here. alone says that nobody else wrote to the service. A crash in between leads to one more comparison.
-func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
+// then records it here. A crash in between leads to one more comparison.
+func (e *Engine) raiseEpoch(ctx context.Context) (commit string, err error) {
 	epoch, err := parseEpoch(e.o.State.Meta(metaEpoch))
 	if err != nil {
-		return err
+		return "", err
 	}
 	lineage := e.o.State.Meta(metaLineage)
 	if lineage == "" {
@@ -178,27 +213,22 @@ func (e *Engine) raiseEpoch(ctx context.Context, alone bool) error {
 		// Recorded before the marker exists: a crash here leaves a state that
 		// knows its lineage and refills the service.
 		if err := e.attach(ctx, lineage, epoch); err != nil {
-			return err
+			return "", err
 		}
 	}
 	marker, found, err := e.o.Primary.ReadMarker(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if found && marker.Lineage == lineage {
 		epoch = max(epoch, marker.Epoch)
 	}
 	next := govc.Marker{Lineage: lineage, Epoch: epoch + 1, Created: e.o.Now().UTC()}
-	commit, err := e.o.Primary.WriteMarker(ctx, next)
-	if err != nil {
-		return err
+	if commit, err = e.o.Primary.WriteMarker(ctx, next); err != nil {
+		return "", err
 	}
 	e.noteTip(commit)
-	e.ownTip = ""
-	if alone {
-		e.ownTip = commit
-	}
-	return e.attach(ctx, lineage, next.Epoch)
+	return commit, e.attach(ctx, lineage, next.Epoch)
 }
 
 // checkMarker is part of every full probe while the primary serves: a service
@@ -216,7 +246,7 @@ func (e *Engine) checkMarker(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !found:
-		e.interrupt(reseeding("the service came back without its data (the identity marker is absent)"), StatePrimary)
+		e.interrupt(lost(e.serviceName()+" came back without its data (the identity marker is absent)"), StatePrimary)
 	case marker.Lineage != e.o.State.Meta(metaLineage):
 		e.interrupt(locked("the service now holds another repository (lineage "+marker.Lineage+")", adoptHint), StatePrimary)
 	case marker.Epoch < e.epoch():

@@ -80,14 +80,35 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	}
 }
 
-// drillAdvice says how a drill ends. It has no command.
-const drillAdvice = "It ends in the console that began it (press d there): the service is then filled again. Reads and writes go on"
+// drillWords are what a drill says: where the service has a folder, and where
+// its memory is all it has.
+type drillWords struct{ down, downNext, up, upNext string }
 
-// Drill takes the embedded service down, its memory with it, or brings it up
-// again, and reports whether it is down now.
+// How a drill ends has no command.
+var (
+	drillKeeps = drillWords{
+		"The embedded service was taken down: connections are refused; what it holds stays in its folder",
+		"It ends in the console that began it (press d there): the service is then sent what it missed. Reads and writes go on",
+		"The embedded service is up again, with what its folder holds",
+		"It is sent what it missed after good probes; press r (caiatop recover) to do it now",
+	}
+	drillForgets = drillWords{
+		"The embedded service was taken down: connections are refused and its memory is gone",
+		"It ends in the console that began it (press d there): the service is then filled again. Reads and writes go on",
+		"The embedded service is up again, with nothing in its memory",
+		"It is filled again after good probes; press r (caiatop recover) to do it now",
+	}
+)
+
+// Drill takes the embedded service down, and its memory if that is all it has,
+// or brings it up again, and reports whether it is down now.
 func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 	if e.o.Embedded == nil {
 		return false, errors.New("drill: only the embedded service can be taken down from here")
+	}
+	words := drillForgets
+	if e.o.Embedded.Keeps() {
+		words = drillKeeps
 	}
 	e.drillMu.Lock()
 	defer e.drillMu.Unlock()
@@ -96,7 +117,7 @@ func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 			return true, fmt.Errorf("drill: %w", err)
 		}
 		e.setDrill(false)
-		e.event(Info, "drill", "The embedded service is up again, with nothing in its memory", "It is filled again after good probes; press r (caiatop recover) to do it now")
+		e.event(Info, "drill", words.up, words.upNext)
 		e.prober.Hurry()
 		return false, nil
 	}
@@ -104,7 +125,7 @@ func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 		return false, fmt.Errorf("drill: %w", err)
 	}
 	e.setDrill(true)
-	e.event(Warning, "drill", "The embedded service was taken down: connections are refused and its memory is gone", drillAdvice)
+	e.event(Warning, "drill", words.down, words.downNext)
 	e.prober.Hurry()
 	return true, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/gitstore"
 	"github.com/caiatech/caiatop/backend/state"
@@ -13,6 +14,13 @@ import (
 )
 
 const damageAdvice = "What another place holds is written again by itself. For the rest, put the named file back from a copy of the git folder, which is taken up by itself, or write the documents again; look at the disk. The file is never changed or removed here: move it away once nothing needs it"
+
+// harmlessAdvice is about damage that nothing needs.
+const harmlessAdvice = "Every document and its history are whole without it, so nothing has to be done: move the named file away when you know what it was. It is never changed or removed here"
+
+// harmlessLimit bounds how long it is looked whether damage does harm. What is
+// not known by then is taken for harm.
+const harmlessLimit = 20 * time.Second
 
 // unfinishedDamage stands for damage that is shown and not dealt with yet.
 const unfinishedDamage = "unfinished"
@@ -35,12 +43,21 @@ func (e *Engine) learnDamage(ctx context.Context) error {
 	}
 	if len(known) == 0 {
 		e.gitDamaged = mark
-		e.setGitDamage("")
+		e.setGitDamage("", "")
 		e.gitFill.Store(true) // what was missing may be there again
 		e.event(Info, "git", "Nothing in git is known to be damaged any more", "")
 		return nil
 	}
-	e.setGitDamage(describeDamage(known))
+	if harmless, err := e.harmless(ctx); err != nil {
+		return err
+	} else if harmless {
+		e.gitDamaged = mark
+		e.setGitDamage("", describeDamage(known))
+		e.gitFill.Store(true) // what was missing may be there again
+		e.event(Warning, "git", "A file in git's folder is damaged, and nothing needs it: "+describeDamage(known), harmlessAdvice)
+		return nil
+	}
+	e.setGitDamage(describeDamage(known), "")
 	e.gitDamaged = unfinishedDamage
 	fresh, err := e.parkUnreadable(ctx, known)
 	if err != nil {
@@ -54,6 +71,35 @@ func (e *Engine) learnDamage(ctx context.Context) error {
 	}
 	e.trouble(Error, "git", text, damageAdvice)
 	return nil
+}
+
+// harmless reports whether everything that the branch and its mark are made of
+// is there, whatever else is damaged. A repository that cannot be looked at is
+// not.
+func (e *Engine) harmless(ctx context.Context) (bool, error) {
+	tip, err := e.o.Git.Look(ctx)
+	if err != nil || tip == "" {
+		return false, gitSide(err)
+	}
+	last, err := e.o.Git.Last(ctx)
+	if err != nil {
+		return false, gitSide(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, harmlessLimit)
+	defer cancel()
+	for _, commit := range slices.Compact([]string{tip, last}) {
+		if commit == "" {
+			continue
+		}
+		whole, err := e.o.Git.Whole(limited, commit)
+		if err != nil && ctx.Err() != nil {
+			return false, gitSide(err)
+		}
+		if err != nil || !whole {
+			return false, nil //nolint:nilerr // what cannot be known is no comfort
+		}
+	}
+	return true, nil
 }
 
 // describeDamage says what is damaged in a sentence: the first of it, and how
@@ -108,9 +154,10 @@ func gitSide(err error) error {
 	return fmt.Errorf("%w: %w", errGitSide, err)
 }
 
-func (e *Engine) setGitDamage(reason string) {
+// setGitDamage shows what is damaged: what does harm, or what does none.
+func (e *Engine) setGitDamage(damage, harmless string) {
 	e.mu.Lock()
-	e.view.gitDamage = reason
+	e.view.gitDamage, e.view.gitWarning = damage, harmless
 	e.mu.Unlock()
 	e.touch()
 }

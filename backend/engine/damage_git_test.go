@@ -154,22 +154,23 @@ func TestAForeignPackOfRandomBytesStopsEverything(t *testing.T) {
 	put(t, h, doc("b", "two"))
 	synced(t, h)
 	lookNow(h)
-	s := await(t, h, "the damage shown", func(s *Stats) bool { return strings.Contains(s.Stores[1].Damage, base) })
-	if !slices.Contains(s.Safe, "git") || s.Parked != 0 {
+	s := await(t, h, "the damage shown", func(s *Stats) bool { return strings.Contains(s.Stores[1].Warning, base) })
+	if !slices.Contains(s.Safe, "git") || s.Parked != 0 || s.Stores[1].Damage != "" || s.Stores[1].Err != "" {
 		t.Errorf("git can deliver every document: %v, %d parked", s.Safe, s.Parked)
 	}
 	stop(t, h)
 	h = start(t, detached(dir))
 	wantText(t, h, "a", "one", probe.Git)
 	wantText(t, h, "b", "two", probe.Git)
-	await(t, h, "the damage shown again", func(s *Stats) bool { return strings.Contains(s.Stores[1].Damage, base) })
+	await(t, h, "the damage shown again", func(s *Stats) bool { return strings.Contains(s.Stores[1].Warning, base) })
+	wantEvent(t, h, "git", "nothing needs it")
 	for _, suffix := range []string{".pack", ".idx"} {
 		if err := os.Remove(base + suffix); err != nil {
 			t.Fatal(err)
 		}
 	}
 	lookNow(h)
-	await(t, h, "git without damage", func(s *Stats) bool { return s.Stores[1].Damage == "" })
+	await(t, h, "git without damage", func(s *Stats) bool { return s.Stores[1].Warning == "" })
 	if err := os.RemoveAll(base); err != nil {
 		t.Fatal(err)
 	}

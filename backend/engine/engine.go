@@ -46,10 +46,8 @@ type Engine struct {
 	slow      slowness
 	repeats   repeats
 
-	// ownTip and failing belong to the goroutine that owns the primary. ownTip
-	// is the newest commit of a service to which nobody else has ever written, ""
-	// where that is not so. failing counts the attempts of one operation.
-	ownTip   string
+	// batchOps and failing belong to the goroutine that owns the primary: failing
+	// counts the attempts of one operation.
 	batchOps int // of the next batch
 	failing  struct {
 		seq    int64
@@ -112,6 +110,7 @@ type view struct {
 	errs         map[string]string
 	known        map[string]bool // replicas that have been looked at
 	gitDamage    string          // what is damaged in git, "" if nothing is known to be
+	gitWarning   string          // the same of what nothing needs
 	events       []Event         // newest last
 }
 
@@ -206,18 +205,6 @@ func newEngine(o Options) *Engine {
 		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
 	}
 	return e
-}
-
-// detachPrimary lets go of the outbox for a primary that this engine does not
-// talk to. Whichever service comes back later is compared as a whole.
-func (e *Engine) detachPrimary(ctx context.Context) error {
-	if _, attached := e.o.State.Cursor(primaryReplica); e.o.Primary != nil || !attached {
-		return nil
-	}
-	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {
-		return fmt.Errorf("state file: %w", err)
-	}
-	return e.o.State.Detach(ctx, primaryReplica)
 }
 
 func (e *Engine) start(routine func()) {

@@ -212,7 +212,7 @@ func TestAnEmptyServiceIsNotFilledWithAStrangersDocuments(t *testing.T) {
 }
 
 func TestAServiceThatRestartsEmptyIsFilledAgain(t *testing.T) {
-	h := start(t, setup(t.TempDir()))
+	h := start(t, forgetful(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"), doc("b", "two"))
 	await(t, h, "every store in step", inStep)

@@ -307,7 +307,7 @@ func TestARoundThatIsCutShortSetsWritesAside(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // the state is left after the round has read the outbox
-	_, parked, err := h.bring(ended, []wanted{snapshotOf(row)}, true)
+	_, parked, err := h.bring(ended, []wanted{snapshotOf(row)})
 	if err == nil || len(parked) != 0 {
 		t.Errorf("nothing was read and nothing failed (%v), yet %+v is set aside and the cursor may pass it", err, parked)
 	}

@@ -35,6 +35,8 @@ const (
 	KeyFile  = "embedded.key"
 	GitDir   = "documents.git"
 	LogFile  = "caiatop.log" // older ones lie beside it
+	// ServiceDir holds the repositories of the embedded service.
+	ServiceDir = "service"
 )
 
 // cacheBytes bounds the memory store as a cache.
@@ -56,6 +58,9 @@ type Setup struct {
 	// Detached leaves the embedded service away: one-shot commands stop at
 	// state file and git. It has no effect with a URL.
 	Detached bool
+	// Memory makes the embedded service forget at its end what it holds. Else
+	// that lies in ServiceDir, and a start copies nothing.
+	Memory bool
 	// Port of the embedded service on 127.0.0.1, 0 takes a free one.
 	Port    int
 	Version string
@@ -124,10 +129,11 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		return nil, err
 	}
 	if s.Phase != PhaseGitOnly && (s.URL != "" || !s.Detached) {
-		if err := h.openService(s, &o); err != nil {
+		if err := h.openService(ctx, s, &o); err != nil {
 			return nil, err
 		}
 	}
+	o.Rests = s.Phase != PhaseGitOnly && s.URL == "" && s.Detached && !s.Memory
 	if h.Engine, err = Open(ctx, o); err != nil {
 		return nil, err
 	}
@@ -239,7 +245,7 @@ func (h *Host) openDerived(ctx context.Context, o *Options) (err error) {
 
 // openService starts the embedded service if no URL is given, and makes the
 // client of whichever service there is.
-func (h *Host) openService(s Setup, o *Options) error {
+func (h *Host) openService(ctx context.Context, s Setup, o *Options) error {
 	o.URL = s.URL
 	options := govc.Options{Repo: s.Repository, Token: govc.Secret(s.Token), APIKey: govc.Secret(s.APIKey), Login: s.Login, TLS: s.TLS, Now: s.Now}
 	if s.URL == "" {
@@ -248,13 +254,9 @@ func (h *Host) openService(s Setup, o *Options) error {
 			return err
 		}
 		options = govc.Options{Repo: s.Repository, APIKey: govc.Secret(key), Now: s.Now}
-		service := govcd.New(govcd.Options{Key: key, Version: s.Version, Now: o.Now, Logger: h.log})
-		own := &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))}
-		if o.URL, err = service.Start(own.addr); err != nil {
+		if o.Embedded, o.URL, err = h.startEmbedded(ctx, s, o, key); err != nil {
 			return fmt.Errorf("embedded service: %w", err)
 		}
-		h.onClose(service.Stop)
-		o.Embedded = own
 	}
 	options.URL = o.URL
 	client, err := govc.New(options)
@@ -266,11 +268,32 @@ func (h *Host) openService(s Setup, o *Options) error {
 	return nil
 }
 
+// startEmbedded starts the embedded service, with the repositories in its
+// folder or with none.
+func (h *Host) startEmbedded(ctx context.Context, s Setup, o *Options, key string) (own *embedded, url string, err error) {
+	at := govcd.Options{Key: key, Version: s.Version, Embedded: true, Now: o.Now, Logger: h.log}
+	if !s.Memory {
+		at.Data = filepath.Join(s.Dir, ServiceDir)
+	}
+	service, err := govcd.Open(ctx, at)
+	if err != nil {
+		return nil, "", err
+	}
+	h.onClose(service.Stop)
+	own = &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), !s.Memory}
+	url, err = service.Start(own.addr)
+	return own, url, err
+}
+
 // embedded is the service in this process at its one address.
 type embedded struct {
 	*govcd.Service
-	addr string
+	addr  string
+	keeps bool
 }
+
+// Keeps implements Embedded.
+func (e *embedded) Keeps() bool { return e.keeps }
 
 // Start implements Embedded.
 func (e *embedded) Start() error {

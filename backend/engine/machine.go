@@ -30,6 +30,8 @@ type verdict struct {
 	next   string
 	// held: FALLBACK lasts until the operator ends it.
 	held bool
+	// lost: the service had something that it lacks now.
+	lost bool
 }
 
 func (v *verdict) Error() string { return string(v.to) + ": " + v.reason }
@@ -125,7 +127,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	switch {
 	case v.to == StateLocked:
 		level = Error
-	case v.to == StateFallback, v.to == StateReseeding && from != StateProbing:
+	case v.to == StateFallback, v.to == StateReseeding && (v.lost || from != StateProbing):
 		level = Warning
 	}
 	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), v.next)
@@ -384,4 +386,11 @@ func locked(reason, next string) *verdict {
 
 func reseeding(reason string) *verdict {
 	return &verdict{to: StateReseeding, reason: reason, next: "Everything is copied back from here; reads and writes go on"}
+}
+
+// lost is reseeding a service that had something which it lacks now.
+func lost(reason string) *verdict {
+	v := reseeding(reason)
+	v.lost = true
+	return v
 }

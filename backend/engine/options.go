@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -59,6 +60,12 @@ type Attachment interface {
 	// Tip names the newest commit, or wraps errors.ErrUnsupported where that
 	// proves nothing.
 	Tip(ctx context.Context) (string, error)
+	// Reaches reports whether the newest commit is made of this one. Errors are
+	// those of Tip.
+	Reaches(ctx context.Context, commit string) (bool, error)
+	// Named finds documents of these types where List is unsupported, as far as it
+	// can; what was found comes beside an error, too.
+	Named(ctx context.Context, types []document.Type) ([]store.Key, error)
 	Describe(ctx context.Context) (govc.Info, error)
 	EnsureRepo(ctx context.Context) (created bool, err error)
 	ReadMarker(ctx context.Context) (govc.Marker, bool, error)
@@ -74,9 +81,13 @@ type Primary interface {
 
 // Embedded is the service that runs in this process, for drills.
 type Embedded interface {
-	// Start brings the service up again at its address, with nothing in it.
+	// Keeps reports whether what it holds lies in a folder, and survives its end.
+	Keeps() bool
+	// Start brings the service up again at its address, with what its folder
+	// holds, or with nothing in it if it has none.
 	Start() error
-	// Stop refuses connections from then on and forgets everything.
+	// Stop refuses connections from then on, and forgets everything that is not
+	// in its folder.
 	Stop(ctx context.Context) error
 }
 
@@ -90,6 +101,10 @@ type Options struct {
 	// Primary is nil when this engine does not talk to a service: in phase
 	// git-only, and in one-shot commands beside the embedded service.
 	Primary Primary
+	// Rests says, without a Primary, that the embedded service keeps what it has
+	// and comes back later: what it lacks is kept for it.
+	Rests      bool
+	absentMost int64 // see the constant, which 0 means
 	// Checker probes the primary's health; required with Primary.
 	Checker probe.Checker
 	// Embedded is the service in this process, nil for a real one.
@@ -132,6 +147,7 @@ func (o *Options) complete() error {
 	if o.Phase == "" {
 		o.Phase = PhaseDual
 	}
+	o.absentMost = cmp.Or(o.absentMost, absentMost)
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
 	}

@@ -32,7 +32,10 @@ func (e *Engine) repairRound(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, parked, err := e.bring(ctx, list, true)
+	commit, parked, err := e.bring(ctx, list)
+	if err == nil {
+		err = e.recordTip(ctx, commit)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -182,6 +182,9 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 	}
 	n, err := e.gitRound(ctx)
 	if err == nil {
+		err = e.detachPrimary(ctx) // once it misses too much
+	}
+	if err == nil {
 		err = e.learnDamage(ctx)
 	}
 	if err == nil && e.gitFill.Swap(false) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -39,6 +40,11 @@ type wanted struct {
 func (w wanted) isOurs(h document.Hash) bool {
 	_, issued := w.ours[h]
 	return issued || h == w.base
+}
+
+// over are the versions that the primary may lose to what is wanted.
+func (w wanted) over() []document.Hash {
+	return append(slices.Collect(maps.Keys(w.ours)), w.base)
 }
 
 // fold keeps the newest operation of each document, in the order in which the
@@ -78,14 +84,14 @@ func (e *Engine) govcRound(ctx context.Context) (int64, error) {
 		e.govcMark.pass(through, "")
 		return 0, nil
 	}
-	commit, parked, err := e.bring(ctx, fold(rows), true)
+	commit, parked, err := e.bring(ctx, fold(rows))
 	e.pace(err)
 	if err != nil {
 		return 0, err
 	}
 	last := rows[len(rows)-1].Seq
 	advance := func() error {
-		return local(e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: last, Park: parked}))
+		return local(e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: last, Park: parked, Tip: e.recordable(commit)}))
 	}
 	if len(parked) > 0 {
 		// Before callers are woken: what was set aside is not at the primary.
@@ -119,9 +125,8 @@ func (e *Engine) pace(err error) {
 }
 
 // bring makes the primary hold what is wanted, unless it holds somebody else's
-// version. With check, each document is compared there before it is written.
-// Documents go out in batches of at most govcBatchBytes.
-func (e *Engine) bring(ctx context.Context, list []wanted, check bool) (commit string, parked []state.Parked, err error) {
+// version. Documents go out in batches of at most govcBatchBytes.
+func (e *Engine) bring(ctx context.Context, list []wanted) (commit string, parked []state.Parked, err error) {
 	var ops []store.Op
 	var todo []wanted
 	size := int64(0)
@@ -129,7 +134,7 @@ func (e *Engine) bring(ctx context.Context, list []wanted, check bool) (commit s
 		if len(ops) == 0 {
 			return nil
 		}
-		newest, refused, err := e.send(ctx, ops, todo, check)
+		newest, refused, err := e.send(ctx, ops, todo)
 		if err != nil {
 			return err
 		}
@@ -195,17 +200,12 @@ func (e *Engine) fitting(ctx context.Context, w wanted) (*document.Document, *st
 	return &doc, nil, nil
 }
 
-// send compares, unless nobody else can have written, and writes one batch.
-func (e *Engine) send(ctx context.Context, ops []store.Op, todo []wanted, check bool) (string, []state.Parked, error) {
-	if check {
-		alone, err := e.aloneThere(ctx)
-		if err != nil {
+// send writes one batch. Where the service does not guard what it holds against
+// being overwritten, every document is compared there first.
+func (e *Engine) send(ctx context.Context, ops []store.Op, todo []wanted) (commit string, parked []state.Parked, err error) {
+	if !e.guarded() {
+		if ops, todo, err = e.dropDone(ctx, ops, todo); err != nil {
 			return "", nil, err
-		}
-		if !alone {
-			if ops, todo, err = e.dropDone(ctx, ops, todo); err != nil {
-				return "", nil, err
-			}
 		}
 	}
 	if len(ops) == 0 {
@@ -214,17 +214,10 @@ func (e *Engine) send(ctx context.Context, ops []store.Op, todo []wanted, check 
 	return e.applyPrimary(ctx, ops, todo)
 }
 
-// aloneThere reports whether nobody has ever committed to the embedded service
-// but this engine, since it filled it: then what it holds needs no comparison.
-// Once anybody else has, everything is compared until the next fill.
-func (e *Engine) aloneThere(ctx context.Context) (bool, error) {
-	if e.ownTip == "" {
-		return false, nil
-	}
-	tip, err := e.o.Primary.Tip(ctx)
-	e.noteTip(tip)
-	if tip != e.ownTip {
-		e.ownTip = ""
-	}
-	return e.ownTip != "", err
+// guarded reports that the service replaces only versions that an operation
+// names.
+func (e *Engine) guarded() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.info.Guards()
 }

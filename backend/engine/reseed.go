@@ -49,8 +49,7 @@ func (e *Engine) judgeReseed(ctx context.Context, err error) *verdict {
 }
 
 func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
-	fresh, err := e.o.Primary.EnsureRepo(ctx)
-	if err != nil {
+	if _, err := e.o.Primary.EnsureRepo(ctx); err != nil {
 		return nil, err
 	}
 	// Whatever is appended from here on is replayed after the copy. That a copy
@@ -69,20 +68,25 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	e.setProgress("copying documents to govc", total)
 	defer e.clearProgress()
 	started := e.o.Now()
-	// Only the embedded service, whose key nobody else has, is known to hold
-	// nothing but what is written here from now on.
-	fresh = fresh && e.o.Embedded != nil
-	copied, parked, err := e.copyAll(ctx, fresh)
+	copied, parked, err := e.copyAll(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
-	if err := e.raiseEpoch(ctx, fresh); err != nil {
+	gone, err := e.copyGone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	marked, err := e.raiseEpoch(ctx)
+	if err != nil {
 		return nil, err
 	}
 	missing, err := e.parkAll(ctx, parked, through)
+	if err == nil {
+		err = e.recordTip(ctx, marked)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +102,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
 	}
 	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
+	if gone > 0 {
+		text += fmt.Sprintf("; deleted %d there again that were deleted here", gone)
+	}
 	level, next := Info, ""
 	if missing > 0 {
 		level, next = Error, missingAdvice
@@ -124,9 +131,8 @@ func (e *Engine) hold(ctx context.Context, replica string) (through int64, err e
 }
 
 // copyAll brings every document of the index to the primary, in the order of
-// identities. In a repository that was created a moment ago nothing is looked
-// up before it is written.
-func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked []state.Parked, err error) {
+// identities.
+func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Parked, err error) {
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
@@ -140,7 +146,7 @@ func (e *Engine) copyAll(ctx context.Context, fresh bool) (copied int64, parked 
 		for _, row := range rows {
 			list = append(list, snapshotOf(row))
 		}
-		_, aside, err := e.bring(ctx, list, !fresh)
+		_, aside, err := e.bring(ctx, list)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -194,7 +200,7 @@ func (e *Engine) copyDeletes(ctx context.Context, through int64) error {
 		}
 		after = rows[len(rows)-1].Seq
 		list := slices.DeleteFunc(fold(rows), func(w wanted) bool { return !w.newest.Delete || w.newest.Seq > through })
-		if _, _, err := e.bring(ctx, list, true); err != nil {
+		if _, _, err := e.bring(ctx, list); err != nil {
 			return err
 		}
 	}
@@ -246,42 +252,6 @@ func (e *Engine) tellParked(parked []state.Parked) {
 		}
 		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))
 	}
-}
-
-// importListed takes over documents that the primary holds and the index does
-// not know, where the service can list them.
-func (e *Engine) importListed(ctx context.Context) error {
-	imported := 0
-	for entry, err := range e.o.Primary.List(ctx) {
-		if errors.Is(err, errors.ErrUnsupported) {
-			e.event(Info, "inbound", "This service cannot list its documents: what others wrote to it is noticed only when it is read", "")
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := e.o.State.Lookup(ctx, entry.Key.ID); !errors.Is(err, store.ErrNotFound) {
-			if err != nil {
-				return local(err)
-			}
-			continue
-		}
-		doc, err := e.o.Primary.Get(ctx, entry.Key)
-		if err != nil {
-			return err
-		}
-		switch err := e.inbound(ctx, entry.Key, &doc, primaryReplica, document.Hash{}); {
-		case errors.Is(err, store.ErrConflict):
-			continue // a caller wrote it meanwhile: the replay compares
-		case err != nil:
-			return err
-		}
-		imported++
-	}
-	if imported > 0 {
-		e.event(Info, "inbound", fmt.Sprintf("Took over %d documents that the service held already", imported), "")
-	}
-	return nil
 }
 
 // inbound records somebody else's version of a document: doc as origin holds

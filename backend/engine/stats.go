@@ -147,7 +147,7 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
 	}
 	s.Facts = e.factsLocked()
 	if v.progress != nil {
@@ -169,6 +169,7 @@ func (e *Engine) snapshot() *Stats {
 	if s.Stores[1].Damage = v.gitDamage; v.gitDamage != "" && s.Next == "" {
 		s.Next = damageAdvice
 	}
+	s.Stores[1].Warning = v.gitWarning
 	s.Safe = []string{"state"}
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")

@@ -17,6 +17,18 @@ type Damage = gitrepo.Damage
 // nothing: readers, maintenance and verification find it.
 func (s *Store) Damage() []Damage { return s.repo.Damage() }
 
+// Whole reports whether everything that a commit is made of is there, all
+// versions included. It reads all commits and trees.
+func (s *Store) Whole(ctx context.Context, commit string) (bool, error) {
+	const operation = "look for everything in git"
+	at, err := parseCommit(commit)
+	if err != nil {
+		return false, wrap(operation, err)
+	}
+	whole, err := s.repo.Whole(ctx, at)
+	return whole, wrap(operation, err)
+}
+
 // Unreadable lists documents of a commit of which a file cannot be read, as far
 // as is known without reading them; at most that many.
 func (s *Store) Unreadable(ctx context.Context, commit string, most int) ([]store.Key, error) {

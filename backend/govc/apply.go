@@ -1,6 +1,7 @@
 package govc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,19 @@ const parallel = 8
 // task is one operation of a batch and what it takes to do it.
 type task struct {
 	op     store.Op
-	want   document.Hash // zero for a delete
-	before state
-	files  []document.File // to add, metadata.json last
-	stale  []string        // names to delete
-	folder bool            // delete the whole folder
-	skip   bool            // the service holds what is wanted
+	files  []document.File   // to add, metadata.json last
+	blobs  []string          // the hashes of files, see named
+	before state             // as it was looked at
+	held   map[string]string // files that are there before, with the hashes of their blobs
+	stale  []string          // names to delete
+	folder bool              // delete the whole folder
+	skip   bool              // the service holds what is wanted
+	// contested: the service holds a version that must not be replaced.
+	contested bool
+
+	known   bool          // held was remembered
+	version document.Hash // that held makes, see remembered
+	guessed bool          // what is planned relies on that, or on there being nothing
 }
 
 // Apply makes the changes of a batch in one commit and reads every changed
@@ -35,7 +43,8 @@ type task struct {
 // Errors: store.ErrAmbiguous if the batch may have been applied, wholly or in
 // part; store.ErrConflict if the service holds something else afterwards, a
 // *RefusedError if it refuses a document for good (of a batch that a service
-// takes as one, the other documents are written in both cases);
+// takes as one, the other documents are written in both cases, as they are
+// beside a document of which the service holds a version that is not in Op.Over);
 // store.ErrTooLarge before anything is sent, if a document does not Fit, and
 // store.ErrIdentity if the service lost the repository; otherwise nothing was
 // committed.
@@ -56,29 +65,31 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	if n := len(batch.Message()); n > maxMessage {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w: the message of the commit has %d bytes, the limit is %d", store.ErrTooLarge, n, maxMessage)
 	}
-	if err := c.writer.lock(ctx); err != nil {
-		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
-	}
-	defer c.writer.unlock()
 	info, err := c.described(ctx)
 	if err != nil {
 		return store.Receipt{}, err
 	}
+	if info.batches() {
+		receipt, err := c.applyAtOnce(ctx, info, batch, tasks)
+		if !errors.Is(err, errNoBatch) {
+			return receipt, err
+		}
+	}
+	unlock, err := c.writer.lock(ctx, allLanes)
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
 	if err := c.stillThere(ctx, info); err != nil {
 		return store.Receipt{}, err
 	}
-	found, err := c.lookAll(ctx, info, tasks)
-	if err != nil {
-		return store.Receipt{}, err
+	c.forgetAll(tasks)
+	left, err := c.planAll(ctx, info, tasks)
+	if err != nil || len(left) == 0 {
+		return store.Receipt{}, cmp.Or(err, contested(tasks))
 	}
-	for i, t := range tasks {
-		c.plan(info, t, found[i])
-	}
-	tasks = slices.DeleteFunc(tasks, func(t *task) bool { return t.skip })
-	if len(tasks) == 0 {
-		return store.Receipt{}, nil
-	}
-	return c.applyTasks(ctx, info, batch, tasks)
+	receipt, err := c.stageTasks(ctx, info, batch, left)
+	return receipt, cmp.Or(err, contested(tasks))
 }
 
 // prepare encodes the document of an operation and checks that it fits.
@@ -87,9 +98,6 @@ func (c *Client) prepare(t *task) error {
 		return nil
 	}
 	var err error
-	if t.want, err = t.op.Doc.Hash(); err != nil {
-		return err
-	}
 	if t.files, err = t.op.Doc.Files(document.TextOnly); err != nil {
 		return err
 	}
@@ -106,37 +114,76 @@ func metadataLast(name string) int {
 	return 0
 }
 
+// planAll looks at what the service holds and decides what is to be done. It
+// returns the tasks that are left.
+func (c *Client) planAll(ctx context.Context, info Info, tasks []*task) ([]*task, error) {
+	found, err := c.lookAll(ctx, info, tasks)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range tasks {
+		t.before = found[i]
+		if err := c.plan(info, t); err != nil {
+			return nil, err
+		}
+		t.contested = !t.skip && !t.mayReplace()
+		t.skip = t.skip || t.contested
+	}
+	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.skip }), nil
+}
+
+// mayReplace holds what was found against the versions that the operation may
+// replace. Where the service takes batches, the batch is made against the very
+// files that were found.
+func (t *task) mayReplace() bool {
+	if t.op.Over == nil || t.before.doc == nil {
+		return true
+	}
+	held, err := t.before.doc.Hash()
+	return err != nil || held == t.op.Hash || slices.Contains(t.op.Over, held)
+}
+
+// contested is the error about documents that were left alone.
+func contested(tasks []*task) error {
+	for _, t := range tasks {
+		if t.contested {
+			return fmt.Errorf("govc: apply %q: %w: the service holds a version that is not to be replaced", t.op.Key.ID, store.ErrConflict)
+		}
+	}
+	return nil
+}
+
 // plan decides what is to be done about what the service holds.
-func (c *Client) plan(info Info, t *task, found state) {
-	t.before = found
+func (c *Client) plan(info Info, t *task) error {
+	t.stale, t.folder, t.skip, t.guessed = nil, false, false, false
 	sure := !c.dirty.Load() || info.batches() // which stages nothing, and reads commits
 	switch {
 	case t.op.Doc != nil:
-		t.skip = sure && found.same(t.want)
-		for _, name := range []string{document.RawFile, document.LegacyTextFile} {
-			wanted := slices.ContainsFunc(t.files, func(f document.File) bool { return f.Name == name })
-			if info.deletes() && !wanted && slices.Contains(found.names, name) {
-				t.stale = append(t.stale, name)
-			}
+		same, err := t.before.same(t.op.Doc)
+		if err != nil {
+			return err
 		}
+		t.skip = sure && same
+		t.planStale(info, t.before.names)
 	case info.deletes():
 		t.folder = true
 		// A plain listing tells more than the files that make a document.
-		t.skip = sure && found.absent() && info.isOurs()
+		t.skip = sure && t.before.absent() && info.isOurs()
 	default:
-		t.skip = found.doc == nil && found.broken == nil
+		t.skip = t.before.doc == nil && t.before.broken == nil
 	}
+	return nil
 }
 
-// applyTasks changes what has to be changed, in one commit.
-func (c *Client) applyTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
-	if info.batches() {
-		receipt, err := c.applyBatch(ctx, batch, tasks)
-		if !errors.Is(err, errNoBatch) {
-			return receipt, err
+// planStale finds which of the files that are there would make another document
+// of what is put.
+func (t *task) planStale(info Info, there []string) {
+	for _, name := range []string{document.RawFile, document.LegacyTextFile} {
+		wanted := slices.ContainsFunc(t.files, func(f document.File) bool { return f.Name == name })
+		if info.deletes() && !wanted && slices.Contains(there, name) {
+			t.stale = append(t.stale, name)
 		}
 	}
-	return c.stageTasks(ctx, info, batch, tasks)
 }
 
 // stageTasks stages, commits and reads back.
@@ -238,8 +285,13 @@ func (c *Client) readBack(ctx context.Context, info Info, tasks []*task) error {
 		return fmt.Errorf("govc: read back: %w: %w", store.ErrAmbiguous, err)
 	}
 	for i, t := range tasks {
-		gone := found[i].doc == nil && found[i].broken == nil
-		if (t.op.Doc == nil && gone) || (t.op.Doc != nil && found[i].same(t.want)) {
+		done := found[i].doc == nil && found[i].broken == nil
+		if t.op.Doc != nil {
+			if done, err = found[i].same(t.op.Doc); err != nil {
+				return err
+			}
+		}
+		if done {
 			continue
 		}
 		return fmt.Errorf("govc: read back %q: %w: the service holds something else than was sent", t.op.Key.ID, store.ErrConflict)

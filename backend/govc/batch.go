@@ -2,6 +2,7 @@ package govc
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha1"
@@ -9,7 +10,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +40,7 @@ type batchRequest struct {
 }
 
 type batchItem struct {
-	Op      string  `json:"op"`
+	Op      string  `json:"op"` // "put", "delete"; "check" changes nothing
 	Path    string  `json:"path"`
 	Content *string `json:"content,omitempty"`
 	// Match is the hash of the blob that the change is made against, "" for
@@ -49,59 +52,113 @@ type batchItem struct {
 }
 
 type batchAnswer struct {
+	Hash  string       `json:"hash"`
+	Items []itemAnswer `json:"items"`
+}
+
+type itemAnswer struct {
+	Path  string `json:"path"`
 	Hash  string `json:"hash"`
-	Items []struct {
-		Path  string `json:"path"`
-		Hash  string `json:"hash"`
-		Error string `json:"error"`
-		Code  string `json:"code"`
-	} `json:"items"`
+	Error string `json:"error"`
+	Code  string `json:"code"`
+}
+
+// is compares what was stored with what was sent.
+func (a itemAnswer) is(sent batchItem) error {
+	if a.Code != "" || a.Path != sent.Path || a.Hash != sent.want {
+		return fmt.Errorf("govc: batch: %w: the service stored something else at %s than was sent", store.ErrConflict, sent.Path)
+	}
+	return nil
 }
 
 // blobHash names content as git does.
 func blobHash(data []byte) string {
 	h := sha1.New()
-	_, _ = fmt.Fprintf(h, "blob %d\x00", len(data)) // a hash takes all
+	var header [32]byte
+	_, _ = h.Write(append(strconv.AppendInt(append(header[:0], "blob "...), int64(len(data)), 10), 0)) // a hash takes all
 	_, _ = h.Write(data)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func putItem(path string, data []byte, match *string, group string) batchItem {
+func putItem(path string, data []byte, hash string, match *string, group string) batchItem {
 	text := string(data)
-	return batchItem{Op: "put", Path: path, Content: &text, Match: match, Group: group, want: blobHash(data)}
+	return batchItem{Op: "put", Path: path, Content: &text, Match: match, Group: group, want: hash}
 }
 
-// items are the changes that a task takes, each against what was found, so
-// that what somebody else wrote meanwhile is not overwritten. They are made
+// name finds the hashes of the files that a task puts.
+func (t *task) name() {
+	if t.blobs == nil && len(t.files) > 0 {
+		t.blobs = make([]string, len(t.files))
+		for i, f := range t.files {
+			t.blobs[i] = blobHash(f.Data)
+		}
+	}
+}
+
+// items are the changes that a task takes, each against what is there before,
+// so that what somebody else wrote meanwhile is not overwritten. They are made
 // together or not at all.
 func (t *task) items(group string) []batchItem {
-	folder := t.op.Key.Folder.String() + "/"
+	folder := t.op.Key.Folder.String()
+	absent := ""
 	base := func(name string) *string {
-		data, seen := t.before.files[name]
-		hash := "" // there must be none
-		switch {
-		case seen:
-			hash = blobHash(data)
-		case t.before.partial:
+		if hash, seen := t.held[name]; seen {
+			return &hash
+		}
+		if t.before.partial {
 			return nil
 		}
-		return &hash
+		return &absent
 	}
 	if t.folder && t.before.partial {
-		return []batchItem{{Op: "delete", Path: t.op.Key.Folder.String(), Group: group}}
+		return []batchItem{{Op: "delete", Path: folder, Group: group}}
 	}
-	var out []batchItem
 	remove := t.stale
 	if t.folder {
-		remove = t.before.names
+		remove = slices.Sorted(maps.Keys(t.held))
+	}
+	out := make([]batchItem, 0, 1+len(remove)+len(t.files))
+	if t.guessed && len(t.held) == 0 { // nothing at all, whatever its name
+		out = append(out, batchItem{Op: "check", Path: folder, Match: &absent, Group: group})
 	}
 	for _, name := range remove {
-		out = append(out, batchItem{Op: "delete", Path: folder + name, Match: base(name), Group: group})
+		out = append(out, batchItem{Op: "delete", Path: folder + "/" + name, Match: base(name), Group: group})
 	}
-	for _, f := range t.files {
-		out = append(out, putItem(folder+f.Name, f.Data, base(f.Name), group))
+	for i, f := range t.files {
+		out = append(out, putItem(folder+"/"+f.Name, f.Data, t.blobs[i], base(f.Name), group))
 	}
 	return out
+}
+
+// applyAtOnce makes the changes of a batch by one request where what this
+// client remembers of the documents holds, else by one that looks and one that
+// writes.
+func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	for _, t := range tasks {
+		t.name()
+	}
+	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
+	c.recall(tasks)
+	if info.Has(capCheck) && c.guess(info, tasks) {
+		receipt, done, err := c.applyGuessed(ctx, batch, tasks)
+		if done || err != nil {
+			return receipt, err
+		}
+	}
+	left, err := c.planAll(ctx, info, tasks)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	c.learn(tasks)
+	if len(left) == 0 {
+		return store.Receipt{}, contested(tasks)
+	}
+	receipt, err := c.applyBatch(ctx, batch, left)
+	return receipt, cmp.Or(err, contested(tasks))
 }
 
 // applyBatch makes all changes by one request and one commit. The hashes that
@@ -109,23 +166,39 @@ func (t *task) items(group string) []batchItem {
 // document that was changed by somebody else since it was looked at is left
 // out, and the error is a store.ErrConflict; the others are written.
 func (c *Client) applyBatch(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
-	in := batchRequest{Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, Timestamp: timestamp(batch.At)}
-	owner := make([]*task, 0, 2*len(tasks))
-	for i, t := range tasks {
-		items := t.items(strconv.Itoa(i))
-		in.Items = append(in.Items, items...)
-		for range items {
-			owner = append(owner, t)
-		}
-	}
+	in, owner := requestOf(batch, tasks, strconv.Itoa)
 	if len(in.Items) == 0 {
 		return store.Receipt{}, nil
 	}
 	made, err := c.sendBatch(ctx, in, batch.Ops)
 	if err != nil {
+		c.forgetAll(tasks)
 		return store.Receipt{}, err
 	}
-	return store.Receipt{Commit: made.Hash}, c.judgeBatch(ctx, in, made, owner)
+	err = c.judgeBatch(ctx, in, made, owner)
+	if err != nil {
+		c.forgetAll(tasks)
+	} else {
+		c.keepAll(tasks)
+	}
+	return store.Receipt{Commit: made.Hash}, err
+}
+
+// requestOf makes the request for some tasks, and tells whose each item is.
+func requestOf(batch store.Batch, tasks []*task, group func(task int) string) (in batchRequest, owner []*task) {
+	in = batchRequest{
+		Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, Timestamp: timestamp(batch.At),
+		Items: make([]batchItem, 0, 3*len(tasks)),
+	}
+	owner = make([]*task, 0, 3*len(tasks))
+	for i, t := range tasks {
+		items := t.items(group(i))
+		in.Items = append(in.Items, items...)
+		for range items {
+			owner = append(owner, t)
+		}
+	}
+	return in, owner
 }
 
 // judgeBatch compares what was stored with what was sent.
@@ -136,8 +209,8 @@ func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnsw
 		t, sent := owner[i], in.Items[i]
 		switch got.Code {
 		case "":
-			if got.Path != sent.Path || got.Hash != sent.want {
-				return fmt.Errorf("govc: batch: %w: the service stored something else at %s than was sent", store.ErrConflict, sent.Path)
+			if err := got.is(sent); err != nil {
+				return err
 			}
 		case "GROUP_FAILED": // another item of the document says why
 		case "PRECONDITION_FAILED", "FILE_NOT_FOUND":
@@ -176,7 +249,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 	}
 	q := request{
 		op: "write batch", method: http.MethodPost, path: c.repoPath("/api/v2", "/batch"), write: true, repeat: true,
-		header:  http.Header{"Idempotency-Key": {c.batchKey(ops, body)}},
+		header:  http.Header{"Idempotency-Key": {c.batchKey(ops)}},
 		timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
 	}
 	if q.body, err = c.limits.pack(body); err != nil {
@@ -222,15 +295,13 @@ func (l batchLimits) pack(body []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// batchKey is made of the operations of a batch and of its body, and is new
-// with every call: the same request later is another one, made against what is
-// there then.
-func (c *Client) batchKey(ops []store.Op, body []byte) string {
+// batchKey is new with every call: the same request later is another one, made
+// against what is there then.
+func (c *Client) batchKey(ops []store.Op) string {
 	h := sha256.New()
 	for _, op := range ops {
 		_, _ = fmt.Fprintf(h, "%q ", op.ID) // a hash takes all
 	}
-	_, _ = fmt.Fprintf(h, "\n%x %d %d\n", c.random(1<<62), c.now().UnixNano(), c.batches.Add(1))
-	_, _ = h.Write(body)
+	_, _ = fmt.Fprintf(h, "\n%x %x %d %d\n", c.random(1<<62), c.random(1<<62), c.now().UnixNano(), c.batches.Add(1))
 	return "caiatop-" + hex.EncodeToString(h.Sum(nil))
 }

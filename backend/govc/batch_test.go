@@ -188,6 +188,9 @@ func TestBatchLeavesAForeignVersionAlone(t *testing.T) {
 	theirs := ""
 	s := startBatching(t, func(s *batching, _ http.ResponseWriter, _ *http.Request) bool {
 		if theirs != "" {
+			if theirs != "agreed" {
+				theirs += "!" // something else each time, so that it always comes between look and write
+			}
 			s.overwrite(t, keyOf(mine).Folder.String()+"/content.txt", theirs)
 			s.overwrite(t, keyOf(gone).Folder.String()+"/content.txt", theirs)
 		}
@@ -205,11 +208,12 @@ func TestBatchLeavesAForeignVersionAlone(t *testing.T) {
 	if !errors.Is(err, store.ErrConflict) || receipt.Commit == "" {
 		t.Errorf("Apply = %v, %v, want ErrConflict", receipt, err)
 	}
-	for d, want := range map[*document.Document]string{&edited: "theirs", &also: "edited", &gone: "theirs"} {
+	for d, want := range map[*document.Document]string{&edited: theirs, &also: "edited", &gone: theirs} {
 		if got, err := c.Get(t.Context(), keyOf(*d)); err != nil || got.Content.Text != want {
 			t.Errorf("Get(%q) = %q, %v, want %q", d.ID, got.Content.Text, err, want)
 		}
 	}
+	theirs = ""
 	// All of a batch left out: no commit, and still a conflict.
 	if receipt, err := c.Apply(t.Context(), put(newDoc(t, "mine", "once more"))); err != nil || receipt.Commit == "" {
 		t.Errorf("Apply over the same foreign version = %v, %v", receipt, err)

@@ -2,7 +2,6 @@ package govc
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,8 +78,12 @@ type Client struct {
 	// sentinel: the marker was seen, and nobody was told yet that it is gone.
 	sentinel atomic.Bool
 	batches  atomic.Int64 // that were made
-	touched  atomic.Int64 // when the repository was asked for something, in Unix nanoseconds
-	closed   atomic.Bool
+	known    known
+	// news: the documents that were put lately and of which nothing was known
+	// were new to the service.
+	news    atomic.Bool
+	touched atomic.Int64 // when the repository was asked for something, in Unix nanoseconds
+	closed  atomic.Bool
 }
 
 var _ store.Store = (*Client)(nil)
@@ -218,51 +220,3 @@ type silent struct{}
 func (silent) Errorf(string, ...any) {}
 func (silent) Warnf(string, ...any)  {}
 func (silent) Debugf(string, ...any) {}
-
-// writerLock is the right to write to one repository, shared by all clients of
-// this process.
-type writerLock struct {
-	name string
-	turn chan struct{} // capacity 1
-	uses int           // guarded by writers.mu
-}
-
-var writers = struct {
-	mu   sync.Mutex
-	held map[string]*writerLock
-}{held: map[string]*writerLock{}}
-
-func acquireWriter(name string) *writerLock {
-	writers.mu.Lock()
-	defer writers.mu.Unlock()
-	l := writers.held[name]
-	if l == nil {
-		l = &writerLock{name: name, turn: make(chan struct{}, 1)}
-		writers.held[name] = l
-	}
-	l.uses++
-	return l
-}
-
-func (l *writerLock) release() {
-	writers.mu.Lock()
-	defer writers.mu.Unlock()
-	if l.uses--; l.uses == 0 {
-		delete(writers.held, l.name)
-	}
-}
-
-// lock waits for the turn, or until ctx ends.
-func (l *writerLock) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case l.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *writerLock) unlock() { <-l.turn }

@@ -27,6 +27,7 @@ const (
 	capBatch         = "batch"
 	capMatch         = "if-match"
 	capKey           = "idempotency-key"
+	capCheck         = "batch.check"
 )
 
 // Info is what a service says of itself.
@@ -51,6 +52,10 @@ func (i Info) Has(capability string) bool {
 func (i Info) batches() bool {
 	return i.Has(capBatch) && i.Has(capMatch) && i.Has(capKey) && i.Has(capFolder) && i.Has(capDelete)
 }
+
+// Guards reports that an operation's condition (store.Op.Over) holds until the
+// change is made; elsewhere somebody may write between look and commit.
+func (i Info) Guards() bool { return i.batches() }
 
 func (i Info) isOurs() bool { return i.Implementation == ours }
 

@@ -51,13 +51,18 @@ type state struct {
 // absent reports that there is nothing at all to delete.
 func (s state) absent() bool { return s.doc == nil && s.broken == nil && len(s.names) == 0 }
 
-// same reports whether the state is exactly this version.
-func (s state) same(h document.Hash) bool {
+// same reports whether the state is exactly this version. It fails where a
+// document has no hash, which Validate would have told.
+func (s state) same(d *document.Document) (bool, error) {
 	if s.doc == nil {
-		return false
+		return false, nil
+	}
+	want, err := d.Hash()
+	if err != nil {
+		return false, err
 	}
 	held, err := s.doc.Hash()
-	return err == nil && held == h
+	return err == nil && held == want, nil
 }
 
 // look reads what the service holds under a key.

@@ -127,16 +127,17 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err 
 	if err != nil {
 		return "", fmt.Errorf("govc: encode marker: %w", err)
 	}
-	if err := c.writer.lock(ctx); err != nil {
+	unlock, err := c.writer.lock(ctx, allLanes)
+	if err != nil {
 		return "", fmt.Errorf("govc: write %s: %w", markerPath, err)
 	}
-	defer c.writer.unlock()
+	defer unlock()
 	info, err := c.described(ctx)
 	if err != nil {
 		return "", err
 	}
 	if info.batches() {
-		item := putItem(markerPath, append(body, '\n'), nil, "")
+		item := putItem(markerPath, append(body, '\n'), blobHash(append(body, '\n')), nil, "")
 		made, err := c.sendBatch(ctx, batchRequest{Message: markerMessage, Timestamp: timestamp(c.now()), Items: []batchItem{item}}, nil)
 		if err == nil && made.Items[0].Hash != item.want {
 			err = fmt.Errorf("govc: write %s: %w: the service answers %q", markerPath, store.ErrConflict, bounded(made.Items[0].Code, maxStart))

@@ -269,7 +269,7 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil {
 			told.Error, told.Code = it.failed.Text, it.failed.Code
 		}
-		if it.failed != nil || it.delete {
+		if it.failed != nil || it.delete || it.check {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)
@@ -313,7 +313,7 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
 	for i := range items {
 		it := &items[i]
-		if it.failed != nil {
+		if it.failed != nil || it.check {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)

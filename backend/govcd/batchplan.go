@@ -14,6 +14,7 @@ type item struct {
 	path   document.Path
 	data   []byte
 	delete bool
+	check  bool // it only holds its condition
 	cond   condition
 	group  string
 	failed *failure // why it is left out
@@ -23,7 +24,7 @@ type item struct {
 func parseItems(in []BatchItem) []item {
 	items := make([]item, len(in))
 	for i := range in {
-		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete"}
+		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete", check: in[i].Op == "check"}
 		if err := items[i].parse(&in[i]); err != nil {
 			items[i].failed = asFailure(err)
 		}
@@ -33,15 +34,17 @@ func parseItems(in []BatchItem) []item {
 
 func (it *item) parse(in *BatchItem) (err error) {
 	switch {
-	case in.Op != "put" && in.Op != "delete":
-		return fail(http.StatusBadRequest, "INVALID_REQUEST", "op must be put or delete")
+	case in.Op != "put" && in.Op != "delete" && in.Op != "check":
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", "op must be put, delete or check")
+	case in.Op == "check" && in.Match == nil:
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", "a check needs if_match")
 	case in.Op == "put" && in.Content == nil:
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", "a put needs content")
 	}
 	if it.path, err = writablePath(in.Path); err != nil {
 		return err
 	}
-	if it.cond, err = itemCondition(in.Match); err != nil || it.delete {
+	if it.cond, err = itemCondition(in.Match); err != nil || it.delete || it.check {
 		return err
 	}
 	it.data, err = decodeContent(*in.Content, in.Encoding)
@@ -98,7 +101,7 @@ func (g *ground) planBatch(ctx context.Context, items []item) ([]gitrepo.Change,
 		if _, lost := b.failed[it.group]; lost && it.failed == nil {
 			it.failed = fail(http.StatusConflict, "GROUP_FAILED", "another item of the group failed")
 		}
-		if it.failed == nil {
+		if it.failed == nil && !it.check {
 			changes = append(changes, gitrepo.Change{Path: it.path, Data: it.data, Delete: it.delete})
 		}
 	}
@@ -114,7 +117,10 @@ func (b *batchPlan) accept(ctx context.Context, it *item) error {
 	if err := it.cond.checkFile(name, found, blobOf(e, found)); err != nil {
 		return err
 	}
-	if it.delete {
+	switch {
+	case it.check:
+		return nil
+	case it.delete:
 		return b.remove(it, found)
 	}
 	return b.put(ctx, it, e, found)

@@ -25,6 +25,8 @@ const (
 	CapCommitTime = "commit.time"
 	// CapBatch: POST batch changes many files in one request and one commit.
 	CapBatch = "batch"
+	// CapCheck: an item of a batch may be a "check", which only holds a condition.
+	CapCheck = "batch.check"
 	// CapMatch: If-Match on writes and commits, ETag on reads.
 	CapMatch = "if-match"
 	// CapKey: Idempotency-Key on commits and batches.
@@ -61,6 +63,6 @@ const (
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
-	CapBatch, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
+	CapBatch, CapCheck, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
 	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapGit,
 }

@@ -41,6 +41,9 @@ type Advance struct {
 	Commit string
 	// Park lists operations up to Seq that this store did not take.
 	Park []Parked
+	// Tip, if set, is what the store has newest now: it is recorded with the
+	// cursor, see DB.Tip.
+	Tip string
 }
 
 // Attach gives a store a cursor: it has every operation up to seq. From now on
@@ -97,6 +100,13 @@ func (db *DB) Cursor(name string) (seq int64, attached bool) {
 	c := db.memory.Load().cursors[name]
 	return c.seq, c.attached
 }
+
+// tipKey is the setting that holds the tip of a store.
+func tipKey(name string) string { return "tip." + name }
+
+// Tip returns what a store had newest when its cursor was moved last, "" if
+// that was never told, from memory.
+func (db *DB) Tip(name string) string { return db.Meta(tipKey(name)) }
 
 // Advance moves a cursor forward in steps of a bounded size, each of them a
 // transaction with whatever else waits, and then removes what every attached
@@ -160,6 +170,11 @@ func (t *txn) advance(a Advance, parks []Parked) (parked int, done bool, err err
 	}
 	if end > from.seq {
 		if err := t.pass(a.Store, from.seq, end); err != nil {
+			return 0, false, err
+		}
+	}
+	if end == target && a.Tip != "" {
+		if err := t.setMeta(tipKey(a.Store), a.Tip); err != nil {
 			return 0, false, err
 		}
 	}

@@ -295,3 +295,34 @@ func TestUnpark(t *testing.T) {
 		t.Errorf("%d parked after reopening", n)
 	}
 }
+
+func TestATipIsRecordedWithTheCursor(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	mustAttach(t, db, "govc")
+	if tip := db.Tip("govc"); tip != "" {
+		t.Fatalf("nothing was recorded, yet it is %q", tip)
+	}
+	const n = 2*advanceChunk + 1
+	mustAppend(t, db, numbered(n, "x")...)
+	park := Parked{Store: "govc", ID: idOf("doc-000000"), Seq: 1, Reason: "refused"}
+	mustAdvance(t, db, Advance{Store: "govc", Seq: n, Tip: "one", Park: []Parked{park}})
+	for _, step := range []struct{ tip, want string }{{"", "one"}, {"two", "two"}} {
+		mustAdvance(t, db, Advance{Store: "govc", Tip: step.tip}) // moves nothing
+		if tip, seq := db.Tip("govc"), db.Summary().MaxSeq; tip != step.want || seq != n {
+			t.Errorf("the tip is %q at %d, want %q", tip, seq, step.want)
+		}
+	}
+	if seq, _ := db.Cursor("govc"); seq != n {
+		t.Errorf("the cursor is at %d", seq)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db = open(t, dir); db.Tip("govc") != "two" {
+		t.Errorf("after a restart it is %q", db.Tip("govc"))
+	}
+	if err := db.Advance(t.Context(), Advance{Store: "nobody", Tip: "x"}); !errors.Is(err, ErrNotAttached) || db.Tip("nobody") != "" {
+		t.Errorf("got %v", err)
+	}
+}

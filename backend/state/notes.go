@@ -31,16 +31,23 @@ func (db *DB) SetMeta(ctx context.Context, key, value string) error {
 		if _, known := t.m.meta[key]; !known && len(t.m.meta) >= MaxMetaKeys {
 			return fmt.Errorf("%w: more than %d settings", document.ErrInvalid, MaxMetaKeys)
 		}
-		if _, err := t.exec(wSetMeta, key, value); err != nil {
-			return err
-		}
-		t.m.meta = maps.Clone(t.m.meta)
-		t.m.meta[key] = value
-		return nil
+		return t.setMeta(key, value)
 	})
 	if err != nil {
 		return fmt.Errorf("set %q: %w", key, err)
 	}
+	return nil
+}
+
+func (t *txn) setMeta(key, value string) error {
+	if set, known := t.m.meta[key]; known && set == value {
+		return nil
+	}
+	if _, err := t.exec(wSetMeta, key, value); err != nil {
+		return err
+	}
+	t.m.meta = maps.Clone(t.m.meta)
+	t.m.meta[key] = value
 	return nil
 }
 

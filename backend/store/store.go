@@ -72,6 +72,15 @@ type Op struct {
 	ID  string // operation id, unique; "" only in tests and benchmarks
 	Key Key
 	Doc *document.Document // nil deletes
+	// Over lists the versions that the change may replace, as far as the caller
+	// knows: where the store holds another one, the change is left out and the
+	// error wraps ErrConflict. Nothing, what cannot be read, and what is wanted
+	// already are always replaced. Empty means that the caller knows of none; nil
+	// asks for no condition. A store that nobody else writes to need not look.
+	Over []document.Hash
+	// Hash is that of Doc, zero if it was not told. It saves a store that regards
+	// Over from making it again.
+	Hash document.Hash
 }
 
 // Batch is applied as a whole or not at all. It holds at most one operation a

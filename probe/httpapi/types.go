@@ -327,7 +327,8 @@ type Store struct {
 	InStep  bool   `json:"in_step"`
 	Unknown bool   `json:"unknown,omitempty"`
 	Error   string `json:"error,omitempty"`
-	Damage  string `json:"damage,omitempty"` // what is known to be damaged; it is not in step then
+	Damage  string `json:"damage,omitempty"`  // what is known to be damaged; it is not in step then
+	Warning string `json:"warning,omitempty"` // what is damaged and touches no document and no version
 }
 
 // Progress is a long copy under way.

@@ -237,7 +237,7 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
-			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Error: r.Err, Damage: r.Damage,
+			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Error: r.Err, Damage: r.Damage, Warning: r.Warning,
 		})
 	}
 	for _, op := range s.Ops {

@@ -120,7 +120,7 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
 		Token: string(client.Token), APIKey: string(client.APIKey), Login: client.Login, TLS: client.TLS,
 		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
-		Port: cfg.Embedded.Port, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
+		Port: cfg.Embedded.Port, Memory: cfg.Embedded.Memory, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 		GitCache: cfg.Gitrepo.Cache,
 	}
 	if cfg.Govc.TimeoutSet {

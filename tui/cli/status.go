@@ -193,6 +193,9 @@ func storeLine(s httpapi.Store) string {
 	if s.Error != "" {
 		line += ": " + cause(s.Error)
 	}
+	if s.Warning != "" {
+		line += "; damaged, and needed by nothing: " + s.Warning
+	}
 	return line
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui/cli"
 )
@@ -90,5 +91,28 @@ func TestWithoutATerminalTheConsoleIsAReport(t *testing.T) {
 	w.engine.SetStatus(httpapi.Status{State: "FALLBACK"})
 	if code, out, _ := w.run(); code != cli.ExitDegraded || !strings.Contains(out, "FALLBACK (NOT HEALTHY)") {
 		t.Errorf("%d %s", code, out)
+	}
+}
+
+// TestADamagedFileThatNothingNeedsIsUnhealthy: a container whose git folder has
+// one would be restarted for ever.
+func TestADamagedFileThatNothingNeedsIsUnhealthy(t *testing.T) {
+	stats := &engine.Stats{
+		State:  engine.StatePrimary,
+		Stores: []engine.StoreStats{{Name: "git", Cursor: 5, Warning: "/s/pack-34.pack: corrupt"}},
+	}
+	if !cli.Healthy(stats) {
+		t.Error("it is not healthy")
+	}
+	w := newWorld(t).serve()
+	w.engine.SetStatus(httpapi.Status{
+		State: "PRIMARY", Ready: true, Healthy: true,
+		Stores: []httpapi.Store{{Name: "git", Cursor: 5, InStep: true, Warning: "/s/pack-34.pack: corrupt"}},
+	})
+	if code, stdout, _ := w.run("status"); code != cli.ExitOK || !strings.Contains(stdout, "in step at 5; damaged, and needed by nothing: /s/pack-34.pack: corrupt") {
+		t.Errorf("%d:\n%s", code, stdout)
+	}
+	if code, stdout, _ := w.run("healthcheck", "-v"); code != cli.ExitOK {
+		t.Errorf("healthcheck: %d %s", code, stdout)
 	}
 }

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc/wiretest"
+)
+
+// plain is a govc that is not ours, with a watch over what it is asked.
+func plain(t *testing.T, o wiretest.EmulatorOptions) string {
+	t.Helper()
+	emulator := wiretest.NewEmulator(o)
+	watch := wiretest.NewWatch(emulator, "caiatop")
+	server := httptest.NewServer(watch)
+	t.Cleanup(func() {
+		server.Close()
+		for _, broken := range watch.Broken() {
+			t.Error(broken)
+		}
+		if dead := emulator.Dead(); dead != "" {
+			t.Errorf("the service ended at %s", dead)
+		}
+	})
+	return server.URL
+}
+
+// TestAJoiningStateSeesNothingOfAServiceThatCannotList: what its commits name is
+// taken over, and the rest is said to be unknown.
+func TestAJoiningStateSeesNothingOfAServiceThatCannotList(t *testing.T) {
+	for name, o := range map[string]wiretest.EmulatorOptions{"new": {Fragile: true}, "legacy": {Legacy: true}} {
+		t.Run(name, func(t *testing.T) {
+			url := plain(t, o)
+			run(t, external(t.TempDir(), url), func(h *Host) {
+				put(t, h, doc("a", "one"), doc("b", "two"))
+				put(t, h, doc("a", "one changed"), doc("gone", "three"))
+				if _, err := h.Delete(t.Context(), mustID("gone")); err != nil {
+					t.Fatal(err)
+				}
+			})
+			run(t, external(t.TempDir(), url), func(h *Host) {
+				wantText(t, h, "a", "one changed")
+				wantText(t, h, "b", "two")
+				if page, err := h.List(t.Context(), Query{}); err != nil || page.Total != 2 {
+					t.Errorf("%d documents, %v", page.Total, err)
+				}
+				wantEvent(t, h, "inbound", "Took over 2 documents")
+				if name == "new" {
+					wantEvent(t, h, "inbound", "cannot list its documents: 2 were found")
+				}
+			})
+		})
+	}
+}
+
+// TestADocumentThatCannotBeReadKeepsAStateFromJoining: it is told, and the rest
+// is taken over.
+func TestADocumentThatCannotBeReadKeepsAStateFromJoining(t *testing.T) {
+	url := service(t, "k")
+	run(t, external(t.TempDir(), url), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
+	c := colleague(t, url)
+	b := doc("b", "")
+	for entry, err := range c.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry.Key.ID == b.ID {
+			spoil(t, url, entry.Key.Folder.String()+"/"+document.MetadataFile)
+		}
+	}
+	run(t, external(t.TempDir(), url), func(h *Host) {
+		wantText(t, h, "a", "one")
+		wantEvent(t, h, "inbound", "1 documents that the service holds cannot be read")
+	})
+}
+
+// spoil writes a file that is no metadata.
+func spoil(t *testing.T, url, path string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"message":"Spoil","items":[{"op":"put","path":%q,"content":"{"}]}`, path)
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v2/repos/caia-documents/batch", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("X-API-Key", "k")
+	q.Close = true
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close() //nolint:errcheck // nothing of it is read
+	if r.StatusCode != http.StatusCreated {
+		t.Fatalf("it answers %s", r.Status)
+	}
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// The units of rows. Of all but rates less is better.
+const (
+	inMicros   = "us"
+	inRate     = "documents/s"
+	inBytes    = "B"
+	inRatio    = "ratio"
+	inRequests = "requests"
+	inCommits  = "commits"
+)
+
+// targetDocs is the number of documents that the targets are made for.
+const targetDocs = 100_000
+
+// row is one line of the table.
+type row struct {
+	What    string  `json:"what"`
+	Docs    int     `json:"docs"`
+	Unit    string  `json:"unit"`
+	Ours    figure  `json:"ours"`
+	Floor   *figure `json:"floor,omitempty"`
+	FloorIs string  `json:"floor_is,omitempty"`
+	// Ratio is how many times the cost of the floor ours costs; 0 if there is no
+	// floor.
+	Ratio   float64 `json:"ratio,omitempty"`
+	Target  string  `json:"target,omitempty"`
+	Reached string  `json:"reached,omitempty"` // "yes", "no", "" if there is none
+	Note    string  `json:"note,omitempty"`
+}
+
+// target is what a row should reach; 0 asks for nothing.
+type target struct {
+	most   float64 // of ours
+	least  float64 // of ours
+	within float64 // times the floor
+	none   bool    // ours must be nothing
+}
+
+func (t target) String() string {
+	var parts []string
+	if t.most > 0 {
+		parts = append(parts, fmt.Sprintf("<= %g", t.most))
+	}
+	if t.least > 0 {
+		parts = append(parts, fmt.Sprintf(">= %g", t.least))
+	}
+	if t.within > 0 {
+		parts = append(parts, fmt.Sprintf("<= %gx floor", t.within))
+	}
+	if t.none {
+		parts = append(parts, "0")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (t target) reached(x row) bool {
+	return (t.most == 0 || x.Ours.Median <= t.most) && (t.least == 0 || x.Ours.Median >= t.least) &&
+		(t.within == 0 || x.Ratio <= t.within) && (!t.none || x.Ours.Median == 0)
+}
+
+// facts say where a run was made: no figure means anything without them.
+type facts struct {
+	CPU        string `json:"cpu"`
+	Cores      int    `json:"cores"`
+	Kernel     string `json:"kernel"`
+	Go         string `json:"go"`
+	LoadBefore string `json:"load_before"`
+	LoadAfter  string `json:"load_after"`
+}
+
+func machineFacts() facts {
+	cpu := "unknown processor"
+	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(data)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				cpu = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return facts{CPU: cpu, Cores: runtime.NumCPU(), Kernel: firstWord("/proc/sys/kernel/osrelease"), Go: runtime.Version(), LoadBefore: firstWord("/proc/loadavg")}
+}
+
+// firstWord of a file, "unknown" where there is none.
+func firstWord(file string) string {
+	data, err := os.ReadFile(file)
+	if fields := strings.Fields(string(data)); err == nil && len(fields) > 0 {
+		return fields[0]
+	}
+	return "unknown"
+}
+
+// report is what a run leaves.
+type report struct {
+	Machine facts   `json:"machine"`
+	Took    float64 `json:"seconds"`
+	Rows    []row   `json:"rows"`
+	// Missing are rows that this build cannot measure, and why.
+	Missing []string `json:"missing,omitempty"`
+	// Unfinished says why rows are missing, "" if none is.
+	Unfinished string `json:"unfinished,omitempty"`
+
+	progress io.Writer
+	started  time.Time
+}
+
+// add completes a row with its ratio and keeps it.
+func (r *report) add(line row, t target) {
+	if f := line.Floor; f != nil && f.Median > 0 && line.Ours.Median > 0 {
+		line.Ratio = line.Ours.Median / f.Median
+		if line.Unit == inRate {
+			line.Ratio = 1 / line.Ratio
+		}
+	}
+	if t != (target{}) {
+		line.Target, line.Reached = t.String(), "no"
+		if t.reached(line) {
+			line.Reached = "yes"
+		}
+	}
+	r.Rows = append(r.Rows, line)
+}
+
+// step tells whoever watches what is done now.
+func (r *report) step(n int, what string) {
+	say(r.progress, "%6.1f s  %s documents: %s\n", time.Since(r.started).Seconds(), count(n), what)
+}
+
+func (r *report) finish() {
+	r.Machine.LoadAfter = firstWord("/proc/loadavg")
+	r.Took = time.Since(r.started).Seconds()
+}
+
+func (r *report) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	return append(data, '\n'), err
+}
+
+// print writes the table.
+func (r *report) print(out io.Writer) error {
+	m := r.Machine
+	_, err := fmt.Fprintf(out, "%s, %d cores; Linux %s, %s; load %s before, %s after; %.0f s\n\n", m.CPU, m.Cores, m.Kernel, m.Go, m.LoadBefore, m.LoadAfter, r.Took)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
+	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "target", "reached")
+	for _, x := range r.Rows {
+		p99, floor, ratio := "-", "-", "-"
+		if x.Ours.P99 > 0 {
+			p99 = show(x.Ours.P99, x.Unit)
+		}
+		if x.Floor != nil && x.Floor.Count > 0 {
+			floor, ratio = show(x.Floor.Median, x.Unit), fmt.Sprintf("%.2fx", x.Ratio)
+		}
+		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, dash(x.Target), dash(x.Reached))
+	}
+	err = errors.Join(err, w.Flush())
+	for _, s := range r.Missing {
+		say(out, "\nnot there: %s\n", s)
+	}
+	if r.Unfinished != "" {
+		say(out, "\nunfinished: %s\n", r.Unfinished)
+	}
+	said := map[string]bool{}
+	for _, x := range r.Rows {
+		for _, note := range []string{x.FloorIs, x.Note} {
+			if note != "" && !said[x.What+note] {
+				said[x.What+note] = true
+				say(out, "\n%s: %s", x.What, note)
+			}
+		}
+	}
+	_, e := fmt.Fprintln(out)
+	return errors.Join(err, e)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// show writes a figure with its unit.
+func show(v float64, unit string) string {
+	switch {
+	case unit == inMicros && v >= 10_000:
+		return fmt.Sprintf("%.1f ms", v/1000)
+	case unit == inMicros:
+		return fmt.Sprintf("%.1f us", v)
+	case unit == inRate:
+		return fmt.Sprintf("%.0f/s", v)
+	case unit == inBytes:
+		return fmt.Sprintf("%.0f B", v)
+	case unit == inRatio:
+		return fmt.Sprintf("%.2fx", v)
+	}
+	return fmt.Sprintf("%g", v)
+}
+
+func count(n int) string {
+	if n >= 1000 && n%1000 == 0 {
+		return strconv.Itoa(n/1000) + "k"
+	}
+	return strconv.Itoa(n)
+}

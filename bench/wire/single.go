@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	echoByResty = "floor is an echo of net/http with bodies of the same size, asked through resty"
+	echoByHTTP  = "floor is an echo of net/http with bodies of the same size, asked through net/http"
+
+	whatPut       = "put of one document, client"
+	whatBarePut   = "put of one document, bare HTTP"
+	whatGet       = "get of one document, client"
+	whatBareGet   = "get of one document, bare HTTP"
+	whatBatch     = "batch of 100, client"
+	whatBareBatch = "batch of 100, bare HTTP"
+)
+
+const (
+	singles   = 3000 // samples of one document
+	hundreds  = 200  // samples of a batch
+	batchDocs = 100
+)
+
+func (s *site) racer(n int, do func(i int) (time.Duration, error)) *racer {
+	return &racer{count: n, time: sectionTime, do: do}
+}
+
+// puts measures writing one document.
+func (s *site) puts(ctx context.Context) error {
+	s.rep.step(s.n, "put")
+	sent, got, requests, err := s.measured(func() error { _, err := s.applied(ctx, 1); return err })
+	if err != nil {
+		return err
+	}
+	f, err := race(ctx, s.samples,
+		s.racer(singles, func(int) (time.Duration, error) { return s.applied(ctx, 1) }),
+		s.racer(singles, s.echo.viaResty(ctx, sent, got)),
+		s.racer(singles, func(int) (time.Duration, error) { return s.posted(ctx, 1) }),
+		s.racer(singles, s.echo.viaHTTP(ctx, sent, got)))
+	if err != nil {
+		return err
+	}
+	s.rep.add(row{What: whatPut, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 4})
+	s.rep.add(row{What: whatBarePut, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 4})
+	s.rep.add(row{What: "requests a put", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
+	return nil
+}
+
+// gets measures reading one document.
+func (s *site) gets(ctx context.Context) error {
+	s.rep.step(s.n, "get")
+	_, got, requests, err := s.measured(func() error { _, err := s.got(ctx, 1); return err })
+	if err != nil {
+		return err
+	}
+	f, err := race(ctx, s.samples,
+		s.racer(singles, func(i int) (time.Duration, error) { return s.got(ctx, i) }),
+		s.racer(singles, s.echo.viaResty(ctx, 0, got)),
+		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, i) }),
+		s.racer(singles, s.echo.viaHTTP(ctx, 0, got)))
+	if err != nil {
+		return err
+	}
+	s.rep.add(row{What: whatGet, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 2})
+	s.rep.add(row{What: whatBareGet, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 2})
+	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
+	return nil
+}
+
+// batches measures writing 100 documents at once.
+func (s *site) batches(ctx context.Context) error {
+	s.rep.step(s.n, "batch")
+	sent, got, _, err := s.measured(func() error { _, err := s.applied(ctx, batchDocs); return err })
+	if err != nil {
+		return err
+	}
+	f, err := race(ctx, s.samples,
+		s.racer(hundreds, func(int) (time.Duration, error) { return s.applied(ctx, batchDocs) }),
+		s.racer(hundreds, s.echo.viaResty(ctx, sent, got)),
+		s.racer(hundreds, func(int) (time.Duration, error) { return s.posted(ctx, batchDocs) }),
+		s.racer(hundreds, s.echo.viaHTTP(ctx, sent, got)))
+	if err != nil {
+		return err
+	}
+	for i := range f {
+		f[i] = f[i].rate(batchDocs)
+	}
+	s.rep.add(row{What: whatBatch, Docs: s.n, Unit: inRate, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{least: 40_000})
+	s.rep.add(row{What: whatBareBatch, Docs: s.n, Unit: inRate, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{least: 40_000})
+	return nil
+}
+
+// growth compares the cost at the largest size with that at the smallest one,
+// both in turn.
+func growth(ctx context.Context, rep *report, sites []*site) error {
+	small, large := sites[0], sites[len(sites)-1]
+	if small == large {
+		return nil
+	}
+	rep.step(large.n, "beside "+count(small.n))
+	for _, g := range []struct {
+		what  string
+		count int
+		do    func(s *site, i int) (time.Duration, error)
+	}{
+		{"get", 1500, func(s *site, i int) (time.Duration, error) { return s.got(ctx, i) }},
+		{"put", 600, func(s *site, _ int) (time.Duration, error) { return s.applied(ctx, 1) }},
+		{"batch of 100", 20, func(s *site, _ int) (time.Duration, error) { return s.applied(ctx, batchDocs) }},
+	} {
+		of := func(s *site) *racer {
+			return s.racer(g.count, func(i int) (time.Duration, error) { return g.do(s, i) })
+		}
+		f, err := race(ctx, large.samples, of(small), of(large))
+		if err != nil {
+			return err
+		}
+		rep.add(row{
+			What: g.what + ": cost(" + count(large.n) + ")/cost(" + count(small.n) + ")", Docs: large.n, Unit: inRatio, Ours: once(f[1].Median / f[0].Median),
+		}, target{most: 1.5})
+	}
+	return nil
+}

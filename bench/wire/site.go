@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
+)
+
+const (
+	repoName  = "bench"
+	fillBatch = 100 // documents a commit while a repository is filled
+	// sectionTime bounds what one racer may take.
+	sectionTime = 2 * time.Second
+)
+
+// site is a service with a repository of n documents, and who asks it.
+type site struct {
+	n       int
+	samples int
+	rep     *report
+	echo    *echo
+
+	service *govcd.Service
+	url     string
+	client  *govc.Client
+	meter   *meter
+	bare    *http.Client
+	next    int // number of the next document that is new
+}
+
+// meter counts what the client sends and gets.
+type meter struct {
+	http.RoundTripper
+	requests  atomic.Int64
+	sent, got atomic.Int64 // bytes of the bodies of the last exchange
+}
+
+// RoundTrip implements http.RoundTripper.
+func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.requests.Add(1)
+	m.sent.Store(max(r.ContentLength, 0))
+	in, err := m.RoundTripper.RoundTrip(r)
+	if err == nil {
+		m.got.Store(max(in.ContentLength, 0))
+		if in.ContentLength < 0 { // only its end tells
+			in.Body = counted{in.Body, &m.got}
+		}
+	}
+	return in, err
+}
+
+// counted is a body whose bytes are counted.
+type counted struct {
+	io.ReadCloser
+	n *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// CloseIdleConnections drops those that wait.
+func (m *meter) CloseIdleConnections() {
+	if t, ok := m.RoundTripper.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// open starts the service, fills the repository, and measures what that takes of
+// the memory.
+func (s *site) open(ctx context.Context) (err error) {
+	s.rep.step(s.n, "fill")
+	before := liveHeap()
+	s.service = govcd.New(govcd.Options{})
+	if s.url, err = s.service.Start("127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.bare = &http.Client{Transport: newPool()}
+	s.meter = &meter{RoundTripper: newPool()}
+	if s.client, err = newClient(ctx, s.url, s.meter); err != nil {
+		return err
+	}
+	for s.next < s.n {
+		if err := s.fill(ctx, min(fillBatch, s.n-s.next)); err != nil {
+			return err
+		}
+	}
+	s.rep.add(row{
+		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: once(float64(liveHeap()-before) / float64(s.n)),
+		Note: fmt.Sprintf("live heap of the service after a collection, client included; batches of %d, so that one document in %d brings a commit", fillBatch, fillBatch),
+	}, ifTarget(s.n, target{most: 3 << 10}))
+	return nil
+}
+
+// fill puts the next n documents in one batch.
+func (s *site) fill(ctx context.Context, n int) error {
+	_, err := s.client.Apply(ctx, putOf(s.next, n, author))
+	s.next += n
+	return err
+}
+
+// ifTarget is the target where it was set.
+func ifTarget(n int, t target) target {
+	if n < targetDocs {
+		return target{}
+	}
+	return t
+}
+
+func newClient(ctx context.Context, url string, transport http.RoundTripper) (*govc.Client, error) {
+	c, err := govc.New(govc.Options{URL: url, Repo: repoName, Transport: transport})
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.EnsureRepo(ctx)
+	return c, err
+}
+
+// liveHeap is what is left of the heap after a collection, in bytes.
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC() // the first one only empties what pools hold
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc) //nolint:gosec // no machine has that much
+}
+
+func (s *site) close(ctx context.Context) error {
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.meter != nil {
+		s.meter.CloseIdleConnections()
+	}
+	if s.bare != nil {
+		s.bare.CloseIdleConnections()
+	}
+	if s.service == nil {
+		return nil
+	}
+	return s.service.Stop(ctx)
+}
+
+// api is the address of something in the repository.
+func (s *site) api(rest string) string { return s.url + "/api/v2/repos/" + repoName + rest }
+
+// applied puts new documents through the client and returns how long that took.
+func (s *site) applied(ctx context.Context, n int) (time.Duration, error) {
+	b := putOf(s.next, n, author)
+	s.next += n
+	return clock(func() error {
+		got, err := s.client.Apply(ctx, b)
+		if err == nil && got.Commit == "" {
+			err = fmt.Errorf("%w: a put made no commit", errBroken)
+		}
+		return err
+	})
+}
+
+// bareItem and bareBatch are what a client sends that writes no more than it
+// must.
+type bareItem struct {
+	Op      string `json:"op"`
+	Path    string `json:"path"`
+	Content string `json:"content"`
+}
+
+type bareBatch struct {
+	Message string     `json:"message"`
+	Items   []bareItem `json:"items"`
+}
+
+// encoded is the body of a batch that puts the next n documents.
+func (s *site) encoded(n int) ([]byte, error) {
+	in := bareBatch{Message: "Put documents"}
+	for _, op := range putOf(s.next, n, author).Ops {
+		files, err := op.Doc.Files(document.TextOnly)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			in.Items = append(in.Items, bareItem{"put", op.Key.Folder.String() + "/" + f.Name, string(f.Data)})
+		}
+	}
+	s.next += n
+	return json.Marshal(in)
+}
+
+// posted puts new documents by bare HTTP; making the body does not count.
+func (s *site) posted(ctx context.Context, n int) (time.Duration, error) {
+	body, err := s.encoded(n)
+	if err != nil {
+		return 0, err
+	}
+	return clock(func() error {
+		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
+		return err
+	})
+}
+
+// measured returns what the client's last exchange sent and got, and how many
+// requests do makes.
+func (s *site) measured(do func() error) (sent, got, requests int, err error) {
+	before := s.meter.requests.Load()
+	err = do()
+	return int(s.meter.sent.Load()), int(s.meter.got.Load()), int(s.meter.requests.Load() - before), err
+}
+
+// existing is a document that was put when the repository was filled.
+func (s *site) existing(i int) document.Document { return makeDoc(i * stride % s.n) }
+
+// got reads a document through the client and looks at what it is.
+func (s *site) got(ctx context.Context, i int) (time.Duration, error) {
+	want := s.existing(i)
+	key := keyOf(want)
+	var d document.Document
+	took, err := clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
+	if err == nil && (d.ID != want.ID || d.Content.Text != want.Content.Text) {
+		err = fmt.Errorf("%w: %s is not what was put", errBroken, want.ID)
+	}
+	return took, err
+}
+
+// fetched reads a document's folder by bare HTTP.
+func (s *site) fetched(ctx context.Context, i int) (time.Duration, error) {
+	want := s.existing(i)
+	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
+	var body []byte
+	took, err := clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
+	if err == nil && !bytes.Contains(body, []byte(want.Content.Text)) {
+		err = fmt.Errorf("%w: the folder of %s lacks its text", errBroken, want.ID)
+	}
+	return took, err
+}
