@@ -327,6 +327,9 @@ func TestCSRFIsKnownBeforehand(t *testing.T) {
 	if _, err := c.Apply(t.Context(), put(newDoc(t, "after", "x"))); err != nil {
 		t.Errorf("Apply after a restart: %v", err)
 	}
+	if got := g.counts(); got[2] != 1 {
+		t.Errorf("%d writes were refused after a restart, want the first", got[2])
+	}
 	// A service that was switched over wants none any more.
 	g.change(func() { g.debug, g.csrf = true, map[string]bool{} })
 	for i := range 3 {

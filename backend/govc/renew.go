@@ -16,11 +16,15 @@ import (
 // errNotRenewable: there is nothing to get another token with.
 var errNotRenewable = errors.New("govc: the credentials cannot be renewed")
 
+// mostRenewals bounds those before one request: tokens may end faster than they
+// come.
+const mostRenewals = 3
+
 // identify returns what the next request shows. A token that ends soon is
 // renewed by one caller while the others go on with it; one that is over is
 // waited for.
 func (c *Client) identify(ctx context.Context) (proof, error) {
-	for {
+	for range mostRenewals {
 		p := c.auth.current()
 		switch {
 		case p.mustFirst:
@@ -37,6 +41,7 @@ func (c *Client) identify(ctx context.Context) (proof, error) {
 			return p, nil
 		}
 	}
+	return c.auth.current(), nil
 }
 
 // renewRefused replaces what a service refused with 401, once. again is false
