@@ -216,7 +216,7 @@ var imitated = func() map[int]bool {
 // TestGuardedIsAsRecorded: the imitation answers the recorded exchanges as the
 // service did.
 func TestGuardedIsAsRecorded(t *testing.T) {
-	record, err := wiretest.Record(wiretest.NewAuth)
+	record, err := wiretest.Record(wiretest.NewAuthFull)
 	if err != nil {
 		t.Fatal(err)
 	}
