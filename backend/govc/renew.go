@@ -32,11 +32,10 @@ func (c *Client) identify(ctx context.Context) (proof, error) {
 				return proof{}, err
 			}
 		case p.renewWorthIt:
-			err := c.renew(ctx, p.generation, false, false)
-			if ctx.Err() != nil {
-				return proof{}, err
+			if c.renew(ctx, p.generation, false, false) != nil {
+				return p, nil // it still holds; what failed is in Access
 			}
-			return c.auth.current(), nil // what failed is in Access, and the token still holds
+			return c.auth.current(), nil
 		default:
 			return p, nil
 		}
@@ -93,7 +92,7 @@ func (c *Client) renew(ctx context.Context, generation int64, refused, wait bool
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return fmt.Errorf("govc: wait for a token: %w", ctx.Err())
+			return transportError(ctx, request{op: "wait for a token"}, false, ctx.Err())
 		}
 		if r.err != nil && !r.other {
 			return r.err
