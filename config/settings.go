@@ -30,12 +30,12 @@ var settings = []setting{
 		func(c Config) string { return c.Govc.URL },
 	},
 	{
-		"govc.token", "", "GOVC_AUTH_TOKEN", "token for the govc service",
+		"govc.token", "", "GOVC_AUTH_TOKEN", "token (JWT) or API key for the govc service",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.Token, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.Token) },
 	},
 	{
-		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service",
+		"govc.api_key", "", "GOVC_API_KEY", "API key for the govc service, used if there is no token",
 		func(c *Config, v string, _ Env) (err error) { c.Govc.APIKey, err = parseSecret(v); return },
 		func(c Config) string { return showSecret(c.Govc.APIKey) },
 	},

@@ -61,7 +61,7 @@ var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapMatch, "nobody's write is overwritten unseen", "a window between read and write, in which others' writes are overwritten"},
 	{govcd.CapKey, "a lost answer is asked for again", "after a lost answer everything is read before it is sent again"},
 	{govcd.CapDelete, "what is deleted is gone from the newest tree", "hidden, not erased"},
-	{govcd.CapEvents, "others' writes are told as they happen", "others' writes: best effort, found when they are read"},
+	{govcd.CapEvents, "it tells of others' writes as they happen", "others' writes: best effort, found when they are read"},
 	{govcd.CapRecursiveTree, "documents can be listed", "no listing: only what the newest commits name is found"},
 	{govcd.CapTreePage, "long listings come page by page", "a listing is one answer, however long"},
 	{govcd.CapFullTree, "each commit holds all files", "a commit holds only the files that it changed"},

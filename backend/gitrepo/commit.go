@@ -150,10 +150,25 @@ func (r *Repo) publish(ctx context.Context, u refUpdate, mark string, c Commit, 
 	return h, nil
 }
 
-// storeAndMove stores the objects of b, and only then moves references. A
-// reference that has moved is found before anything is stored, unless that is
-// much.
-func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) (err error) {
+// storeAndMove stores the objects of b, and only then moves references. Where
+// packs vanished, it does so if nothing that references lead to went with them.
+func (r *Repo) storeAndMove(ctx context.Context, b *builder, updates ...refUpdate) error {
+	err := r.tryStoreAndMove(ctx, b, updates...)
+	if !errors.Is(err, ErrLost) {
+		return err
+	}
+	switch whole, look := r.letGarbageGo(ctx); {
+	case look != nil:
+		return errors.Join(err, look)
+	case !whole:
+		return err
+	}
+	return r.tryStoreAndMove(ctx, b, updates...)
+}
+
+// tryStoreAndMove finds a reference that has moved before anything is stored,
+// unless that is much.
+func (r *Repo) tryStoreAndMove(ctx context.Context, b *builder, updates ...refUpdate) (err error) {
 	size := 0
 	for _, s := range b.out {
 		size += len(s.data)

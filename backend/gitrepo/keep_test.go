@@ -223,6 +223,44 @@ func TestAPackThatNothingLedToIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// A process that died leaves a pack that nothing leads to. The next one has it
+// open when git removes it: nothing is lost by that.
+func TestGarbageOfADeadProcessIsCollected(t *testing.T) {
+	needGit(t)
+	r, dir, hook := hookedOver(t, true)
+	first := commit(t, r, put(t, "old", "1"))
+	tag := TagInput{Name: "v1", Commit: first, Message: "one", Tagger: ann, At: when}
+	if err := r.CreateTag(t.Context(), tag); err != nil {
+		t.Fatal(err)
+	}
+	died := errors.New("injected")
+	*hook = func(operation, name string) error {
+		if operation == "rename" && strings.HasSuffix(name, "heads/main") || operation == "remove" {
+			return died
+		}
+		return nil
+	}
+	if _, err := r.Commit(t.Context(), CommitInput{Changes: []Change{put(t, "new", "x")}, Author: ann, At: when}); !errors.Is(err, died) {
+		t.Fatalf("got %v", err)
+	}
+	closeRepo(t, r)
+	if err := os.Remove(filepath.Join(dir, "refs/heads/main.lock")); err != nil {
+		t.Fatal(err)
+	}
+	r = opened(t, dir)
+	before := len(matches(t, dir, "objects/pack/*.pack"))
+	git(t, dir, "repack", "-adq")
+	git(t, dir, "prune", "--expire=now")
+	if before < 2 {
+		t.Fatalf("there was no garbage: %d packs", before)
+	}
+	tip := commit(t, r, put(t, "new", "y"))
+	wantFile(t, r, tip, "new", "y")
+	look(t, r, nil)
+	closeRepo(t, r)
+	fsck(t, dir)
+}
+
 // Git prunes our temporary files while we are about to name them: they are
 // written once more.
 func TestGitPrunesATemporaryFile(t *testing.T) {

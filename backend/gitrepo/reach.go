@@ -14,14 +14,47 @@ type walk struct {
 	missing bool // one is only in packs that vanished, or nowhere
 }
 
+// letGarbageGo reports whether all that references lead to is still in the
+// folder. Then packs that vanished had only garbage, as a process that died
+// leaves it and git collects it, and are forgotten.
+func (r *Repo) letGarbageGo(ctx context.Context) (whole bool, err error) {
+	p, ok := r.objects.(*packStore)
+	if !ok {
+		return false, nil
+	}
+	refs, err := listRefs(r.refs, "refs/")
+	if err != nil {
+		return false, err
+	}
+	walked := map[Hash]struct{}{}
+	for _, tip := range refs {
+		if _, known := walked[tip]; known {
+			continue
+		}
+		w, err := p.reachFrom(ctx, tip, plumbing.AnyObject, walked)
+		if err != nil || !w.whole || w.missing {
+			return false, err
+		}
+	}
+	p.lost.Store(false)
+	return true, p.forget()
+}
+
 // reach walks everything that a commit is made of, until an object is nowhere.
 func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
+	return p.reachFrom(ctx, tip, plumbing.CommitObject, map[Hash]struct{}{})
+}
+
+// reachFrom is reach from an object of any kind that passes over what was seen,
+// and adds to it.
+func (p *packStore) reachFrom(ctx context.Context, tip Hash, kind plumbing.ObjectType, seen map[Hash]struct{}) (w walk, err error) {
 	type reached struct {
 		hash Hash
 		kind plumbing.ObjectType
 	}
-	queue := []reached{{tip, plumbing.CommitObject}}
-	w.seen = map[Hash]struct{}{tip: {}}
+	queue := []reached{{tip, kind}}
+	seen[tip] = struct{}{}
+	w.seen = seen
 	add := func(h Hash, kind plumbing.ObjectType) {
 		if _, known := w.seen[h]; !known {
 			w.seen[h] = struct{}{}
@@ -57,7 +90,7 @@ func (p *packStore) reach(ctx context.Context, tip Hash) (w walk, err error) {
 			return w, nil
 		case err != nil:
 			return w, err
-		case o.kind != at.kind:
+		case at.kind != plumbing.AnyObject && o.kind != at.kind:
 			return w, nil
 		}
 		w.missing = w.missing || !stored
@@ -85,6 +118,12 @@ func withoutParents(add func(Hash, plumbing.ObjectType)) func(Hash, plumbing.Obj
 // parts calls add for what an object names.
 func parts(h Hash, o object, add func(Hash, plumbing.ObjectType)) error {
 	switch o.kind {
+	case plumbing.TagObject:
+		t, err := decodeTag(h, o.data)
+		if err != nil {
+			return err
+		}
+		add(t.target, t.kind)
 	case plumbing.CommitObject:
 		c, err := decodeCommit(h, o.data)
 		if err != nil {

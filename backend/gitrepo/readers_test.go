@@ -22,7 +22,7 @@ func (nowhere) Reached(context.Context, Hash, Hash) (bool, error) { return true,
 
 // writers are the methods that may wait for a commit that is being made.
 var writers = []string{
-	"Close", "Commit", "CommitChain", "CreateBranch", "CreateTag", "DeleteBranch", "DeleteTag", "Merge", "Rewrite",
+	"Close", "Commit", "CommitChain", "Confirm", "CreateBranch", "CreateTag", "DeleteBranch", "DeleteTag", "Merge", "Rewrite",
 	"MergeFavouring", "ReceiveFrom", "Restore", "Revert", "SetRef",
 }
 
@@ -72,6 +72,7 @@ func readersOf(t *testing.T, r *Repo, tip, before, blob Hash) map[string]func(co
 		"Tag":         func(ctx context.Context) error { _, err := r.Tag(ctx, "v1"); return err },
 		"Object":      func(ctx context.Context) error { _, _, err := r.Object(ctx, blob); return err },
 		"Send":        func(ctx context.Context) error { return r.Send(ctx, before, tip, nowhere{}) },
+		"NewChain":    func(ctx context.Context) error { _, err := r.NewChain(ctx, Main, tip); return err },
 		"Ahead":       func(ctx context.Context) error { _, _, err := r.Ahead(ctx, before, tip); return err },
 		"Verify":      func(ctx context.Context) error { _, err := r.Verify(ctx, VerifyOptions{}); return err },
 	}

@@ -15,7 +15,12 @@
 // Retries live here and nowhere below: reads, additions and batches with a
 // key, within a budget that all calls share. A commit is never sent twice.
 // Texts of the service are bounded and handed on as they came: whoever shows
-// them sanitises them. Credentials are sent, never printed. The package follows
+// them sanitises them.
+//
+// One credential is shown to a service, see Options; a token is renewed before
+// it ends, once for all callers, and kept in memory only. What is refused with
+// 401, or for its CSRF token, was not done: it is repeated once with a new one.
+// Credentials are sent to the one service, never printed. The package follows
 // no redirects, reads at no ref, and never calls checkout or merge, which lose
 // files, nor status, which can end a service.
 package govc

@@ -29,7 +29,7 @@ func proxyFor(service *url.URL) (func(*http.Request) (*url.URL, error), string, 
 	case proxy == nil:
 		return nil, "", nil
 	case proxy.Host == noHost:
-		return nil, "", errors.New("govc: the address of the proxy in HTTP_PROXY or HTTPS_PROXY is none; write http://host:port")
+		return nil, "", &OptionError{"HTTP_PROXY or HTTPS_PROXY", "the address of the proxy is none", "write http://host:port", nil}
 	}
 	return http.ProxyURL(proxy), proxy.Host, nil
 }

@@ -61,6 +61,7 @@ type disk struct {
 	held   *durable.Lock
 	lock   *durable.Lock // nil while the folder is not in use, or the caller's
 	space  space
+	clock  func() time.Time // of gitrepo.Options
 }
 
 // facts are what is kept beside git's own files.
@@ -165,7 +166,11 @@ func (d *disk) open(path string) (*gitrepo.Repo, error) {
 	if _, err := d.volume.Stat(filepath.Join(path, "HEAD")); err != nil {
 		return nil, fmt.Errorf("%w (%w)", errHalf, err)
 	}
-	return gitrepo.OpenDisk(path, gitrepo.Options{Volume: d.volume, SyncAll: true})
+	return gitrepo.OpenDisk(path, d.options())
+}
+
+func (d *disk) options() gitrepo.Options {
+	return gitrepo.Options{Volume: d.volume, SyncAll: true, Now: d.clock}
 }
 
 // created tells when a repository was made: as it was noted, else as the files
@@ -197,7 +202,7 @@ func (d *disk) create(id string, at time.Time) (git *gitrepo.Repo, err error) {
 			err = errors.Join(err, d.removeAll(aside))
 		}
 	}()
-	if git, err = gitrepo.OpenDisk(aside, gitrepo.Options{Volume: d.volume, SyncAll: true}); err != nil {
+	if git, err = gitrepo.OpenDisk(aside, d.options()); err != nil {
 		return nil, err
 	}
 	if err := git.Close(); err != nil {

@@ -24,6 +24,14 @@ func onDisk(t testing.TB, dir string) *Service {
 	return s
 }
 
+// diskRepo returns a service on disk with the repository "docs".
+func diskRepo(t testing.TB) (*Service, http.Handler) {
+	t.Helper()
+	s := onDisk(t, t.TempDir())
+	want(t, ask(t, s.Handler(), "POST", "/api/v2/repos", `{"id":"docs"}`), 201, `"id":"docs"`)
+	return s, s.Handler()
+}
+
 // restart stops a service as the end of its process does, and opens its folder
 // again.
 func restart(t testing.TB, s *Service) *Service {

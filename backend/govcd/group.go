@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -17,6 +18,9 @@ const (
 	maxGroup = MaxInFlight
 	// maxGroupBytes is the size of a group from which on no more join it.
 	maxGroupBytes = 32 << 20
+	// maxGather bounds how long a group waits for those who were in the one
+	// before.
+	maxGather = 10 * time.Millisecond
 )
 
 // errLater: a request cannot be in the same group as one before it.
@@ -61,14 +65,59 @@ func (j *job) finished() bool {
 
 // queue is the jobs that nobody works on yet, in the order they came.
 type queue struct {
-	mu      sync.Mutex
+	arrived chan struct{} // one token: somebody came
+
+	mu      sync.Mutex // guards what follows
 	waiting []*job
+	// usual is how many jobs there were around the last group: in it, or waiting
+	// at its end. took is how long that group took.
+	usual int
+	took  time.Duration
 }
 
 func (q *queue) add(j *job) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.waiting = append(q.waiting, j)
+	q.mu.Unlock()
+	select {
+	case q.arrived <- struct{}{}:
+	default: // nobody looked since somebody else came
+	}
+}
+
+// gather waits a little for the clients that were just answered: most send
+// their next request at once, and whoever comes a moment too late waits for a
+// whole group. A client that is alone waits for nobody.
+func (q *queue) gather() {
+	q.mu.Lock()
+	most := min(q.took/2, maxGather)
+	q.mu.Unlock()
+	if q.complete() {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for !q.complete() {
+		select {
+		case <-q.arrived:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// complete reports whether as many jobs wait as usual.
+func (q *queue) complete() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) >= q.usual
+}
+
+// ended notes a group that ended.
+func (q *queue) ended(jobs int, took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.usual, q.took = min(jobs+len(q.waiting), maxGroup), took
 }
 
 // putBack makes jobs the next ones again.
@@ -150,7 +199,10 @@ func (r *repo) lead(own *job) {
 	defer func() { <-r.committing }()
 	ctx := context.WithoutCancel(own.ctx)
 	for !own.finished() {
-		r.makeGroup(ctx, r.queue.take())
+		r.queue.gather()
+		jobs, start := r.queue.take(), time.Now()
+		r.makeGroup(ctx, jobs)
+		r.queue.ended(len(jobs), time.Since(start))
 	}
 }
 

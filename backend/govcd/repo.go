@@ -46,6 +46,7 @@ type repo struct {
 func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Repo, service *Service) (*repo, error) {
 	r := &repo{
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
+		queue: queue{arrived: make(chan struct{}, 1)},
 		areas: map[scope]*area{}, swept: created,
 		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
 	}

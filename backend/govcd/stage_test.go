@@ -137,7 +137,15 @@ type made struct {
 // the log once, by its author, with its files and nothing else; a counter that
 // is only written with if_match counts every success.
 func TestNoCommitIsLostMergedOrMisattributed(t *testing.T) {
-	h := withRepo(t, Options{})
+	t.Run("memory", func(t *testing.T) { manyClients(t, withRepo(t, Options{})) })
+	t.Run("disk", func(t *testing.T) {
+		s, h := diskRepo(t)
+		manyClients(t, h)
+		fsck(t, s.disk.path("docs"))
+	})
+}
+
+func manyClients(t *testing.T, h http.Handler) {
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("counter", "0"))), 201, "hash")
 	const clients, rounds = 32, 12
 	var group, turn sync.WaitGroup
@@ -243,7 +251,14 @@ func wantHistory(t *testing.T, h http.Handler, acked map[string]made) {
 
 // TestOneKeyManyTimes: a request that is sent many times at once is made once.
 func TestOneKeyManyTimes(t *testing.T) {
-	h := withRepo(t, Options{})
+	t.Run("memory", func(t *testing.T) { oneKeyManyTimes(t, withRepo(t, Options{})) })
+	t.Run("disk", func(t *testing.T) {
+		_, h := diskRepo(t)
+		oneKeyManyTimes(t, h)
+	})
+}
+
+func oneKeyManyTimes(t *testing.T, h http.Handler) {
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	answers := map[string]int{}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/caiatech/caiatop/backend/durable"
@@ -147,6 +148,9 @@ func (d *doctor) askEngine(ctx context.Context, session Session) {
 }
 
 func (d *doctor) judgeEngine(s httpapi.Status) {
+	if strings.HasPrefix(s.Next, "It ") {
+		s.Next = "i" + s.Next[1:]
+	}
 	why := s.State + ": " + ui.Gist(s.Reason)
 	switch {
 	case s.State == string(engine.StateLocked):

@@ -12,6 +12,7 @@ import (
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/httpapi"
@@ -153,7 +154,14 @@ func startFault(dir string, err error) error {
 	f := &Fault{What: "the engine cannot start", Why: err}
 	git := filepath.Join(dir, engine.GitDir)
 	other, isOther := errors.AsType[*engine.OtherBranchError](err)
+	setting, isSetting := errors.AsType[*govc.OptionError](err)
 	switch {
+	case isSetting:
+		f.What = setting.Key + ": " + setting.Problem
+		if setting.Err != nil {
+			f.What += ": " + setting.Err.Error()
+		}
+		f.Why, f.Fix = known{coded{err, ErrConfig}}, setting.Fix
 	case isOther:
 		f.Why = coded{err, httpapi.ErrIdentity}
 		f.Fix = fmt.Sprintf("name its branch as ours, with: git -C %s branch -m %q main; or move it elsewhere, start, and take its documents over with: caiatop import --git", git, other.Branch)

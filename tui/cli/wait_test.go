@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/httpapi/httpapitest"
 )
@@ -137,6 +139,7 @@ func TestARepositoryThatIsNotOursIsSaidToBeUnwritable(t *testing.T) {
 	}{
 		"another branch": {&engine.OtherBranchError{Dir: "/s/documents.git", Branch: "master"}, []string{`git -C /s/documents.git branch -m "master" main`, "caiatop import --git"}, ExitUnavailable},
 		"a worktree":     {fmt.Errorf("git repository: %w", gitrepo.ErrReadOnly), []string{"git clone --bare", "/s/documents.git", "caiatop import --git"}, ExitCantCreate},
+		"a file of certificates that is not there": {fmt.Errorf("govc client: %w", &govc.OptionError{Key: "govc.ca", Problem: "the file cannot be read", Fix: "name a readable file", Err: os.ErrNotExist}), []string{"name a readable file"}, ExitConfig},
 	} {
 		err := startFault("/s", c.err)
 		fault, ok := errors.AsType[*Fault](err)

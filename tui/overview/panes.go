@@ -51,12 +51,12 @@ func (p *Page) service(w int) []string {
 // kept says whether a restart of the service keeps its data, as far as that is
 // known, after the warning that nobody checks who the service is.
 func (p *Page) kept(w int) string {
-	s := p.stats.Service
+	s, said := p.stats.Service, p.stats.Facts.Durable
 	long, short := "durable: not declared", "durable "+ui.Unknown
 	switch {
 	case s.Durable:
 		long, short = "durable: yes", "durable yes"
-	case s.Embedded:
+	case s.Embedded, said != nil:
 		long, short = "durable: no, in memory only", "durable no"
 	}
 	if !p.stats.Facts.Access.Insecure {

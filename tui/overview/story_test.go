@@ -128,6 +128,11 @@ func TestNothingToChartTakesNoRoom(t *testing.T) {
 
 func TestDurable(t *testing.T) {
 	p := newPage()
+	no := false
+	p.SetStats(&engine.Stats{At: noon, Service: engine.Service{URL: "http://x"}, Facts: engine.Facts{Durable: &no}})
+	if got := p.kept(36); got != "durable: no, in memory only" {
+		t.Errorf("a service that says no: %q", got)
+	}
 	for want, s := range map[string]engine.Service{
 		"durable: yes": {Durable: true}, "durable: no, in memory only": {Embedded: true}, "durable: not declared": {URL: "http://x"},
 	} {

@@ -97,8 +97,14 @@ func (p *Page) service(w int) []string {
 	lines = append(lines, p.fact(w, "version", version+"   durable: "+durable(f))...)
 	l := f.Latency
 	reach := ui.Breakdown(w-labelWidth, l.DNS, l.Connect, l.TLS, l.FirstByte)
-	if more := reach + "   connection reused"; l.Reused && len(more) <= w-labelWidth {
-		reach = more
+	more := ""
+	if s.Health.Up && l.Reused {
+		more = "   connection reused"
+	} else if !s.Health.Up && l.FirstByte > 0 {
+		more = "   last known"
+	}
+	if len(reach+more) <= w-labelWidth {
+		reach += more
 	}
 	lines = append(lines, p.fact(w, "latency", reach)...)
 	if e := s.Health.Err; e != "" {
@@ -146,7 +152,7 @@ func (p *Page) ours() (string, ui.Tone) {
 	case engine.StateReseeding:
 		return g.Busy + " it is being filled", ui.Accent
 	case engine.StateLocked:
-		return g.Bad + " " + ui.Gist(termsafe.Line(p.stats.Reason).String()), ui.Bad
+		return g.Bad + " locked: " + ui.Gist(termsafe.Line(p.stats.Reason).String()), ui.Bad
 	case engine.StateProbing, engine.StateFallback, engine.StateNone:
 	}
 	return ui.Unknown, ui.Plain

@@ -31,9 +31,11 @@ func malformed(format string, args ...any) error {
 	return &Refusal{Status: http.StatusBadRequest, Code: "MALFORMED", Text: "the request is not understood: " + fmt.Sprintf(format, args...)}
 }
 
+const unsupportedCode = "UNSUPPORTED"
+
 // unsupported is a request for what was not announced.
 func unsupported(format string, args ...any) error {
-	return &Refusal{Status: http.StatusBadRequest, Code: "UNSUPPORTED", Text: fmt.Sprintf(format, args...)}
+	return &Refusal{Status: http.StatusBadRequest, Code: unsupportedCode, Text: fmt.Sprintf(format, args...)}
 }
 
 func tooLarge(format string, args ...any) error {

@@ -1,7 +1,6 @@
 package githttp
 
 import (
-	"errors"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -13,15 +12,13 @@ type common struct {
 	ready bool   // every want has a history in common with it: a pack can be made
 }
 
-// errMet ends a walk early.
-var errMet = errors.New("met")
-
 // compare looks for what a client has. Anything else is none of our business.
-func (g *graph) compare(haves *set, wants []Hash) (common, error) {
+// Only where it is not done with asking it matters whether a pack can be made.
+func (g *graph) compare(r *request, wants []Hash) (common, error) {
 	var c common
 	var shared set
 	var oldest time.Time
-	for _, h := range haves.names {
+	for _, h := range r.haves.names {
 		found, err := g.commit(h)
 		if lost(err) {
 			continue
@@ -35,28 +32,69 @@ func (g *graph) compare(haves *set, wants []Hash) (common, error) {
 			oldest = found.At
 		}
 	}
-	if shared.len() == 0 {
+	if shared.len() == 0 || r.done {
 		return c, nil
 	}
-	for _, want := range wants {
-		met := false
-		err := g.each([]Hash{want}, func(c gitrepo.Commit, _ int) (bool, error) {
-			if shared.has(c.Hash) {
-				met = true
-				return false, errMet
-			}
-			return !c.At.Before(oldest), nil
-		})
-		if err != nil && !errors.Is(err, errMet) {
-			return c, err
+	var err error
+	c.ready, err = g.descend(wants, &shared, oldest)
+	return c, err
+}
+
+// descend reports whether each of some commits leads to a shared one. It walks
+// once, however many they are, and not past a time.
+func (g *graph) descend(from []Hash, shared *set, oldest time.Time) (bool, error) {
+	var met set
+	var children []link
+	var last []int32 // by the number of a commit, the last link to a child + 1
+	number := func(h Hash) int {
+		n, fresh := met.add(h)
+		if fresh {
+			last = append(last, 0)
 		}
-		if !met {
-			return c, nil
+		return n
+	}
+	var reached []int // that lead to a shared one
+	err := g.each(from, func(c gitrepo.Commit, _ int) (bool, error) {
+		at := number(c.Hash)
+		if shared.has(c.Hash) {
+			reached = append(reached, at)
+			return false, nil
+		}
+		if c.At.Before(oldest) {
+			return false, nil
+		}
+		for _, parent := range c.Parents {
+			n := number(parent)
+			children = append(children, link{child: int32(at), before: last[n]}) //nolint:gosec // bounded by maxObjects
+			last[n] = int32(len(children))                                       //nolint:gosec // as good as bounded
+		}
+		return true, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	leads := make([]bool, met.len())
+	for len(reached) > 0 {
+		at := reached[len(reached)-1]
+		reached = reached[:len(reached)-1]
+		if leads[at] {
+			continue
+		}
+		leads[at] = true
+		for l := last[at]; l > 0; l = children[l-1].before {
+			reached = append(reached, int(children[l-1].child))
 		}
 	}
-	c.ready = true
-	return c, nil
+	for _, h := range from {
+		if !leads[met.find(h)] {
+			return false, nil
+		}
+	}
+	return true, nil
 }
+
+// link leads from a commit to one of its children, and to the link before.
+type link struct{ child, before int32 }
 
 // acknowledge2 answers the haves of version 2, and reports whether a pack comes.
 func (c common) acknowledge2(b []byte) (out []byte, pack bool) {

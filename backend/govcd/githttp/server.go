@@ -70,6 +70,12 @@ func New(o Options) *Server {
 	return s
 }
 
+// The content types of git.
+const (
+	requestType = "application/x-git-upload-pack-request"
+	resultType  = "application/x-git-upload-pack-result"
+)
+
 // protocol is the newest version that a client speaks, of those known here.
 func protocol(r *http.Request) int {
 	version := 0
@@ -138,10 +144,16 @@ func (s *Server) UploadPack(w http.ResponseWriter, r *http.Request, repo Repo, m
 	defer leave()
 	control := http.NewResponseController(w)
 	asked, err := s.read(w, r, control)
+	if refused, ok := asRefusal(err); ok && refused.Code == unsupportedCode {
+		// Git shows its user the text of a packet, but none that comes with a 400.
+		begin(w, resultType)
+		_, _ = w.Write(appendLine(nil, "ERR ", refused.Text)) // the only reader is gone if this fails
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	begin(w, "application/x-git-upload-pack-result")
+	begin(w, resultType)
 	a := &answer{
 		ctx: r.Context(), w: w, control: control, stall: s.stall, may: may, now: s.now, asked: s.now(), sent: s.now(),
 	}
@@ -177,10 +189,10 @@ func (s *Server) enter(ctx context.Context) (leave func(), err error) {
 
 // read reads a request. It may take as long as one packet for each 64 KiB, too.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, control *http.ResponseController) (*request, error) {
-	if kind := r.Header.Get("Content-Type"); kind != "application/x-git-upload-pack-request" {
+	if kind := r.Header.Get("Content-Type"); kind != requestType {
 		return nil, &Refusal{
 			Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED_CONTENT_TYPE",
-			Text: "a request of git has the content type application/x-git-upload-pack-request, not " + shown(kind),
+			Text: "a request of git has the content type " + requestType + ", not " + shown(kind),
 		}
 	}
 	var body io.Reader = &moving{from: http.MaxBytesReader(w, r.Body, MaxBody), control: control, stall: s.stall, now: s.now}

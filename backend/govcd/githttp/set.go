@@ -1,9 +1,7 @@
 package githttp
 
 import (
-	"encoding/binary"
-	"math/bits"
-	"math/rand/v2"
+	"hash/maphash"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
@@ -19,14 +17,14 @@ type set struct {
 	table []int32 // number + 1, 0 if free; a power of two
 }
 
-// spread is odd, and another one in each process, so that nobody can choose
-// objects whose names share a place in the table.
-var spread = rand.Uint64() | 1
+// seed is another one in each process: a client may send any names, also such
+// as would share a place in the table.
+var seed = maphash.MakeSeed()
 
 // slot returns where in the table a name is, or could be put.
 func (s *set) slot(h *Hash) int {
 	mask := len(s.table) - 1
-	at := int(binary.LittleEndian.Uint64(h[:8]) * spread >> (65 - bits.Len(uint(len(s.table))))) //nolint:gosec // below the length
+	at := int(maphash.Bytes(seed, h[:]) & uint64(mask)) //nolint:gosec // below the length
 	for {
 		at &= mask
 		if n := s.table[at]; n == 0 || s.names[n-1] == *h {

@@ -39,7 +39,7 @@ func (u *upload) fetch() error {
 	if err != nil {
 		return err
 	}
-	shared, err := u.compare(&u.haves, wanted.commits)
+	shared, err := u.compare(u.request, wanted.commits)
 	if err != nil {
 		return err
 	}

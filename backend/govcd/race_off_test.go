@@ -1,0 +1,5 @@
+//go:build !race
+
+package govcd
+
+const raced = false
