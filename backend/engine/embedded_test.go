@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,10 +205,12 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
+	var asked atomic.Int32
 	front.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isWrite(r) {
 			return false
 		}
+		asked.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusInsufficientStorage)
 		_, err := fmt.Fprint(w, `{"error":"the disk of the service is full","code":"DISK_FULL"}`)
@@ -219,6 +222,9 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 	s := awaitState(t, h, StateFallback)
 	if !strings.Contains(s.Reason, "of the service is full") || s.Parked != 0 {
 		t.Errorf("%s, %d parked", s.Reason, s.Parked)
+	}
+	if n := asked.Load(); n != tripConsecutive {
+		t.Errorf("it was asked %d times to take one batch", n)
 	}
 	put(t, h, doc("c", "three"))
 	front.heal()
