@@ -41,6 +41,7 @@ type Entry struct {
 	Path   string    `json:"path,omitempty"`   // where: the file or folder in it
 	Ref    string    `json:"ref,omitempty"`    // what came of it: a commit, the id of a key
 	Result string    `json:"result,omitempty"` // "ok", or the code of the refusal
+	Count  int       `json:"count,omitempty"`  // of the times that it happened, where they are recorded as a sum
 }
 
 // credentials are API keys, also mistyped ones, and JSON web tokens.

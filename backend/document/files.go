@@ -138,16 +138,76 @@ func RecordedFiles(metadataJSON []byte) (names []string, complete bool, err erro
 // A missing or malformed metadata.json, and an encoding that cannot be
 // decoded, are errors that wrap ErrInvalid.
 func FromFiles(files map[string][]byte, folderType Type) (Document, error) {
+	m, extra, err := readMetadata(files)
+	if err != nil {
+		return Document{}, err
+	}
+	return m.document(files, folderType, extra)
+}
+
+// FromRecorded is FromFiles that leaves out files beside metadata.json that it
+// does not record, where its record is complete (see RecordedFiles): they are
+// left over from an earlier version. A file that it records and that is missing
+// is an error that wraps ErrInvalid.
+func FromRecorded(files map[string][]byte, folderType Type) (Document, error) {
+	m, extra, err := readMetadata(files)
+	if err != nil {
+		return Document{}, err
+	}
+	if _, complete := m.Encoding[TextFile]; complete {
+		kept := make(map[string][]byte, len(m.Encoding))
+		for name := range m.Encoding {
+			data, ok := files[name]
+			if !ok {
+				return Document{}, fmt.Errorf("%w: %s is missing", ErrInvalid, name)
+			}
+			kept[name] = data
+		}
+		files = kept
+	}
+	return m.document(files, folderType, extra)
+}
+
+// HasUnknown reports whether metadata.json has fields that this version does
+// not know.
+func (d Document) HasUnknown() bool { return len(d.extra) > 0 }
+
+// readMetadata reads metadata.json, and the fields of it that have no name here,
+// which are nil if there are none.
+func readMetadata(files map[string][]byte) (m metadata, extra map[string]json.RawMessage, err error) {
 	raw, ok := files[MetadataFile]
 	if !ok {
-		return Document{}, fmt.Errorf("%w: %s is missing", ErrInvalid, MetadataFile)
+		return m, nil, fmt.Errorf("%w: %s is missing", ErrInvalid, MetadataFile)
 	}
-	var m metadata
+	// Nearly always there are none, and one look is enough.
+	strict := json.NewDecoder(bytes.NewReader(raw))
+	strict.UseNumber()
+	strict.DisallowUnknownFields()
+	if strict.Decode(&m) == nil && onlySpace(raw[strict.InputOffset():]) {
+		return m, nil, nil
+	}
+	m = metadata{}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	if err := decoder.Decode(&m); err != nil {
-		return Document{}, fmt.Errorf("%w: %s: %w", ErrInvalid, MetadataFile, err)
+		return m, nil, fmt.Errorf("%w: %s: %w", ErrInvalid, MetadataFile, err)
 	}
+	if err := json.Unmarshal(raw, &extra); err != nil {
+		return m, nil, fmt.Errorf("%w: %s: %w", ErrInvalid, MetadataFile, err)
+	}
+	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool {
+		return slices.ContainsFunc(knownFields, func(known string) bool { return strings.EqualFold(known, name) })
+	})
+	if len(extra) == 0 {
+		extra = nil
+	}
+	return m, extra, nil
+}
+
+func onlySpace(rest []byte) bool { return len(bytes.TrimLeft(rest, " \t\r\n")) == 0 }
+
+// document makes the document of which m is the metadata.
+func (m metadata) document(files map[string][]byte, folderType Type, extra map[string]json.RawMessage) (Document, error) {
 	id, err := ParseID(m.ID)
 	if err != nil {
 		return Document{}, err
@@ -166,23 +226,14 @@ func FromFiles(files map[string][]byte, folderType Type) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	d := Document{
+	return Document{
 		ID:        id,
 		Source:    Source{Type: kind, URL: m.Source.URL, Path: m.Source.Path},
 		Content:   Content{Text: string(text), Raw: rawBytes, Metadata: m.Metadata},
 		CreatedAt: m.CreatedAt.UTC(),
 		UpdatedAt: m.UpdatedAt.UTC(),
-	}
-	if err := json.Unmarshal(raw, &d.extra); err != nil {
-		return Document{}, fmt.Errorf("%w: %s: %w", ErrInvalid, MetadataFile, err)
-	}
-	maps.DeleteFunc(d.extra, func(name string, _ json.RawMessage) bool {
-		return slices.ContainsFunc(knownFields, func(known string) bool { return strings.EqualFold(known, name) })
-	})
-	if len(d.extra) == 0 {
-		d.extra = nil
-	}
-	return d, nil
+		extra:     extra,
+	}, nil
 }
 
 func firstDecoded(files map[string][]byte, encoding map[string]Encoding, names ...string) ([]byte, error) {
@@ -212,6 +263,53 @@ func firstDecoded(files map[string][]byte, encoding map[string]Encoding, names .
 // metadataJSON encodes metadata.json with sorted keys, unknown fields
 // included.
 func (d Document) metadataJSON(encoding map[string]Encoding, indent string) ([]byte, error) {
+	var fields any
+	if len(d.extra) == 0 {
+		fields = d.written(encoding)
+	} else {
+		fields = d.writtenWithUnknown(encoding)
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(fields); err != nil {
+		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
+	}
+	compact := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	if indent == "" || len(compact) > maxIndented || depth(compact) > maxIndentedDepth {
+		return compact, nil
+	}
+	var lines bytes.Buffer
+	lines.Grow(2 * len(compact))
+	if err := json.Indent(&lines, compact, "", indent); err != nil {
+		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
+	}
+	return lines.Bytes(), nil
+}
+
+// written is metadata.json, its fields in the order of their names.
+type written struct {
+	CreatedAt time.Time           `json:"created_at"`
+	Encoding  map[string]Encoding `json:"encoding,omitempty"`
+	ID        string              `json:"id"`
+	Metadata  map[string]any      `json:"metadata"`
+	Source    source              `json:"source"`
+	UpdatedAt time.Time           `json:"updated_at"`
+}
+
+func (d Document) written(encoding map[string]Encoding) written {
+	w := written{
+		CreatedAt: d.CreatedAt.UTC(), Encoding: encoding, ID: d.ID.s, Metadata: d.Content.Metadata,
+		Source: source{Path: d.Source.Path, Type: d.Source.Type.s, URL: d.Source.URL}, UpdatedAt: d.UpdatedAt.UTC(),
+	}
+	if w.Metadata == nil {
+		w.Metadata = map[string]any{}
+	}
+	return w
+}
+
+// writtenWithUnknown is written where there are fields that have no name here.
+func (d Document) writtenWithUnknown(encoding map[string]Encoding) map[string]any {
 	fields := make(map[string]any, len(d.extra)+len(knownFields))
 	for name, value := range d.extra {
 		fields[name] = value
@@ -227,21 +325,7 @@ func (d Document) metadataJSON(encoding map[string]Encoding, indent string) ([]b
 	if len(encoding) > 0 {
 		fields["encoding"] = encoding
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(fields); err != nil {
-		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
-	}
-	compact := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
-	if indent == "" || len(compact) > maxIndented || depth(compact) > maxIndentedDepth {
-		return compact, nil
-	}
-	var lines bytes.Buffer
-	if err := json.Indent(&lines, compact, "", indent); err != nil {
-		return nil, fmt.Errorf("%w %q: metadata: %w", ErrInvalid, d.ID, err)
-	}
-	return lines.Bytes(), nil
+	return fields
 }
 
 // What metadata.json may have at most to be written in lines. Past that it is

@@ -78,13 +78,19 @@ func ParsePath(s string) (Path, error) {
 // String returns the path with slashes between its segments.
 func (p Path) String() string { return p.s }
 
+// Parent returns the folder that p lies in, the root of a path of one segment.
+func (p Path) Parent() Path { return Path{p.s[:max(strings.LastIndexByte(p.s, '/'), 0)]} }
+
 // IsZero reports whether p is the root.
 func (p Path) IsZero() bool { return p.s == "" }
 
 // checkFolder holds the rules for everything that becomes a folder of a git
 // tree.
 func checkFolder(what, s string, limit int) error {
-	if err := checkName(what, s, limit); err != nil {
+	if isPlain(s) && len(s) <= limit {
+		return nil
+	}
+	if err := checkOddName(what, s, limit); err != nil {
 		return err
 	}
 	if own, is := gitOwnFile(s); is {
@@ -96,6 +102,14 @@ func checkFolder(what, s string, limit int) error {
 // checkName holds the rules for everything that becomes one segment of a git
 // tree, a file name or a part of a URL.
 func checkName(what, s string, limit int) error {
+	if isPlain(s) && len(s) <= limit {
+		return nil
+	}
+	return checkOddName(what, s, limit)
+}
+
+// checkOddName is checkName for what is not plain.
+func checkOddName(what, s string, limit int) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("%w: the %s is empty", ErrInvalid, what)
@@ -117,6 +131,21 @@ func checkName(what, s string, limit int) error {
 		}
 	}
 	return nil
+}
+
+// isPlain reports ASCII letters, digits, hyphens, underscores, and dots that are
+// neither first nor last: what nearly all names are made of, and what no rule is
+// against.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c == '-', c == '_':
+		case c == '.' && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
 
 // isInvisible reports bidi controls, line separators, zero-width characters

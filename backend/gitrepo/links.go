@@ -189,19 +189,31 @@ func (r *Repo) heldAt(h Hash) (held, error) {
 	return held{tree: tree{data, indexTree(data)}}, nil
 }
 
-// treeBelow is heldAt for a tree that an entry of another one names.
+// treeBelow is heldAt for a tree that an entry of another one names. It leaves a
+// link for those who come after.
 func (r *Repo) treeBelow(folder held, from int, h *Hash) (held, error) {
-	if folder.entry != nil {
-		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
-			return e.held(), nil
-		}
+	t, linked, err := r.treeVisited(folder, from, h)
+	if linked {
+		return t, nil
 	}
-	t, err := r.heldAt(*h)
 	if err == nil && folder.entry != nil && t.entry != nil {
 		trees, _ := r.tables()
 		trees.lead(folder.entry, from, t.entry, trees)
 	}
 	return t, err
+}
+
+// treeVisited is treeBelow that leaves no link: in memory it would stay, and be
+// of no use where the tree is about to be replaced. It reports whether it
+// followed one.
+func (r *Repo) treeVisited(folder held, from int, h *Hash) (_ held, linked bool, _ error) {
+	if folder.entry != nil {
+		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
+			return e.held(), true, nil
+		}
+	}
+	t, err := r.heldAt(*h)
+	return t, false, err
 }
 
 // blobBelow returns the content of a file that an entry of a tree names.
@@ -280,9 +292,9 @@ func (r *Repo) walkTo(ctx context.Context, at Hash, path document.Path) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	p, ok, err := r.descend(h, root, path.String())
-	if err == nil && !ok {
-		err = fmt.Errorf("%s: %w", path, ErrNotFound)
+	p, rest, err := r.descend(h, root, path.String(), r.treeBelow)
+	if err == nil && rest != "" {
+		return found{}, fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	return p, err
 }
@@ -296,12 +308,16 @@ func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	if err != nil {
 		return item{}, false, err
 	}
-	p, ok, err := r.descend(tree, t, path)
-	return p.item, ok, err
+	p, rest, err := r.descend(tree, t, path, r.treeBelow)
+	if rest != "" {
+		return item{}, false, err
+	}
+	return p.item, true, err
 }
 
-// descend walks down from a tree.
-func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
+// descend walks down from a tree by steps, as far as there is anything, and
+// returns what is left of the path then.
+func (r *Repo) descend(h Hash, t held, path string, step func(held, int, *Hash) (held, error)) (_ found, rest string, err error) {
 	at := found{item: item{mode: modeTree, hash: h}}
 	for path != "" {
 		segment, rest := path, ""
@@ -310,10 +326,10 @@ func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
 		}
 		from, to, err := t.locate(segment)
 		if err != nil {
-			return found{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
+			return found{}, path, fmt.Errorf("tree %s: %w", at.hash, err)
 		}
 		if from == to {
-			return found{}, false, nil
+			return at, path, nil
 		}
 		at.mode, at.folder, at.from = t.modeAt(from), t, from
 		at.hash = Hash(t.data[to-hashSize : to])
@@ -321,11 +337,11 @@ func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
 			break
 		}
 		if !at.mode.isTree() {
-			return found{}, false, nil
+			return at, path, nil
 		}
-		if t, err = r.treeBelow(t, from, &at.hash); err != nil {
-			return found{}, false, err
+		if t, err = step(t, from, &at.hash); err != nil {
+			return found{}, path, err
 		}
 	}
-	return at, true, nil
+	return at, "", nil
 }

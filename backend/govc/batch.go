@@ -39,14 +39,29 @@ type batchRequest struct {
 	Items     []batchItem `json:"items"`
 }
 
+// size is about how many bytes a request has; the names of fields, hashes and
+// escaped line ends are a guess.
+func (in *batchRequest) size() int {
+	n := len(in.Message) + len(in.Author) + len(in.Email) + 128
+	for i := range in.Items {
+		n += len(in.Items[i].Path) + 160
+		if text := in.Items[i].Content; text != nil {
+			n += len(*text) + len(*text)/16
+		}
+	}
+	return n
+}
+
 type batchItem struct {
-	Op      string  `json:"op"` // "put", "delete"; "check" changes nothing
+	Op      string  `json:"op"`
 	Path    string  `json:"path"`
 	Content *string `json:"content,omitempty"`
 	// Match is the hash of the blob that the change is made against, "" for
 	// none; nil makes it whatever is there.
 	Match *string `json:"if_match,omitempty"`
-	Group string  `json:"group,omitempty"`
+	// NewFolder: there must be nothing at all in the folder of the path.
+	NewFolder bool   `json:"new_folder,omitempty"`
+	Group     string `json:"group,omitempty"`
 
 	want string // hash of the blob of Content
 }
@@ -117,15 +132,15 @@ func (t *task) items(group string) []batchItem {
 	if t.folder {
 		remove = slices.Sorted(maps.Keys(t.held))
 	}
-	out := make([]batchItem, 0, 1+len(remove)+len(t.files))
-	if t.guessed && len(t.held) == 0 { // nothing at all, whatever its name
-		out = append(out, batchItem{Op: "check", Path: folder, Match: &absent, Group: group})
-	}
+	out := make([]batchItem, 0, len(remove)+len(t.files))
 	for _, name := range remove {
 		out = append(out, batchItem{Op: "delete", Path: folder + "/" + name, Match: base(name), Group: group})
 	}
 	for i, f := range t.files {
 		out = append(out, putItem(folder+"/"+f.Name, f.Data, t.blobs[i], base(f.Name), group))
+	}
+	if t.guessed && len(t.held) == 0 && len(out) > 0 {
+		out[0].NewFolder = true
 	}
 	return out
 }
@@ -143,7 +158,7 @@ func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, 
 	}
 	defer unlock()
 	c.recall(tasks)
-	if info.Has(capCheck) && c.guess(info, tasks) {
+	if info.Has(capNewFolder) && c.guess(info, tasks) {
 		receipt, done, err := c.applyGuessed(ctx, batch, tasks)
 		if done || err != nil {
 			return receipt, err
@@ -243,7 +258,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 	if len(in.Items) > c.limits.items {
 		return batchAnswer{}, errNoBatch
 	}
-	body, err := encodeJSON(in)
+	body, err := encodeSized(in, in.size())
 	if err != nil {
 		return batchAnswer{}, err
 	}
@@ -263,7 +278,7 @@ func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op)
 		return batchAnswer{}, err
 	}
 	var made batchAnswer
-	if err := decodeFirst(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
+	if err := decode(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
 		return batchAnswer{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
 	}
 	return made, nil

@@ -173,7 +173,7 @@ func (c *Client) receive(ctx context.Context, q request, in *resty.Response) (r 
 		}
 		return r, false, nil
 	}
-	r.body, err = io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	r.body, err = readAll(io.LimitReader(body, maxAnswer+1), in.RawResponse.ContentLength)
 	if err != nil {
 		return r, false, transportError(ctx, q, true, err)
 	}
@@ -181,6 +181,15 @@ func (c *Client) receive(ctx context.Context, q request, in *resty.Response) (r 
 		return r, false, fmt.Errorf("govc: %s: %w: the answer has more than %d bytes", q.op, store.ErrTooLarge, maxAnswer)
 	}
 	return r, false, nil
+}
+
+// readAll is io.ReadAll that makes room for what is announced, as far as it may
+// be true.
+func readAll(from io.Reader, announced int64) ([]byte, error) {
+	var into bytes.Buffer
+	into.Grow(int(min(max(announced, 0), 1<<20)) + bytes.MinRead)
+	_, err := into.ReadFrom(from)
+	return into.Bytes(), err
 }
 
 // limit is the time that one exchange may take.

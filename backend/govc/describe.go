@@ -27,7 +27,7 @@ const (
 	capBatch         = "batch"
 	capMatch         = "if-match"
 	capKey           = "idempotency-key"
-	capCheck         = "batch.check"
+	capNewFolder     = "batch.new-folder"
 )
 
 // Info is what a service says of itself.

@@ -104,7 +104,7 @@ func (c *Client) guess(info Info, tasks []*task) bool {
 func (c *Client) applyGuessed(ctx context.Context, batch store.Batch, tasks []*task) (_ store.Receipt, done bool, _ error) {
 	in, _ := requestOf(batch, tasks, func(int) string { return "all" })
 	made, err := c.sendBatch(ctx, in, batch.Ops)
-	if errors.Is(err, errNoBatch) { // by what a guess adds
+	if errors.Is(err, errNoBatch) { // by the little that a guess adds
 		return store.Receipt{}, false, nil
 	}
 	if err != nil {

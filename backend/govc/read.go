@@ -3,7 +3,6 @@ package govc
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -106,26 +105,13 @@ func assemble(key store.Key, files map[string][]byte) state {
 	if !ok {
 		return s
 	}
-	if isTombstone(meta) {
+	// What else lies there than metadata.json records is left over from an
+	// earlier version.
+	d, err := document.FromRecorded(files, typeOf(key.Folder))
+	if (err != nil || d.HasUnknown()) && isTombstone(meta) {
 		s.tombstone = true
 		return s
 	}
-	recorded, complete, err := document.RecordedFiles(meta)
-	if err != nil {
-		return corrupt(err)
-	}
-	if complete { // what else lies there is left over from an earlier version
-		kept := map[string][]byte{document.MetadataFile: meta}
-		for _, name := range recorded {
-			data, ok := files[name]
-			if !ok {
-				return corrupt(fmt.Errorf("%s is missing", name))
-			}
-			kept[name] = data
-		}
-		files = kept
-	}
-	d, err := document.FromFiles(files, typeOf(key.Folder))
 	if err != nil {
 		return corrupt(err)
 	}
@@ -182,7 +168,7 @@ func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string]
 	var told struct {
 		Files []remoteFile `json:"files"`
 	}
-	if err := json.Unmarshal(r.body, &told); err != nil {
+	if err := decode(r.body, &told); err != nil {
 		return nil, c.notGovc(r, "its answer is not JSON")
 	}
 	return decodeFiles(folder.String(), told.Files)
@@ -248,7 +234,7 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 		} `json:"folders"`
 		Left []string `json:"left"`
 	}
-	if err := json.Unmarshal(r.body, &told); err != nil {
+	if err := decode(r.body, &told); err != nil {
 		return c.notGovc(r, "its answer is not JSON")
 	}
 	files := make(map[string][]remoteFile, len(told.Folders))

@@ -45,8 +45,12 @@ type remoteCommit struct {
 	Deleted   bool      `json:"deleted"`
 }
 
-func encodeJSON(value any) ([]byte, error) {
+func encodeJSON(value any) ([]byte, error) { return encodeSized(value, 0) }
+
+// encodeSized is encodeJSON with an idea of how many bytes it will be.
+func encodeSized(value any, size int) ([]byte, error) {
 	var out bytes.Buffer
+	out.Grow(size)
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {

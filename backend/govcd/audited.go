@@ -3,6 +3,7 @@ package govcd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/caiatech/caiatop/backend/audit"
@@ -49,19 +50,24 @@ func (s *Service) audited(w http.ResponseWriter, r *http.Request, found *route, 
 		}
 		// The handler panicked: it is not known what it did.
 		e.Result = "INTERNAL_ERROR"
-		if err := s.audit.Append(e); err != nil {
+		if err := s.append(e); err != nil {
 			s.log.Error("a request that failed is not in the audit", "what", e.What, "error", err)
 		}
 	}()
 	err := found.serve(out, r.WithContext(context.WithValue(r.Context(), entryKey{}, &e)), to)
 	finished = true
+	if _, denied := errors.AsType[*access.Denied](err); denied {
+		e.Result = asFailure(err).Code
+		s.recordRefusal(e)
+		return err
+	}
 	switch {
 	case err != nil:
 		e.Result = asFailure(err).Code
 	case e.Result == "":
 		e.Result = audit.OK
 	}
-	if recording := s.audit.Append(e); recording != nil {
+	if recording := s.append(e); recording != nil {
 		s.log.Error("a request is not in the audit", "what", e.What, "result", e.Result, "error", recording)
 		if err != nil {
 			return auditFailed("the request failed ("+e.Result+"), and the audit of this service cannot be written: its operator has to see to its disk", false)
@@ -81,7 +87,21 @@ func (s *Service) recordable(e audit.Entry) error {
 	if s.audit.Failed() == nil {
 		return nil
 	}
-	return s.audit.Append(audit.Entry{What: "audit.resume", From: e.From, Result: audit.OK})
+	return s.append(audit.Entry{What: "audit.resume", From: e.From, Result: audit.OK})
+}
+
+// records reports whether the audit can be written. Where it could not be the
+// last time it tries, so that it is found to be well again without a change.
+func (s *Service) records() bool {
+	return !s.unrecorded.Load() || s.append(audit.Entry{What: "audit.resume", Result: audit.OK}) == nil
+}
+
+// append records an entry, and remembers for the health of the service whether
+// that could be done.
+func (s *Service) append(e audit.Entry) error {
+	err := s.audit.Append(e)
+	s.unrecorded.Store(err != nil && !errors.Is(err, audit.ErrBusy))
+	return err
 }
 
 func auditFailed(text string, changed bool) *failure {

@@ -39,6 +39,9 @@ type BatchItem struct {
 	// Match is the blob hash that the file must have in the newest commit, ""
 	// if it must not exist, "*" if it must.
 	Match *string `json:"if_match"`
+	// NewFolder: a put fails if the newest commit has the folder of the file
+	// (CapNewFolder).
+	NewFolder bool `json:"new_folder"`
 	// Group names items that are all made or all left out; "" is none.
 	Group string `json:"group"`
 }
@@ -101,8 +104,11 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
+	if err := checkMembers(body); err != nil {
+		return err
+	}
 	var in BatchRequest
-	if err := bindBytes(body, &in); err != nil {
+	if err := bindBatch(body, &in); err != nil {
 		return err
 	}
 	if err := checkCommit(in.commit()); err != nil {
@@ -269,11 +275,11 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil {
 			told.Error, told.Code = it.failed.Text, it.failed.Code
 		}
-		if it.failed != nil || it.delete || it.check {
+		if it.failed != nil || it.delete {
 			continue
 		}
-		e, found, err := r.find(ctx, at, it.path)
-		if err == nil && !found {
+		e, err := r.git.FindNearest(ctx, at, it.path)
+		if err == nil && e.Path != it.path.String() {
 			err = errors.New("a commit does not have what was put into it")
 		}
 		if err != nil {
@@ -313,7 +319,7 @@ func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item
 func (r *repo) markLeft(ctx context.Context, before, at gitrepo.Hash, items []item) error {
 	for i := range items {
 		it := &items[i]
-		if it.failed != nil || it.check {
+		if it.failed != nil {
 			continue
 		}
 		e, found, err := r.find(ctx, at, it.path)

@@ -14,7 +14,7 @@ type item struct {
 	path   document.Path
 	data   []byte
 	delete bool
-	check  bool // it only holds its condition
+	fresh  bool // its folder must not exist
 	cond   condition
 	group  string
 	failed *failure // why it is left out
@@ -24,7 +24,7 @@ type item struct {
 func parseItems(in []BatchItem) []item {
 	items := make([]item, len(in))
 	for i := range in {
-		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete", check: in[i].Op == "check"}
+		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete", fresh: in[i].NewFolder && in[i].Op == "put"}
 		if err := items[i].parse(&in[i]); err != nil {
 			items[i].failed = asFailure(err)
 		}
@@ -34,17 +34,15 @@ func parseItems(in []BatchItem) []item {
 
 func (it *item) parse(in *BatchItem) (err error) {
 	switch {
-	case in.Op != "put" && in.Op != "delete" && in.Op != "check":
-		return fail(http.StatusBadRequest, "INVALID_REQUEST", "op must be put, delete or check")
-	case in.Op == "check" && in.Match == nil:
-		return fail(http.StatusBadRequest, "INVALID_REQUEST", "a check needs if_match")
+	case in.Op != "put" && in.Op != "delete":
+		return fail(http.StatusBadRequest, "INVALID_REQUEST", "op must be put or delete")
 	case in.Op == "put" && in.Content == nil:
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", "a put needs content")
 	}
 	if it.path, err = writablePath(in.Path); err != nil {
 		return err
 	}
-	if it.cond, err = itemCondition(in.Match); err != nil || it.delete || it.check {
+	if it.cond, err = itemCondition(in.Match); err != nil || it.delete {
 		return err
 	}
 	it.data, err = decodeContent(*in.Content, in.Encoding)
@@ -101,7 +99,7 @@ func (g *ground) planBatch(ctx context.Context, items []item) ([]gitrepo.Change,
 		if _, lost := b.failed[it.group]; lost && it.failed == nil {
 			it.failed = fail(http.StatusConflict, "GROUP_FAILED", "another item of the group failed")
 		}
-		if it.failed == nil && !it.check {
+		if it.failed == nil {
 			changes = append(changes, gitrepo.Change{Path: it.path, Data: it.data, Delete: it.delete})
 		}
 	}
@@ -117,11 +115,17 @@ func (b *batchPlan) accept(ctx context.Context, it *item) error {
 	if err := it.cond.checkFile(name, found, blobOf(e, found)); err != nil {
 		return err
 	}
-	switch {
-	case it.check:
-		return nil
-	case it.delete:
+	if it.delete {
 		return b.remove(it, found)
+	}
+	if it.fresh {
+		there, err := b.hasFolder(ctx, it.path.Parent())
+		if err != nil {
+			return err
+		}
+		if there {
+			return preconditionFailed("the folder of "+name+" is there already", nil)
+		}
 	}
 	return b.put(ctx, it, e, found)
 }
@@ -175,7 +179,7 @@ func (b *batchPlan) put(ctx context.Context, it *item, e gitrepo.Entry, found bo
 			return placeTaken(name, "is a folder")
 		}
 	case !found:
-		file, err := b.fileAbove(ctx, name, func(file string) bool { return b.gone(file, it.group) })
+		file, err := b.fileAbove(ctx, it.path, func(file string) bool { return b.gone(file, it.group) })
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,9 @@ const (
 	CapCommitTime = "commit.time"
 	// CapBatch: POST batch changes many files in one request and one commit.
 	CapBatch = "batch"
-	// CapCheck: an item of a batch may be a "check", which only holds a condition.
-	CapCheck = "batch.check"
+	// CapNewFolder: an item of a batch may want the folder of its file to be new,
+	// so that a writer of new documents need not look first.
+	CapNewFolder = "batch.new-folder"
 	// CapMatch: If-Match on writes and commits, ETag on reads.
 	CapMatch = "if-match"
 	// CapKey: Idempotency-Key on commits and batches.
@@ -56,6 +57,9 @@ const (
 	CapEvents = "events"
 	// CapSearch: GET search finds files by words.
 	CapSearch = "search"
+	// CapAccess: rights at repositories hold on every route, 401 is told from 403,
+	// and auth/whoami says what a credential may do.
+	CapAccess = "access"
 	// CapGit: git clones and fetches /{id}.git.
 	CapGit = "git.http"
 )
@@ -63,6 +67,6 @@ const (
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
-	CapBatch, CapCheck, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapGit,
+	CapBatch, CapNewFolder, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess, CapGit,
 }

@@ -14,8 +14,11 @@ import (
 
 const unmatched = "unmatched"
 
-// chain is what every request passes: measure, recover, decide who may, refuse
-// what is too big, route, record.
+// chain is what every request passes: measure, recover, refuse what was sent to
+// somebody else, decide who may, refuse what is too big, route, record.
+//
+// The host comes before the credential: a page of somebody else that tries
+// credentials would lock out whoever sits before the browser.
 func (s *Service) chain() http.Handler {
 	table := s.routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,6 +33,18 @@ func (s *Service) chain() http.Handler {
 			s.recover(recorded, r, recover())
 			done(recorded.status)
 		}()
+		s.recordSums(false)
+		if len(r.TransferEncoding) > 0 {
+			// A length beside it counted for nothing, net/http does not tell of
+			// one, and a program before us may have gone by it: what follows on
+			// this connection may be no request.
+			recorded.Header().Set("Connection", "close")
+		}
+		if err := s.checkHost(r); err != nil {
+			setSecurityHeaders(recorded.Header())
+			s.fail(recorded, r, s.counted(r, err))
+			return
+		}
 		if found == nil {
 			if with, ok := withoutSlash(r, table); ok {
 				s.redirect(recorded, r, with)
@@ -56,7 +71,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, found *route, to
 	if err := checkSize(w, r, found); err != nil {
 		return err
 	}
-	if err := s.checkLocal(r); err != nil {
+	if err := s.checkOrigin(r); err != nil {
 		return err
 	}
 	api := strings.HasPrefix(r.URL.Path, "/api/")

@@ -16,7 +16,7 @@ import (
 // no commit is lost from the log.
 func TestAnyMixOfClients(t *testing.T) {
 	h := withRepo(t, Options{})
-	const clients, rounds = 16, 30
+	const clients, rounds = 16, 12
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	hashes := map[string]bool{}

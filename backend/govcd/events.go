@@ -75,6 +75,10 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 		return tooManyStreams(w, "repository", MaxStreams)
 	}
 	defer repo.feed.leave(l)
+	if s.leaving.Load() {
+		w.Header().Set("Retry-After", "1")
+		return fail(http.StatusServiceUnavailable, "STOPPING", "the service is being stopped")
+	}
 	missed, whole, err := repo.missed(r.Context(), known, tip, earlier)
 	if err != nil {
 		return err

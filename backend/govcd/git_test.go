@@ -58,7 +58,9 @@ func TestGitClonesWhatItMayRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, token, _ := strings.Cut(bearer("docs:read"), " ")
-	at := func(user, repo string) string { return strings.Replace(server.URL, "://", "://"+user, 1) + "/" + repo + ".git" }
+	at := func(user, repo string) string {
+		return strings.Replace(server.URL, "://", "://"+user, 1) + "/" + repo + ".git"
+	}
 	key := "anybody:" + secret.Reveal() + "@"
 	for _, c := range []struct {
 		name, url, option, want string
@@ -81,7 +83,7 @@ func TestGitClonesWhatItMayRead(t *testing.T) {
 		if (err != nil) != (c.want != "") || !strings.Contains(out, c.want) {
 			t.Errorf("%s: %v %s; want %q", c.name, err, out, c.want)
 		}
-		if data, _ := os.ReadFile(filepath.Join(dir, "a/b")); c.want == "" && string(data) != "of docs" { //nolint:errcheck // then it is empty
+		if data, _ := os.ReadFile(filepath.Join(dir, "a/b")); c.want == "" && string(data) != "of docs" {
 			t.Errorf("%s: the file is %q", c.name, data)
 		}
 	}
@@ -145,7 +147,7 @@ func TestATransferEndsWithItsRepository(t *testing.T) {
 	r := httptest.NewRequest("POST", "/docs.git/git-upload-pack", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 	r.Header.Set("Git-Protocol", "version=2")
-	out := &deleting{ResponseRecorder: httptest.NewRecorder(), drop: func() error { return s.drop("docs") }}
+	out := &deleting{ResponseRecorder: httptest.NewRecorder(), drop: func() error { return s.drop(t.Context(), "docs") }}
 	h.ServeHTTP(out, r)
 	if got := out.Body.String(); out.err != nil || !strings.HasSuffix(got, "\x03repository not found: docs\n") {
 		t.Errorf("%v %q", out.err, got)

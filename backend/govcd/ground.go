@@ -2,7 +2,6 @@ package govcd
 
 import (
 	"context"
-	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -19,44 +18,69 @@ func groundAt(at place) *ground { return &ground{place: at, open: map[string]boo
 
 // at returns what is at a path.
 func (g *ground) at(ctx context.Context, p document.Path) (gitrepo.Entry, bool, error) {
-	if i := strings.LastIndexByte(p.String(), '/'); i > 0 {
-		if exists, met := g.open[p.String()[:i]]; met && !exists {
-			return gitrepo.Entry{}, false, nil
+	if exists, met := g.open[p.Parent().String()]; met && !exists {
+		return gitrepo.Entry{}, false, nil
+	}
+	e, err := g.nearest(ctx, p)
+	if err != nil || e.Path != p.String() {
+		return gitrepo.Entry{}, false, err
+	}
+	return e, true, nil
+}
+
+// hasFolder reports whether there is a folder; the root always is.
+func (g *ground) hasFolder(ctx context.Context, p document.Path) (bool, error) {
+	if p.IsZero() {
+		return true, nil
+	}
+	if exists, met := g.open[p.String()]; met {
+		return exists, nil
+	}
+	e, found, err := g.at(ctx, p)
+	return found && e.IsDir, err
+}
+
+// nearest returns what is at a path or else nearest above it, and remembers the
+// folders that are not there.
+func (g *ground) nearest(ctx context.Context, p document.Path) (gitrepo.Entry, error) {
+	e := gitrepo.Entry{IsDir: true} // a branch without commits has nothing but its root
+	if !g.tip.IsZero() {
+		var err error
+		if e, err = g.git.FindNearest(ctx, g.tip, p); err != nil {
+			return e, err
 		}
 	}
-	return findIn(ctx, g.git, g.tip, p)
+	if e.Path == p.String() || !e.IsDir {
+		return e, nil
+	}
+	for folder := range parents(p.String()) {
+		if folder == e.Path {
+			g.open[folder] = true
+			break
+		}
+		g.open[folder] = false
+	}
+	return e, nil
 }
 
 // fileAbove returns the file that stands where a path needs a folder, "" if
 // there is none. What is gone does not stand there.
-func (g *ground) fileAbove(ctx context.Context, name string, gone func(string) bool) (string, error) {
-	var met []string
-	for folder := range parents(name) {
-		if _, ok := g.open[folder]; ok {
-			break
-		}
-		parsed, err := document.ParsePath(folder)
-		if err != nil {
-			return "", err
-		}
-		e, found, err := g.at(ctx, parsed)
-		if err != nil {
-			return "", err
-		}
-		if found && !e.IsDir {
-			if gone(folder) {
-				return "", nil
-			}
-			return folder, nil
-		}
-		if found {
-			g.open[folder] = true
-			break
-		}
-		met = append(met, folder)
+func (g *ground) fileAbove(ctx context.Context, p document.Path, gone func(string) bool) (string, error) {
+	folder := p.Parent()
+	if folder.IsZero() {
+		return "", nil
 	}
-	for _, folder := range met {
-		g.open[folder] = false
+	if _, met := g.open[folder.String()]; met {
+		return "", nil
+	}
+	e, err := g.nearest(ctx, folder)
+	switch {
+	case err != nil:
+		return "", err
+	case !e.IsDir && !gone(e.Path):
+		return e.Path, nil
+	case e.IsDir:
+		g.open[folder.String()] = e.Path == folder.String()
 	}
 	return "", nil
 }
@@ -89,7 +113,7 @@ func (g *ground) checkStaged(ctx context.Context, taken map[string]change) error
 			blocked, err = holdsFiles(ctx, g.git, g.tip, c.path, gone)
 		case !found:
 			var file string
-			file, err = g.fileAbove(ctx, name, gone)
+			file, err = g.fileAbove(ctx, c.path, gone)
 			blocked = file != ""
 		}
 		if err != nil {

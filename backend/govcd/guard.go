@@ -56,8 +56,17 @@ func (s *Service) admit(r *http.Request, found *route, to target) (access.Identi
 	return who, err
 }
 
-// recordDenied records a refusal. Where that fails the request is refused all the
-// same.
+// counted counts a request that is refused for another reason against the limit
+// of its address, which is the stronger one.
+func (s *Service) counted(r *http.Request, refused error) error {
+	if err := s.access.Admit(r); err != nil {
+		return err
+	}
+	return refused
+}
+
+// recordDenied records a refusal, or counts it. Where that fails the request is
+// refused all the same.
 func (s *Service) recordDenied(r *http.Request, found *route, to target, who access.Identity, err error) {
 	denied, ok := errors.AsType[*access.Denied](err)
 	if ok && found != nil && found.git && denied.Reason == access.NoCredential {
@@ -69,8 +78,16 @@ func (s *Service) recordDenied(r *http.Request, found *route, to target, who acc
 	_, code, _, _, _ := access.Answer(err)
 	e := recordOf(r, found, to, who)
 	e.Result = code
-	if err := s.audit.Append(e); err != nil {
-		s.log.Error("a refusal is not in the audit", "code", code, "error", err)
+	s.recordRefusal(e)
+}
+
+// recordRefusal records a refusal by itself, or counts it if there were many.
+func (s *Service) recordRefusal(e audit.Entry) {
+	if !s.refused.take(e, s.now()) {
+		return
+	}
+	if err := s.append(e); err != nil {
+		s.log.Error("a refusal is not in the audit", "code", e.Result, "error", err)
 	}
 }
 

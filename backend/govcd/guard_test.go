@@ -79,18 +79,22 @@ func managed(t *testing.T) (h http.Handler, c *access.Control, log *audit.Log, b
 		}
 	})
 	c = unlimited(t, access.Options{Dir: dir, Keyring: ring})
-	bearer = func(scope string) string {
-		s, err := access.ParseScopes(scope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := c.Mint(access.TokenRequest{Subject: "ann", TTL: time.Hour, Scopes: s})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "Bearer " + token.Value.Reveal()
-	}
+	bearer = func(scope string) string { return bearerOf(t, c, scope) }
 	return newService(t, Options{Access: c, Audit: log}).Handler(), c, log, bearer
+}
+
+// bearerOf makes a token.
+func bearerOf(t *testing.T, c *access.Control, scope string) string {
+	t.Helper()
+	s, err := access.ParseScopes(scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := c.Mint(access.TokenRequest{Subject: "ann", TTL: time.Hour, Scopes: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "Bearer " + token.Value.Reveal()
 }
 
 // TestWhoMayCallEachRoute asks every route as nobody, as one who has too little

@@ -1,6 +1,7 @@
 package govcd
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -174,8 +175,15 @@ func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, repo *repo) 
 }
 
 func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, t target) error {
+	body, err := readBody(r)
+	if err == nil {
+		err = checkMembers(body)
+	}
+	if err != nil {
+		return err
+	}
 	var in FoldersRequest
-	if err := bind(r, &in); err != nil {
+	if err := bindFrom(bytes.NewReader(body), &in); err != nil {
 		return err
 	}
 	if len(in.Paths) > MaxFolders {

@@ -1,9 +1,9 @@
 package govcd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 )
 
@@ -28,6 +28,15 @@ const (
 	MaxLargeBodies = 16
 	// MaxConnections bounds the connections; more wait to be accepted.
 	MaxConnections = 1024
+	// MaxConnectionsPerAddress bounds those of one address of another machine (an
+	// IPv4 address, or the 64 bits of an IPv6 network); more are closed at once,
+	// so that nobody alone can keep the others waiting.
+	MaxConnectionsPerAddress = MaxConnections / 4
+	// maxMembers bounds the commas of a body outside its strings, and so what
+	// its lists can unfold to in memory before they can be counted: an empty
+	// object of two bytes becomes a structure of eighty. A full batch has a
+	// tenth of them.
+	maxMembers = 64 * MaxBatch
 )
 
 // charge counts n more bytes of this repository; the caller holds mu.
@@ -89,32 +98,40 @@ func (s *Service) place(ctx context.Context, r *http.Request) (leave func(), err
 	}
 }
 
-// checkLocal refuses what a page in somebody's browser sends to a service that
-// asks for no key: requests from another origin, and those whose host name was
-// made to point here.
-func (s *Service) checkLocal(r *http.Request) error {
-	if !s.localOnly {
-		return nil
+// checkMembers refuses a body of JSON that has more members than any request
+// needs. Whether it is JSON at all is for others to find.
+func checkMembers(body []byte) error {
+	for members := 0; ; {
+		i := bytes.IndexAny(body, `",`)
+		if i < 0 {
+			return nil
+		}
+		if body[i] == ',' {
+			if members++; members > maxMembers {
+				return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("the body has more than %d members", maxMembers))
+			}
+			body = body[i+1:]
+			continue
+		}
+		body = afterString(body[i+1:])
 	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if !IsLoopback(host) {
-		return fail(http.StatusForbidden, "FORBIDDEN", "this service asks for no key and answers only to localhost")
-	}
-	if err := s.origins.Check(r); err != nil {
-		return fail(http.StatusForbidden, "FORBIDDEN", "this service asks for no key and takes no requests from other pages")
-	}
-	return nil
 }
 
-// IsLoopback reports whether host, without a port, is localhost or a loopback
-// address.
-func IsLoopback(host string) bool {
-	if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
-		host = host[1 : n-1]
+// afterString returns what follows a string of JSON, of which the first quote
+// is gone already.
+func afterString(body []byte) []byte {
+	for {
+		i := bytes.IndexByte(body, '"')
+		if i < 0 {
+			return nil
+		}
+		escapes := 0
+		for escapes < i && body[i-1-escapes] == '\\' {
+			escapes++
+		}
+		body = body[i+1:]
+		if escapes%2 == 0 {
+			return body
+		}
 	}
-	ip := net.ParseIP(host)
-	return host == localhost || (ip != nil && ip.IsLoopback())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"syscall"
@@ -101,4 +102,72 @@ type slotted struct {
 func (c *slotted) Close() error {
 	defer c.free()
 	return c.Conn.Close()
+}
+
+// peers counts connections by the address of their other end.
+type peers struct {
+	most int
+	mu   sync.Mutex
+	open map[netip.Addr]int
+}
+
+func newPeers(most int) *peers { return &peers{most: most, open: map[netip.Addr]int{}} }
+
+func (p *peers) enter(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[a] >= p.most {
+		return false
+	}
+	p.open[a]++
+	return true
+}
+
+func (p *peers) leave(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[a]--; p.open[a] == 0 {
+		delete(p.open, a)
+	}
+}
+
+// fair closes connections of an address that has as many as it may. Those of
+// this machine, where a proxy may stand for many, are not counted.
+type fair struct {
+	net.Listener
+	peers *peers
+}
+
+// Accept implements net.Listener.
+func (l fair) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		a, counted := networkOf(conn.RemoteAddr())
+		if !counted {
+			return conn, nil
+		}
+		if l.peers.enter(a) {
+			return &slotted{Conn: conn, free: sync.OnceFunc(func() { l.peers.leave(a) })}, nil
+		}
+		_ = conn.Close() // nothing was said on it yet
+	}
+}
+
+// networkOf is whom a connection is counted for; false if for nobody.
+func networkOf(at net.Addr) (netip.Addr, bool) {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	a := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if !a.IsValid() || a.IsLoopback() {
+		return a, false
+	}
+	if a.Is6() {
+		return netip.PrefixFrom(a, 64).Masked().Addr(), true
+	}
+	return a, true
 }

@@ -42,6 +42,10 @@ func newMetrics(s *Service) *metrics {
 	gauge("govc_repositories_total", "Repositories.", func() float64 { return float64(s.count()) })
 	gauge("govc_transactions_active", "Transactions under way; this service has none.", func() float64 { return 0 })
 	gauge("govc_content_bytes", "Bytes kept in all repositories, estimated overhead included.", func() float64 { return float64(s.stored.Load()) })
+	gauge("govc_degraded", "1 while the service asks for its operator, 2 while it is unhealthy; /health says why.", func() float64 {
+		_, worst := s.checks()
+		return float64(worst)
+	})
 	counter("govc_uptime_seconds", "Seconds since the start.", func() float64 { return s.uptime().Seconds() })
 	gauge("govc_last_metrics_update_timestamp_seconds", "Unix time of this answer.",
 		func() float64 { return float64(s.now().UnixNano()) / float64(time.Second) })

@@ -75,24 +75,18 @@ func (s *Service) Start(addr string) (url string, err error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{
-		server: &http.Server{
-			Handler: s.handler, BaseContext: func(net.Listener) context.Context { return ctx },
-			ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-			TLSConfig: s.tls,
-			ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-		},
-		cancel: cancel, done: make(chan struct{}), url: scheme + bound, tls: s.tls != nil,
+		server: s.server(ctx), cancel: cancel, done: make(chan struct{}), url: scheme + bound, tls: s.tls != nil,
 	}
 	s.mu.Lock()
 	s.started = s.now()
 	s.mu.Unlock()
 	s.running = run
+	s.leaving.Store(false)
 	var serving sync.WaitGroup
-	slots := make(chan struct{}, MaxConnections)
+	slots, others := make(chan struct{}, MaxConnections), newPeers(MaxConnectionsPerAddress)
 	for _, listener := range listeners {
 		serving.Go(func() {
-			if err := run.serve(limit(listener, slots)); !errors.Is(err, http.ErrServerClosed) {
+			if err := run.serve(limit(fair{listener, others}, slots)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("govc service ended", "address", run.url, "error", err)
 			}
 		})
@@ -105,16 +99,29 @@ func (s *Service) Start(addr string) (url string, err error) {
 	return run.url, nil
 }
 
-// Stop closes the listener, waits for requests under way until ctx ends, but
-// at most Options.Grace, cuts off the rest, closes every connection and forgets
-// every repository; those on disk are closed, and Start opens them again. A
-// service that does not run only forgets its repositories.
+// server returns the server of all listeners.
+func (s *Service) server(ctx context.Context) *http.Server {
+	return &http.Server{
+		Handler: s.handler, BaseContext: func(l net.Listener) context.Context { return arrival(ctx, l.Addr()) },
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		TLSConfig: s.tls,
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// Stop closes the listener, ends the streams of events, waits for requests under
+// way until ctx ends, but at most Options.Grace, cuts off the rest, closes every
+// connection, records the refusals that were counted and forgets every
+// repository; those on disk are closed, and Start opens them again. A service
+// that does not run only does the last two.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	var errs []error
 	if run := s.running; run != nil {
 		s.running = nil
+		s.leaving.Store(true) // first, so that a stream is either refused or hung up
 		for _, r := range s.list() {
 			r.feed.hangUp()
 		}
@@ -130,6 +137,7 @@ func (s *Service) Stop(ctx context.Context) error {
 		<-run.done
 		s.log.Info("govc service stopped", "address", run.url)
 	}
+	s.recordSums(true)
 	errs = append(errs, s.dropAll())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("govcd: stop: %w", err)

@@ -79,7 +79,7 @@ func TestStopCutsOffSlowRequests(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if _, err := fmt.Fprintf(conn, "POST /api/v2/repos HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"); err != nil {
+	if _, err := fmt.Fprintf(conn, "POST /api/v2/repos HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	first := make([]byte, 12)

@@ -58,10 +58,16 @@ type Options struct {
 	// Volume is the file system of Data; the zero value is that of this machine.
 	Volume durable.Volume
 	// Access decides who may do what; nil is the one key, or open without it.
-	Access   *access.Control
-	Key      string           // without Access: the admin key that every /api route requires; "" leaves them open
-	Audit    *audit.Log       // what every change and every refusal is recorded in; nil records nothing; the caller closes it
-	TLS      *tls.Config      // with a certificate; nil is plain HTTP
+	Access *access.Control
+	Key    string      // without Access: the admin key that every /api route requires; "" leaves them open
+	Audit  *audit.Log  // what every change and every refusal is recorded in; nil records nothing; the caller closes it
+	TLS    *tls.Config // with a certificate; nil is plain HTTP
+	// Certificate is a certificate that is read again when its files change, in
+	// place of TLS.
+	Certificate *Certificate
+	// Hosts are the names, beside localhost and addresses, by which the service
+	// may be called. Without any every name will do, but through a loopback address.
+	Hosts    []string
 	Version  string           // answered by /version and /health; "" is "dev"
 	Embedded bool             // announced by /version: the service runs inside its only console
 	Now      func() time.Time // nil is time.Now
@@ -100,7 +106,13 @@ type Service struct {
 	inFlight chan struct{}
 	bodies   chan struct{} // large ones being read
 	streams  chan struct{} // of events
-	grace    time.Duration
+	hosts    map[string]bool
+	cert     *Certificate
+	refused  *refusals
+	// unrecorded: the audit could not be written the last time.
+	unrecorded atomic.Bool
+	leaving    atomic.Bool // Stop was called: no new streams
+	grace      time.Duration
 
 	localOnly bool
 	origins   *http.CrossOriginProtection
@@ -139,10 +151,14 @@ func New(o Options) *Service {
 		version: o.Version, embedded: o.Embedded, audit: o.Audit, tls: o.TLS,
 		now: o.Now, log: o.Logger, maxRepos: o.MaxRepos, maxBytes: o.MaxBytes,
 		inFlight: make(chan struct{}, MaxInFlight), bodies: make(chan struct{}, MaxLargeBodies), grace: o.Grace,
-		streams:   make(chan struct{}, MaxAllStreams),
+		streams: make(chan struct{}, MaxAllStreams),
+		hosts:   hostNames(o.Hosts), cert: o.Certificate, refused: newRefusals(),
 		localOnly: o.LocalOnly, origins: http.NewCrossOriginProtection(), repos: map[string]*repo{}, busy: map[string]struct{}{}, ports: map[string]string{},
 	}
 	s.setData(o)
+	if s.cert != nil {
+		s.tls = s.cert.Config()
+	}
 	if s.version == "" {
 		s.version = "dev"
 	}

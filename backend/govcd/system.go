@@ -6,6 +6,8 @@ import (
 	"runtime"
 	runtimemetrics "runtime/metrics"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
 type check struct {
@@ -15,38 +17,75 @@ type check struct {
 	Duration  string    `json:"duration"`
 }
 
+// wellness is how the service is as a whole.
+type wellness uint8
+
+const (
+	healthy   wellness = iota
+	degraded           // all is served as before, and its operator should look
+	unhealthy          // 503
+)
+
 // checks looks at each part of the service. Nearly full is a warning that
 // makes the whole answer unhealthy, though every operation still works: that
-// is how clients of govc know it.
-func (s *Service) checks() (found map[string]check, healthy bool) {
-	found, healthy = map[string]check{}, true
-	run := func(name, good, bad string, ok bool, start time.Time) {
+// is how clients of govc know it. What only the operator can mend, and takes
+// nothing from clients, leaves the answer at 200. The messages are for everybody:
+// details are in the log.
+func (s *Service) checks() (found map[string]check, worst wellness) {
+	found = map[string]check{}
+	look := func(name, good, bad string, severity wellness, ok bool, start time.Time) {
 		c := check{Status: "healthy", Message: good, Timestamp: s.now(), Duration: time.Since(start).String()}
 		if !ok {
-			c.Status, c.Message, healthy = "warning", bad, false
+			c.Status, c.Message = "warning", bad
+			worst = max(worst, severity)
 		}
 		found[name] = c
 	}
+	run := func(name, good, bad string, ok bool, start time.Time) { look(name, good, bad, unhealthy, ok, start) }
 	start := time.Now()
 	run("repositories", "Repository system is operational", "Repository count is approaching limit", s.count()*10 <= s.maxRepos*9, start)
 	if n := s.broken(); n > 0 { // no reason to keep clients from the others
 		c := found["repositories"]
 		c.Status, c.Message = "warning", fmt.Sprintf("%d repositories cannot be opened; the log says why", n)
 		found["repositories"] = c
+		worst = max(worst, degraded)
 	}
 	start = time.Now()
 	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9 && s.diskRoom() == nil, start)
 	start = time.Now()
 	run("memory", "Memory usage is normal", "", true, start)
-	return found, healthy
+	if s.access.Mode() != access.ModeOpen {
+		start = time.Now()
+		look("access", "The rights in force are those that are set up", "The access file cannot be used: the rights read before are in force", degraded,
+			s.access.Problem() == nil, start)
+	}
+	if s.cert != nil {
+		start = time.Now()
+		look("certificate", "The certificate is in force", "The files of the certificate cannot be used, or it is not valid now", degraded,
+			s.cert.Problem() == nil, start)
+	}
+	if s.audit != nil {
+		start = time.Now()
+		run("audit", "Changes can be recorded", "Changes are refused because they cannot be recorded", s.records(), start)
+	}
+	return found, worst
+}
+
+// answer is the status and the word for it; degraded has one of its own.
+func (w wellness) answer(good, bad string) (status int, word string) {
+	switch w {
+	case unhealthy:
+		return http.StatusServiceUnavailable, bad
+	case degraded:
+		return http.StatusOK, "degraded"
+	case healthy:
+	}
+	return http.StatusOK, good
 }
 
 func (s *Service) health(w http.ResponseWriter, _ *http.Request, _ target) error {
-	checks, healthy := s.checks()
-	status, word := http.StatusOK, "healthy"
-	if !healthy {
-		status, word = http.StatusServiceUnavailable, "unhealthy"
-	}
+	checks, worst := s.checks()
+	status, word := worst.answer("healthy", "unhealthy")
 	m := readMemory()
 	return answer(w, status, map[string]any{
 		"status": word, "timestamp": s.now(), "version": s.version, "uptime": s.uptime().String(), "checks": checks,
@@ -64,11 +103,11 @@ func (s *Service) live(w http.ResponseWriter, _ *http.Request, _ target) error {
 }
 
 func (s *Service) ready(w http.ResponseWriter, _ *http.Request, _ target) error {
-	checks, healthy := s.checks()
-	status, word := http.StatusOK, "ready"
-	if !healthy {
-		status, word = http.StatusServiceUnavailable, "not_ready"
+	checks, worst := s.checks()
+	if worst == degraded {
+		worst = healthy // it is as ready as before
 	}
+	status, word := worst.answer("ready", "not_ready")
 	return answer(w, status, map[string]any{"status": word, "checks": checks, "timestamp": s.now()})
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -169,7 +170,9 @@ func answer(w http.ResponseWriter, status int, value any) error {
 	if err != nil {
 		return fmt.Errorf("govcd: encode answer: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body))) // else a large one goes in chunks
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the only reader is gone if this fails
 	return nil
@@ -182,14 +185,6 @@ func bind(r *http.Request, into any) error {
 
 func bindFrom(body io.Reader, into any) error {
 	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
-	}
-	return checkRequired(into)
-}
-
-// bindBytes is bind for a body that is nothing but one JSON value.
-func bindBytes(body []byte, into any) error {
-	if err := json.Unmarshal(body, into); err != nil {
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
 	}
 	return checkRequired(into)

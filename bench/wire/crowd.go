@@ -149,7 +149,8 @@ func (s *site) crowd(ctx context.Context, n, each, docs int, what string, t targ
 		return nil, err
 	}
 	defer c.close()
-	sent, got, _, err := s.measured(func() error { _, err := s.applied(ctx, docs); return err })
+	sample := s.fresh(docs, 1)[0]
+	sent, got, _, err := s.measured(func() error { _, err := s.applied(ctx, sample); return err })
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -12,6 +13,10 @@ type figure struct {
 	Median float64 `json:"median"`
 	P99    float64 `json:"p99,omitempty"` // of times: the 99th percentile; of rates: none
 	Count  int     `json:"count"`         // samples; 0 means that it was not measured
+	// Processor is the mean time of the processors for one, both sides and the
+	// collector included, in microseconds: what else runs on the machine changes
+	// it less than the time on the clock.
+	Processor float64 `json:"processor_us,omitempty"`
 }
 
 // once is a figure of a single measurement.
@@ -23,7 +28,7 @@ func (f figure) rate(n int) figure {
 	if f.Median == 0 {
 		return figure{}
 	}
-	return figure{Median: float64(n) * 1e6 / f.Median, Count: f.Count}
+	return figure{Median: float64(n) * 1e6 / f.Median, Count: f.Count, Processor: f.Processor / float64(n)}
 }
 
 // racer is one of several that are measured in turn. Its loop ends after count
@@ -34,8 +39,9 @@ type racer struct {
 	// do does it once and returns how long the part took that counts.
 	do func(i int) (time.Duration, error)
 
-	times []time.Duration
-	spent time.Duration
+	times     []time.Duration
+	spent     time.Duration
+	processor time.Duration
 }
 
 // turns is how often the racers change: often enough that all see the same
@@ -47,10 +53,11 @@ const turns = 20
 func race(ctx context.Context, samples int, racers ...*racer) ([]figure, error) {
 	for turn := range turns {
 		for _, r := range racers {
+			before := processorTime()
 			if samples > 0 {
 				r.count = min(r.count, samples)
 			}
-			until := max(r.count*(turn+1)/turns, 1)
+			until := min(max(r.count*(turn+1)/turns, 1), r.count)
 			for len(r.times) < until && (r.spent < r.time*time.Duration(turn+1)/turns || len(r.times) == 0) {
 				if err := ctx.Err(); err != nil {
 					return nil, err
@@ -63,11 +70,13 @@ func race(ctx context.Context, samples int, racers ...*racer) ([]figure, error) 
 				r.times = append(r.times, took)
 				r.spent += time.Since(begun)
 			}
+			r.processor += processorTime() - before
 		}
 	}
 	figures := make([]figure, len(racers))
 	for i, r := range racers {
 		figures[i] = summarize(r.times)
+		figures[i].Processor = micros(r.processor) / float64(len(r.times))
 	}
 	return figures, nil
 }
@@ -80,9 +89,20 @@ func summarize(times []time.Duration) figure {
 	slices.Sort(times)
 	at := func(q float64) float64 {
 		i := min(len(times)-1, max(int(math.Ceil(q*float64(len(times))))-1, 0))
-		return float64(times[i].Nanoseconds()) / 1000
+		return micros(times[i])
 	}
 	return figure{Median: at(0.5), P99: at(0.99), Count: len(times)}
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// processorTime is what this process has used of all cores so far.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // clock times one call.

@@ -156,16 +156,22 @@ func (r *report) print(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "%s, %d cores; Linux %s, %s; load %s before, %s after; %.0f s\n\n", m.CPU, m.Cores, m.Kernel, m.Go, m.LoadBefore, m.LoadAfter, r.Took)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
-	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "target", "reached")
+	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "processor", "ratio", "target", "reached")
 	for _, x := range r.Rows {
-		p99, floor, ratio := "-", "-", "-"
+		p99, floor, ratio, processor, burden := "-", "-", "-", "-", "-"
 		if x.Ours.P99 > 0 {
 			p99 = show(x.Ours.P99, x.Unit)
 		}
 		if x.Floor != nil && x.Floor.Count > 0 {
 			floor, ratio = show(x.Floor.Median, x.Unit), fmt.Sprintf("%.2fx", x.Ratio)
 		}
-		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, dash(x.Target), dash(x.Reached))
+		if x.Ours.Processor > 0 {
+			processor = show(x.Ours.Processor, inMicros)
+			if x.Floor != nil && x.Floor.Processor > 0 {
+				burden = fmt.Sprintf("%.2fx", x.Ours.Processor/x.Floor.Processor)
+			}
+		}
+		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, processor, burden, dash(x.Target), dash(x.Reached))
 	}
 	err = errors.Join(err, w.Flush())
 	for _, s := range r.Missing {

@@ -29,16 +29,7 @@ func (s *site) racer(n int, do func(i int) (time.Duration, error)) *racer {
 
 // puts measures writing one document.
 func (s *site) puts(ctx context.Context) error {
-	s.rep.step(s.n, "put")
-	sent, got, requests, err := s.measured(func() error { _, err := s.applied(ctx, 1); return err })
-	if err != nil {
-		return err
-	}
-	f, err := race(ctx, s.samples,
-		s.racer(singles, func(int) (time.Duration, error) { return s.applied(ctx, 1) }),
-		s.racer(singles, s.echo.viaResty(ctx, sent, got)),
-		s.racer(singles, func(int) (time.Duration, error) { return s.posted(ctx, 1) }),
-		s.racer(singles, s.echo.viaHTTP(ctx, sent, got)))
+	f, requests, err := s.writes(ctx, "put", 1, singles)
 	if err != nil {
 		return err
 	}
@@ -48,39 +39,9 @@ func (s *site) puts(ctx context.Context) error {
 	return nil
 }
 
-// gets measures reading one document.
-func (s *site) gets(ctx context.Context) error {
-	s.rep.step(s.n, "get")
-	_, got, requests, err := s.measured(func() error { _, err := s.got(ctx, 1); return err })
-	if err != nil {
-		return err
-	}
-	f, err := race(ctx, s.samples,
-		s.racer(singles, func(i int) (time.Duration, error) { return s.got(ctx, i) }),
-		s.racer(singles, s.echo.viaResty(ctx, 0, got)),
-		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, i) }),
-		s.racer(singles, s.echo.viaHTTP(ctx, 0, got)))
-	if err != nil {
-		return err
-	}
-	s.rep.add(row{What: whatGet, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 2})
-	s.rep.add(row{What: whatBareGet, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 2})
-	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
-	return nil
-}
-
 // batches measures writing 100 documents at once.
 func (s *site) batches(ctx context.Context) error {
-	s.rep.step(s.n, "batch")
-	sent, got, _, err := s.measured(func() error { _, err := s.applied(ctx, batchDocs); return err })
-	if err != nil {
-		return err
-	}
-	f, err := race(ctx, s.samples,
-		s.racer(hundreds, func(int) (time.Duration, error) { return s.applied(ctx, batchDocs) }),
-		s.racer(hundreds, s.echo.viaResty(ctx, sent, got)),
-		s.racer(hundreds, func(int) (time.Duration, error) { return s.posted(ctx, batchDocs) }),
-		s.racer(hundreds, s.echo.viaHTTP(ctx, sent, got)))
+	f, _, err := s.writes(ctx, "batch", batchDocs, hundreds)
 	if err != nil {
 		return err
 	}
@@ -89,6 +50,50 @@ func (s *site) batches(ctx context.Context) error {
 	}
 	s.rep.add(row{What: whatBatch, Docs: s.n, Unit: inRate, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{least: 40_000})
 	s.rep.add(row{What: whatBareBatch, Docs: s.n, Unit: inRate, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{least: 40_000})
+	return nil
+}
+
+// writes races batches of n documents through the client and by bare HTTP, each
+// beside its echo.
+func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure, requests int, err error) {
+	s.rep.step(s.n, what)
+	ours, bare := s.fresh(n, many), s.fresh(n, many)
+	bodies, err := encoded(bare)
+	if err != nil {
+		return nil, 0, err
+	}
+	sample := s.fresh(n, 1)[0]
+	sent, got, requests, err := s.measured(func() error { _, err := s.applied(ctx, sample); return err })
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err = race(ctx, s.samples,
+		s.racer(many, func(i int) (time.Duration, error) { return s.applied(ctx, ours[i]) }),
+		s.racer(many, s.echo.viaResty(ctx, sent, got)),
+		s.racer(many, func(i int) (time.Duration, error) { return s.posted(ctx, bodies[i]) }),
+		s.racer(many, s.echo.viaHTTP(ctx, sent, got)))
+	return f, requests, err
+}
+
+// gets measures reading one document.
+func (s *site) gets(ctx context.Context) error {
+	s.rep.step(s.n, "get")
+	docs := s.existing(singles)
+	_, got, requests, err := s.measured(func() error { _, err := s.got(ctx, docs[0]); return err })
+	if err != nil {
+		return err
+	}
+	f, err := race(ctx, s.samples,
+		s.racer(singles, func(i int) (time.Duration, error) { return s.got(ctx, docs[i%len(docs)]) }),
+		s.racer(singles, s.echo.viaResty(ctx, 0, got)),
+		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, docs[i%len(docs)]) }),
+		s.racer(singles, s.echo.viaHTTP(ctx, 0, got)))
+	if err != nil {
+		return err
+	}
+	s.rep.add(row{What: whatGet, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 2})
+	s.rep.add(row{What: whatBareGet, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 2})
+	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
 	return nil
 }
 
@@ -103,16 +108,22 @@ func growth(ctx context.Context, rep *report, sites []*site) error {
 	for _, g := range []struct {
 		what  string
 		count int
-		do    func(s *site, i int) (time.Duration, error)
+		ready func(s *site, many int) func(i int) (time.Duration, error)
 	}{
-		{"get", 1500, func(s *site, i int) (time.Duration, error) { return s.got(ctx, i) }},
-		{"put", 600, func(s *site, _ int) (time.Duration, error) { return s.applied(ctx, 1) }},
-		{"batch of 100", 20, func(s *site, _ int) (time.Duration, error) { return s.applied(ctx, batchDocs) }},
+		{"get", 1500, func(s *site, many int) func(int) (time.Duration, error) {
+			docs := s.existing(many)
+			return func(i int) (time.Duration, error) { return s.got(ctx, docs[i%len(docs)]) }
+		}},
+		{"put", 600, func(s *site, many int) func(int) (time.Duration, error) {
+			ready := s.fresh(1, many)
+			return func(i int) (time.Duration, error) { return s.applied(ctx, ready[i]) }
+		}},
+		{"batch of 100", 40, func(s *site, many int) func(int) (time.Duration, error) {
+			ready := s.fresh(batchDocs, many)
+			return func(i int) (time.Duration, error) { return s.applied(ctx, ready[i]) }
+		}},
 	} {
-		of := func(s *site) *racer {
-			return s.racer(g.count, func(i int) (time.Duration, error) { return g.do(s, i) })
-		}
-		f, err := race(ctx, large.samples, of(small), of(large))
+		f, err := race(ctx, large.samples, small.racer(g.count, g.ready(small, g.count)), large.racer(g.count, g.ready(large, g.count)))
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,14 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
+	"github.com/caiatech/caiatop/backend/store"
 )
 
 const (
-	repoName  = "bench"
-	fillBatch = 100 // documents a commit while a repository is filled
+	repoName = "bench"
+	// fillBatch is how many documents are put at once while a repository is
+	// filled: as many as the engine sends.
+	fillBatch = 256
 	// sectionTime bounds what one racer may take.
 	sectionTime = 2 * time.Second
 )
@@ -80,37 +83,49 @@ func (m *meter) CloseIdleConnections() {
 	}
 }
 
-// open starts the service, fills the repository, and measures what that takes of
-// the memory.
-func (s *site) open(ctx context.Context) (err error) {
-	s.rep.step(s.n, "fill")
-	before := liveHeap()
-	s.service = govcd.New(govcd.Options{})
+// start starts the service, which keeps its repositories in data, or in memory
+// if that is "".
+func (s *site) start(ctx context.Context, data string) (err error) {
+	if s.service, err = govcd.Open(ctx, govcd.Options{Data: data}); err != nil {
+		return err
+	}
 	if s.url, err = s.service.Start("127.0.0.1:0"); err != nil {
 		return err
 	}
 	s.bare = &http.Client{Transport: newPool()}
 	s.meter = &meter{RoundTripper: newPool()}
-	if s.client, err = newClient(ctx, s.url, s.meter); err != nil {
-		return err
-	}
+	s.client, err = newClient(ctx, s.url, s.meter)
+	return err
+}
+
+// fill puts documents until there are n.
+func (s *site) fill(ctx context.Context) error {
 	for s.next < s.n {
-		if err := s.fill(ctx, min(fillBatch, s.n-s.next)); err != nil {
+		n := min(fillBatch, s.n-s.next)
+		if _, err := s.client.Apply(ctx, putOf(s.next, n, author)); err != nil {
 			return err
 		}
+		s.next += n
+	}
+	return nil
+}
+
+// open starts a service in memory, fills the repository, and measures what that
+// takes of the memory.
+func (s *site) open(ctx context.Context) error {
+	s.rep.step(s.n, "fill")
+	before := liveHeap()
+	if err := s.start(ctx, ""); err != nil {
+		return err
+	}
+	if err := s.fill(ctx); err != nil {
+		return err
 	}
 	s.rep.add(row{
 		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: once(float64(liveHeap()-before) / float64(s.n)),
 		Note: fmt.Sprintf("live heap of the service after a collection, client included; batches of %d, so that one document in %d brings a commit", fillBatch, fillBatch),
 	}, ifTarget(s.n, target{most: 3 << 10}))
 	return nil
-}
-
-// fill puts the next n documents in one batch.
-func (s *site) fill(ctx context.Context, n int) error {
-	_, err := s.client.Apply(ctx, putOf(s.next, n, author))
-	s.next += n
-	return err
 }
 
 // ifTarget is the target where it was set.
@@ -152,16 +167,35 @@ func (s *site) close(ctx context.Context) error {
 	if s.service == nil {
 		return nil
 	}
-	return s.service.Stop(ctx)
+	err := s.service.Stop(ctx)
+	s.service = nil
+	return err
 }
 
 // api is the address of something in the repository.
 func (s *site) api(rest string) string { return s.url + "/api/v2/repos/" + repoName + rest }
 
-// applied puts new documents through the client and returns how long that took.
-func (s *site) applied(ctx context.Context, n int) (time.Duration, error) {
-	b := putOf(s.next, n, author)
-	s.next += n
+// fresh makes batches of n new documents. What is measured is made beforehand: a
+// pause between requests costs both sides a wake-up, and the echo makes none.
+func (s *site) fresh(n, many int) []store.Batch {
+	out := make([]store.Batch, s.few(many))
+	for i := range out {
+		out[i] = putOf(s.next, n, author)
+		s.next += n
+	}
+	return out
+}
+
+// few is how many samples are taken at most.
+func (s *site) few(most int) int {
+	if s.samples > 0 {
+		return min(most, s.samples)
+	}
+	return most
+}
+
+// applied puts documents through the client and returns how long that took.
+func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error) {
 	return clock(func() error {
 		got, err := s.client.Apply(ctx, b)
 		if err == nil && got.Commit == "" {
@@ -184,10 +218,20 @@ type bareBatch struct {
 	Items   []bareItem `json:"items"`
 }
 
-// encoded is the body of a batch that puts the next n documents.
-func (s *site) encoded(n int) ([]byte, error) {
+// encoded are the bodies of batches.
+func encoded(batches []store.Batch) (bodies [][]byte, err error) {
+	bodies = make([][]byte, len(batches))
+	for i, b := range batches {
+		if bodies[i], err = encode(b); err != nil {
+			return nil, err
+		}
+	}
+	return bodies, nil
+}
+
+func encode(b store.Batch) ([]byte, error) {
 	in := bareBatch{Message: "Put documents"}
-	for _, op := range putOf(s.next, n, author).Ops {
+	for _, op := range b.Ops {
 		files, err := op.Doc.Files(document.TextOnly)
 		if err != nil {
 			return nil, err
@@ -196,16 +240,11 @@ func (s *site) encoded(n int) ([]byte, error) {
 			in.Items = append(in.Items, bareItem{"put", op.Key.Folder.String() + "/" + f.Name, string(f.Data)})
 		}
 	}
-	s.next += n
 	return json.Marshal(in)
 }
 
-// posted puts new documents by bare HTTP; making the body does not count.
-func (s *site) posted(ctx context.Context, n int) (time.Duration, error) {
-	body, err := s.encoded(n)
-	if err != nil {
-		return 0, err
-	}
+// posted puts documents by bare HTTP.
+func (s *site) posted(ctx context.Context, body []byte) (time.Duration, error) {
 	return clock(func() error {
 		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
 		return err
@@ -220,12 +259,18 @@ func (s *site) measured(do func() error) (sent, got, requests int, err error) {
 	return int(s.meter.sent.Load()), int(s.meter.got.Load()), int(s.meter.requests.Load() - before), err
 }
 
-// existing is a document that was put when the repository was filled.
-func (s *site) existing(i int) document.Document { return makeDoc(i * stride % s.n) }
+// existing are documents that were put when the repository was filled, in an
+// order that is none of the repository.
+func (s *site) existing(many int) []document.Document {
+	out := make([]document.Document, min(s.few(many), s.n))
+	for i := range out {
+		out[i] = makeDoc(i * stride % s.n)
+	}
+	return out
+}
 
 // got reads a document through the client and looks at what it is.
-func (s *site) got(ctx context.Context, i int) (time.Duration, error) {
-	want := s.existing(i)
+func (s *site) got(ctx context.Context, want document.Document) (time.Duration, error) {
 	key := keyOf(want)
 	var d document.Document
 	took, err := clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
@@ -236,8 +281,7 @@ func (s *site) got(ctx context.Context, i int) (time.Duration, error) {
 }
 
 // fetched reads a document's folder by bare HTTP.
-func (s *site) fetched(ctx context.Context, i int) (time.Duration, error) {
-	want := s.existing(i)
+func (s *site) fetched(ctx context.Context, want document.Document) (time.Duration, error) {
 	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
 	var body []byte
 	took, err := clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })

@@ -147,7 +147,9 @@ func (d *doctor) examine(ctx context.Context) (err error) {
 	d.folder()
 	session := d.running(ctx)
 	if session != nil {
-		defer func() { err = errors.Join(err, fault("the engine was not left well", session.Close(context.WithoutCancel(ctx)))) }()
+		defer func() {
+			err = errors.Join(err, fault("the engine was not left well", session.Close(context.WithoutCancel(ctx))))
+		}()
 		d.askEngine(ctx, session)
 	}
 	if !d.service() {

@@ -44,6 +44,7 @@ type serverOptions struct {
 	data                     string
 	jwtSecret, jwtSecretFile string
 	tlsCert, tlsKey          string
+	names                    []string // by which it may be called
 }
 
 // serverReady is the line that says that the service answers.
@@ -83,6 +84,7 @@ func (a *app) serverCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.port, "port", defaultServerPort, "the `port` to listen on; 0 takes a free one")
 	cmd.Flags().StringVar(&o.host, "host", defaultServerHost, "the `address` to listen on; localhost is every loopback address")
+	cmd.Flags().StringSliceVar(&o.names, "host-name", nil, "a `name` by which this service is called, beside localhost and addresses; all other names are refused")
 	cmd.Flags().BoolVar(&o.memory, "memory-mode", false, "keep repositories in memory, as without --data (GOVC_MEMORY_MODE)")
 	cmd.Flags().Int64Var(&o.maxBytes, "max-bytes", defaultMaxBytes, "the `bytes` kept in memory at most: all repositories, or with --data what is not committed")
 	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of repositories, rights and audit")
@@ -106,7 +108,7 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
-	certificate, err := o.certificate(time.Now(), log)
+	certificate, err := o.certificate(time.Now, log)
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 		return err
 	}
 	service, err := o.open(ctx, data, govcd.Options{
-		Access: control, Audit: data.audit, TLS: certificate, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
+		Access: control, Audit: data.audit, Certificate: certificate, Hosts: o.names, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
 		LocalOnly: control.Mode() == access.ModeOpen, Grace: serverDrain,
 	})
 	if err != nil {
@@ -167,6 +169,11 @@ func (o serverOptions) check() error {
 		return usage(fmt.Sprintf("--port %d is out of range", o.port), "give a port from 1 to 65535, or 0 for a free one")
 	case o.maxBytes < minMaxBytes:
 		return usage(fmt.Sprintf("--max-bytes %d is out of range", o.maxBytes), fmt.Sprintf("give at least %d bytes (1 MiB)", minMaxBytes))
+	}
+	for _, name := range o.names {
+		if name == "" || strings.ContainsAny(name, "/:* ") {
+			return usage(fmt.Sprintf("--host-name %q is no name", name), "give the name alone, as in docs.example.org, without scheme and port; several with commas")
+		}
 	}
 	return nil
 }

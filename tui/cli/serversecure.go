@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -137,20 +136,22 @@ func (d serverData) close() (err error) {
 }
 
 // certificate reads that of the service; nil is plain HTTP.
-func (o serverOptions) certificate(now time.Time, log *slog.Logger) (*tls.Config, error) {
+func (o serverOptions) certificate(now func() time.Time, log *slog.Logger) (*govcd.Certificate, error) {
 	if o.tlsCert == "" && o.tlsKey == "" {
 		return nil, nil //nolint:nilnil // no TLS is no fault
 	}
 	if o.tlsCert == "" || o.tlsKey == "" {
 		return nil, usage("TLS needs a certificate and its key", "give both --tls-cert and --tls-key, or none")
 	}
-	pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
+	c, err := govcd.LoadCertificate(o.tlsCert, o.tlsKey, now, log)
 	if err != nil {
 		f := &Fault{
 			What: "the certificate cannot be used", Why: coded{err, ErrConfig},
 			Fix: "give a certificate in PEM with --tls-cert, with its chain behind it, and with --tls-key the key that it was made for",
 		}
 		switch {
+		case errors.Is(err, govcd.ErrNotValid):
+			f.Fix = "renew it, and look at the clock of this machine"
 		case errors.Is(err, fs.ErrNotExist):
 			f.Fix = "give the files that there are with --tls-cert and --tls-key"
 		case errors.Is(err, fs.ErrPermission):
@@ -158,14 +159,8 @@ func (o serverOptions) certificate(now time.Time, log *slog.Logger) (*tls.Config
 		}
 		return nil, f
 	}
-	if leaf := pair.Leaf; leaf != nil && (now.After(leaf.NotAfter) || now.Before(leaf.NotBefore)) {
-		return nil, &Fault{
-			What: fmt.Sprintf("the certificate in %s is valid from %s to %s only", o.tlsCert, leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339)),
-			Why:  known{ErrConfig}, Fix: "renew it, and look at the clock of this machine",
-		}
-	}
 	if info, err := os.Stat(o.tlsKey); err == nil && info.Mode().Perm()&0o007 != 0 {
 		log.Warn("every user of this machine can read the key of the certificate: chmod 600 it", "file", o.tlsKey)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
+	return c, nil
 }

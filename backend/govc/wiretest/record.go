@@ -13,19 +13,30 @@ var recorded embed.FS
 
 // The recorded configurations. The names are those of files in testdata.
 const (
-	New         = "new"          // the default: API v2
-	NewExplicit = "new-explicit" // development.use_new_architecture: true
-	NewAuth     = "new-auth"     // auth.enabled: true
-	NewFull     = "new-full"     // the last of max_repos is made
-	NewRestart  = "new-restart"  // restarted with everything in memory
-	NewSlow     = "new-slow"     // every request runs into request_timeout
-	Legacy      = "legacy"       // development.use_new_architecture: false
-	LegacyIdle  = "legacy-idle"  // ... with pool.max_idle_time 2 s
+	New            = "new"             // the default: API v2
+	NewExplicit    = "new-explicit"    // development.use_new_architecture: true
+	NewTrue        = "new-true"        // ... used through API v1 above all
+	NewAuth        = "new-auth"        // auth.enabled: true
+	NewAuthDebug   = "new-auth-debug"  // ... and debug: true
+	NewFull        = "new-full"        // the last of max_repos is made
+	NewRestart     = "new-restart"     // restarted with everything in memory
+	NewSlow        = "new-slow"        // every request runs into request_timeout
+	NewMillisecond = "new-millisecond" // request_timeout: 1ms
+	NewNoMetrics   = "new-no-metrics"  // metrics.enabled: false
+	NewCORS        = "new-cors"        // CORS for one origin
+	NewDisk        = "new-disk"        // storage.type: disk, with a restart
+	NewIdle        = "new-idle"        // pool.max_idle_time 2 s, pool.max_repositories 3
+	Legacy         = "legacy"          // development.use_new_architecture: false
+	LegacyDisk     = "legacy-disk"     // ... with storage.type: disk, and a restart
+	LegacyIdle     = "legacy-idle"     // ... with pool.max_idle_time 2 s
 )
 
 // Configurations are all of them.
 func Configurations() []string {
-	return []string{New, NewExplicit, NewAuth, NewFull, NewRestart, NewSlow, Legacy, LegacyIdle}
+	return []string{
+		New, NewExplicit, NewTrue, NewAuth, NewAuthDebug, NewFull, NewRestart, NewSlow, NewMillisecond, NewNoMetrics, NewCORS, NewDisk, NewIdle,
+		Legacy, LegacyDisk, LegacyIdle,
+	}
 }
 
 // Exchange is one recorded request and its answer.

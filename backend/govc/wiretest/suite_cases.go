@@ -1,10 +1,17 @@
 package wiretest
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 const (
 	folder  = "documents/article/2025/08/8f14e45f/"
 	content = `{"path": "` + folder + `content.txt", "content": "hello\nworld\n"}`
+	text    = folder + "content.txt"
+
+	v1, v2 = "/api/v1/repos", "/api/v2/repos"
+	d1, d2 = v1 + "/docs", v2 + "/docs"
 )
 
 func get(v1, v2 string) (Request, Request) { return ask(http.MethodGet, v1, v2, "") }
@@ -39,14 +46,12 @@ func refusal(status int, code string) Shape { return Shape{Status: []int{status}
 // are recorded ones, in their order, so that a replay of the record can be
 // asked them.
 func Suite() []Case {
-	const (
-		v1, v2 = "/api/v1/repos", "/api/v2/repos"
-		d1, d2 = v1 + "/docs", v2 + "/docs"
-		text   = folder + "content.txt"
-	)
-	hello := Shape{Status: []int{http.StatusOK}, Is: map[string]any{"path": text, "content": "hello\nworld\n", "encoding": "utf-8", "size": 12.0}}
-	commit := Shape{Status: []int{http.StatusCreated}, Fields: []string{"hash", "timestamp"}, Is: map[string]any{"author": "Ann", "email": "ann@example.org"}}
-	tell := "/version"
+	return slices.Concat(tellCases(), repoCases(), emptyCases(), writeCases(), refusalCases(), authorCases(), deleteCases())
+}
+
+// tellCases: what the service itself says.
+func tellCases() []Case {
+	const tell = "/version"
 	return []Case{
 		c("version", ok("version"))(get(tell, tell)),
 		c("alive", Shape{Status: []int{200}, Is: map[string]any{"status": "alive"}})(get("/health/live", "/health/live")),
@@ -55,7 +60,12 @@ func Suite() []Case {
 		c("probe of LEGACY", refusal(404, "REPO_NOT_FOUND"))(get(v1+"/no-such-repo/log?limit=0", "")),
 		c("no such route", refusal(404, "ENDPOINT_NOT_FOUND"))(get("/nope", "/nope")),
 		c("no HEAD", Shape{Status: []int{404}})(ask(http.MethodHead, "", "/health", "")),
+	}
+}
 
+// repoCases: what repositories are.
+func repoCases() []Case {
+	return []Case{
 		c("create", made("id", "path", "current_branch", "created_at"))(post(v1, v2, `{"id": "docs"}`)),
 		c("create again", refusal(409, "REPO_EXISTS"))(post("", v2, `{"id": "docs"}`)),
 		c("create again, in memory", refusal(409, "REPO_EXISTS"))(post(v1, "", `{"id": "docs", "memory_only": true}`)),
@@ -66,14 +76,26 @@ func Suite() []Case {
 		c("repositories", ok("count", "repositories"))(get(v1, v2)),
 		c("repository", Shape{Status: []int{200}, Is: map[string]any{"id": "docs"}})(get(d1, d2)),
 		c("no such repository", refusal(404, "REPO_NOT_FOUND"))(get(v1+"/missing", v2+"/missing")),
+	}
+}
 
+// emptyCases: what an empty repository answers.
+func emptyCases() []Case {
+	return []Case{
 		c("empty log", ok("commits", "total|count"))(get(d1+"/log", d2+"/commits")),
 		c("empty status", Shape{Status: []int{200}, Is: map[string]any{"clean": true}})(get(d1+"/status", d2+"/status")),
 		c("empty tree", Shape{Status: []int{200}, Fields: []string{"entries"}, Is: map[string]any{"total": 0.0}})(get(d1+"/tree/", d2+"/tree")),
 		c("missing file", refusal(404, "FILE_NOT_FOUND"))(get("", d2+"/files?path=a")),
 		c("nothing to commit", refusal(400, "COMMIT_FAILED"))(post("", d2+"/commits", `{"message": "empty"}`)),
 		c("an empty commit", Shape{Status: []int{201}, Fields: []string{"hash"}})(post(d1+"/commit", "", `{"message": "empty"}`)),
+	}
+}
 
+// writeCases: what is added, committed and read back.
+func writeCases() []Case {
+	hello := Shape{Status: []int{http.StatusOK}, Is: map[string]any{"path": text, "content": "hello\nworld\n", "encoding": "utf-8", "size": 12.0}}
+	commit := Shape{Status: []int{http.StatusCreated}, Fields: []string{"hash", "timestamp"}, Is: map[string]any{"author": "Ann", "email": "ann@example.org"}}
+	return []Case{
 		c("add", made("status"))(post("", d2+"/files", `{"path": "`+folder+`metadata.json", "content": "{\"id\":\"8f14e45f\"}"}`)),
 		c("add, v1", made("status"))(post(d1+"/add", "", `{"path": "`+folder+`metadata.json", "content": "{\"id\":1}"}`)),
 		c("add another", made("status"))(post(d1+"/add", d2+"/files", content)),
@@ -91,7 +113,12 @@ func Suite() []Case {
 		c("limit 0", refusal(400, "INVALID_LIMIT"))(get(d1+"/log?limit=0", "")),
 		c("clean status", Shape{Status: []int{200}, Is: map[string]any{"clean": true}})(get(d1+"/status", d2+"/status")),
 		c("tree", ok("entries", "total"))(get("", d2+"/tree")),
+	}
+}
 
+// refusalCases: what no service takes.
+func refusalCases() []Case {
+	return []Case{
 		c("empty content", refusal(400, "INVALID_REQUEST"))(post("", d2+"/files", `{"path": "a.txt", "content": ""}`)),
 		c("empty content, v1", refusal(400, "INVALID_REQUEST"))(post(d1+"/add", "", `{"path": "e", "content": ""}`)),
 		c("no content", refusal(400, "INVALID_REQUEST"))(post("", d2+"/files", `{"path": "a.txt"}`)),
@@ -103,7 +130,12 @@ func Suite() []Case {
 		c("add in no repository", refusal(404, "REPO_NOT_FOUND"))(post(v1+"/missing/add", "", `{"path": "x", "content": "x"}`)),
 		c("read without a path", refusal(400, "MISSING_PATH"))(get("", d2+"/files")),
 		c("read of a folder", refusal(404, "FILE_NOT_FOUND"))(get("", d2+"/files?path=documents%2Farticle")),
+	}
+}
 
+// authorCases: what authors and messages are.
+func authorCases() []Case {
+	return []Case{
 		c("create another", made("id"))(post("", v2, `{"id": "ow"}`)),
 		c("add k", made("status"))(post("", v2+"/ow/files", `{"path": "k", "content": "v1"}`)),
 		c("commit k", Shape{Status: []int{201}, Is: map[string]any{"author": "A", "email": "a@b.c"}})(post("", v2+"/ow/commits", `{"message": "v1", "author": "A", "email": "a@b.c"}`)),
@@ -114,7 +146,12 @@ func Suite() []Case {
 		c("email that is none", refusal(400, "INVALID_EMAIL"))(post("", v2+"/ow/commits", `{"message": "x", "email": "nope"}`)),
 		c("message beyond ASCII", refusal(400, "INVALID_COMMIT_MESSAGE"))(post("", v2+"/ow/commits", `{"message": "ünï"}`)),
 		c("commit in no repository", refusal(404, "REPO_NOT_FOUND"))(post("", v2+"/missing/commits", `{"message": "x"}`)),
+	}
+}
 
+// deleteCases: what LEGACY deletes.
+func deleteCases() []Case {
+	return []Case{
 		c("add to delete", made("status"))(post(d1+"/add", "", `{"path": "k", "content": "v1"}`)),
 		c("commit to delete", Shape{Status: []int{201}})(post(d1+"/commit", "", `{"message": "k1"}`)),
 		c("delete", made("status"))(ask(http.MethodDelete, d1+"/remove/k", "", "")),

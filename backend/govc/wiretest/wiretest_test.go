@@ -1,7 +1,6 @@
 package wiretest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/caiatech/caiatop/backend/govcd"
 )
 
 // TestRecordedServicesSatisfyTheSuite: what the suite demands is what running
@@ -37,18 +34,6 @@ func TestEmulatorsSatisfyTheSuite(t *testing.T) {
 			Run(t, NewEmulator(EmulatorOptions{Legacy: legacy}), legacy)
 		})
 	}
-}
-
-// TestOurServiceSatisfiesTheSuite: ours answers as NEW does, but for what is
-// listed.
-func TestOurServiceSatisfiesTheSuite(t *testing.T) {
-	s := govcd.New(govcd.Options{})
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	Run(t, s.Handler(), false, ours()...)
 }
 
 // ours is what our service does better than NEW.

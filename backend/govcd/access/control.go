@@ -137,8 +137,13 @@ func (c *Control) Mode() Mode {
 func (c *Control) Register() Register { return c.register }
 
 // Problem returns why the access file that is there is not the one in force, nil
-// if it is.
+// if it is. It looks at the file as every request does.
 func (c *Control) Problem() error {
+	c.refresh()
+	return c.trouble()
+}
+
+func (c *Control) trouble() error {
 	if p := c.problem.Load(); p != nil {
 		return *p
 	}

@@ -133,7 +133,7 @@ func (c *Control) refresh() {
 	before := c.current.Load()
 	info, err := c.register.Volume.Stat(c.register.path())
 	gone := errors.Is(err, fs.ErrNotExist)
-	if (gone && before.info == nil) || (err == nil && before.same(info) && c.Problem() == nil) {
+	if (gone && before.info == nil) || (err == nil && before.same(info) && c.trouble() == nil) {
 		return
 	}
 	next, err := c.load(before)
@@ -166,7 +166,7 @@ func (c *Control) take(next *snapshot) {
 
 // fail leaves in force what was read before, and says so once.
 func (c *Control) fail(err error) {
-	if before := c.Problem(); before == nil || before.Error() != err.Error() {
+	if before := c.trouble(); before == nil || before.Error() != err.Error() {
 		c.log.Error("the access file cannot be used: what was read before holds", "file", c.AccessFile(), "error", err)
 	}
 	c.problem.Store(&err)

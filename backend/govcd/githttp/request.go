@@ -70,10 +70,10 @@ type request struct {
 
 func (r *request) deepens() bool { return r.depth > 0 || !r.since.IsZero() || len(r.excluded) > 0 }
 
-// parseRequest reads a request of a version. The error is a *Refusal, or that
-// of the reader.
-func parseRequest(body io.Reader, version int) (*request, error) {
-	p := &parser{lines: lineReader{from: body}, request: &request{version: version}}
+// parseRequest reads a request of a version, which names up to that many objects
+// of one sort. The error is a *Refusal, or that of the reader.
+func parseRequest(body io.Reader, version, named int) (*request, error) {
+	p := &parser{lines: lineReader{from: body}, named: named, request: &request{version: version}}
 	if version == 2 {
 		p.band = maxBand
 		return p.request, p.second()
@@ -83,6 +83,7 @@ func parseRequest(body io.Reader, version int) (*request, error) {
 
 type parser struct {
 	lines lineReader
+	named int
 	*request
 }
 
@@ -189,10 +190,10 @@ func (p *parser) fetchArgument(line string) error {
 		p.relative = true
 	default:
 		if hash, ok := strings.CutPrefix(line, "want "); ok {
-			return addName(&p.wants, hash)
+			return p.addName(&p.wants, hash)
 		}
 		if hash, ok := strings.CutPrefix(line, "have "); ok {
-			return addName(&p.haves, hash)
+			return p.addName(&p.haves, hash)
 		}
 		if known, err := p.narrow(line); known {
 			return err
@@ -208,7 +209,7 @@ func (p *parser) narrow(line string) (known bool, err error) {
 	key, value, _ := strings.Cut(line, " ")
 	switch key {
 	case "shallow":
-		err = addName(&p.shallows, value)
+		err = p.addName(&p.shallows, value)
 	case "deepen":
 		depth, failed := strconv.Atoi(value)
 		if failed != nil || depth < 1 || depth > infinite {
@@ -248,7 +249,7 @@ func parseFilter(spec string) (filter, error) {
 }
 
 // addName reads the name of an object into a set.
-func addName(into *set, name string) error {
+func (p *parser) addName(into *set, name string) error {
 	var h Hash
 	if len(name) != 2*len(h) {
 		return malformed("%s is no name of an object", shown(name))
@@ -256,8 +257,8 @@ func addName(into *set, name string) error {
 	if _, err := hex.Decode(h[:], []byte(name)); err != nil || h.IsZero() {
 		return malformed("%s is no name of an object", shown(name))
 	}
-	if into.len() == MaxNamed && !into.has(h) {
-		return tooLarge("more than %d objects of one sort are named", MaxNamed)
+	if into.len() == p.named && !into.has(h) {
+		return tooLarge("more than %d objects of one sort are named", p.named)
 	}
 	into.add(h)
 	return nil

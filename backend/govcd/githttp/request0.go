@@ -44,7 +44,7 @@ func (p *parser) first() error {
 		if !ok {
 			return malformed("%s is no have", shown(line))
 		}
-		if err := addName(&p.haves, hash); err != nil {
+		if err := p.addName(&p.haves, hash); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func (p *parser) firstWants() error {
 					return err
 				}
 			}
-			if err := addName(&p.wants, hash); err != nil {
+			if err := p.addName(&p.wants, hash); err != nil {
 				return err
 			}
 			continue

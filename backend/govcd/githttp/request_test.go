@@ -61,13 +61,15 @@ func TestRequestsThatNoGitSends(t *testing.T) {
 	tip := filled(t, repo, 1, 2)
 	want := "want " + tip.String()
 	var many []string
-	for i := range MaxNamed + 1 {
+	const named, body = 3000, 1 << 18
+	for i := range named + 1 {
 		many = append(many, fmt.Sprintf("want %040x", i+1))
 	}
 	fetch := func(arguments ...string) string {
 		return lines(append(append([]string{"command=fetch", delimiterLine}, arguments...), flushLine)...)
 	}
 	s := New(Options{})
+	s.named, s.body = named, body
 	for _, c := range []struct {
 		name    string
 		version int
@@ -106,8 +108,9 @@ func TestRequestsThatNoGitSends(t *testing.T) {
 		{"another content type", 2, fetch(want), []string{"Content-Type", "text/plain"}, 415},
 		{"no gzip", 2, fetch(want), []string{"Content-Encoding", "gzip"}, 400},
 		{"half of a gzip", 2, zipped(t, []byte(fetch(want, "done")))[:40], []string{"Content-Encoding", "gzip"}, 400},
-		{"a bomb", 2, zipped(t, bytes.Repeat([]byte("0009done\n"), MaxBody/9+1)), []string{"Content-Encoding", "gzip"}, 400},
-		{"a bomb of what is passed over", 2, zipped(t, bytes.Repeat([]byte("000aagent="), MaxBody/10+1)), []string{"Content-Encoding", "gzip"}, 413},
+		{"a bomb", 2, zipped(t, bytes.Repeat([]byte("0009done\n"), body/9+1)), []string{"Content-Encoding", "gzip"}, 400},
+		{"a bomb of what is passed over", 2, zipped(t, bytes.Repeat([]byte("000aagent="), body/10+1)), []string{"Content-Encoding", "gzip"}, 413},
+		{"much that is passed over", 2, strings.Repeat("000aagent=", body/10+1), nil, 413},
 		{"another encoding", 2, fetch(want), []string{"Content-Encoding", "br"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,6 +135,27 @@ func slicesOf(line string, n int) []string {
 		out[i] = line
 	}
 	return out
+}
+
+// TestNamesThatAreAlike take no longer than others: a client may send any.
+func TestNamesThatAreAlike(t *testing.T) {
+	var s set
+	for i := range 1 << 17 { // with one place for all it would take minutes
+		if number, fresh := s.add(vastName(1, i)); number != i || !fresh {
+			t.Fatal(i, number, fresh)
+		}
+	}
+	wants := []string{"command=fetch", delimiterLine}
+	for i := range 10 {
+		wants = append(wants, "want "+vastName(1, i+1).String())
+	}
+	body := lines(append(wants, flushLine)...)
+	if r, err := parseRequest(strings.NewReader(body), 2, 10); err != nil || r.wants.len() != 10 {
+		t.Errorf("as many as may be: %v", err)
+	}
+	if _, err := parseRequest(strings.NewReader(body), 2, 9); err == nil {
+		t.Error("one too many is taken")
+	}
 }
 
 // TestOnlyWhatTheReferencesLeadTo is given away.
@@ -295,7 +319,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(0, "")
 	f.Fuzz(func(t *testing.T, version int, body string) {
 		version &= 2
-		r, err := parseRequest(strings.NewReader(body), version)
+		r, err := parseRequest(strings.NewReader(body), version, MaxNamed)
 		if refused, ok := asRefusal(err); err != nil && (!ok || refused.Status < 400 || refused.Status > 499) {
 			t.Fatalf("not typed: %v", err)
 		}

@@ -43,11 +43,13 @@ type Server struct {
 	stall  time.Duration
 	now    func() time.Time
 	log    *slog.Logger
+	body   int // MaxBody, but in tests
+	named  int // MaxNamed, too
 }
 
 // New returns a server.
 func New(o Options) *Server {
-	s := &Server{agent: o.Agent, wait: o.Wait, stall: o.Stall, now: o.Now, log: o.Logger}
+	s := &Server{agent: o.Agent, wait: o.Wait, stall: o.Stall, now: o.Now, log: o.Logger, body: MaxBody, named: MaxNamed}
 	if s.agent == "" {
 		s.agent = "caiatop"
 	}
@@ -195,35 +197,35 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, control *http.Resp
 			Text: "a request of git has the content type " + requestType + ", not " + shown(kind),
 		}
 	}
-	var body io.Reader = &moving{from: http.MaxBytesReader(w, r.Body, MaxBody), control: control, stall: s.stall, now: s.now}
+	var body io.Reader = &moving{from: http.MaxBytesReader(w, r.Body, int64(s.body)), control: control, stall: s.stall, now: s.now}
 	switch coding := r.Header.Get("Content-Encoding"); coding {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, bodyError(err)
+			return nil, s.bodyError(err)
 		}
-		body = &bounded{from: unpacked, left: MaxBody}
+		body = &bounded{from: unpacked, left: s.body}
 	default:
 		return nil, unsupported("the encoding %s is not offered", shown(coding))
 	}
-	asked, err := parseRequest(body, min(protocol(r)&2, 2))
+	asked, err := parseRequest(body, protocol(r)&2, s.named)
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, s.bodyError(err)
 	}
 	// What follows waits for no more input, and is not to be cut off by its end.
 	return asked, unlessUnsupported(control.SetReadDeadline(time.Time{}))
 }
 
 // bodyError makes a refusal of what a reader met.
-func bodyError(err error) error {
+func (s *Server) bodyError(err error) error {
 	var refused *Refusal
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &refused):
 		return err
 	case errors.As(err, &large), errors.Is(err, errBounded):
-		return tooLarge("the request has more than %d bytes", MaxBody)
+		return tooLarge("the request has more than %d bytes", s.body)
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return malformed("its body cannot be unpacked")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -232,20 +234,30 @@ func bodyError(err error) error {
 	return malformed("its body cannot be read")
 }
 
+// movingStep is how much of a body has to come in the time of a stall. Less
+// would let whoever sends byte by byte keep a place for days.
+const movingStep = 64 << 10
+
 // moving lets a body take its time as long as it moves.
 type moving struct {
 	from    io.Reader
 	control *http.ResponseController
 	stall   time.Duration
 	now     func() time.Time
+	left    int // of the step under way
 }
 
 // Read implements io.Reader.
 func (m *moving) Read(b []byte) (int, error) {
-	if err := unlessUnsupported(m.control.SetReadDeadline(m.now().Add(m.stall))); err != nil {
-		return 0, err
+	if m.left == 0 {
+		if err := unlessUnsupported(m.control.SetReadDeadline(m.now().Add(m.stall))); err != nil {
+			return 0, err
+		}
+		m.left = movingStep
 	}
-	return m.from.Read(b)
+	n, err := m.from.Read(b[:min(len(b), m.left)])
+	m.left -= n
+	return n, err
 }
 
 var errBounded = errors.New("too long")

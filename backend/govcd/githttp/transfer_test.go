@@ -113,25 +113,27 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestALargeTransferIsNotHeld: the heap holds the names of 50,000 objects, and
-// little of their 50 MB.
+// TestALargeTransferIsNotHeld: the heap has the names of 50,000 objects, and little
+// of their 50 MB.
 func TestALargeTransferIsNotHeld(t *testing.T) {
-	if testing.Short() || raced {
-		t.Skip("50,000 objects")
+	objects, size := 50_000, 1024
+	if raced || testing.Short() { // a tenth of the names, and nearly half of the bytes
+		objects, size = 5_000, 4096
 	}
-	const objects, mib = 50_000, 1 << 20
+	const mib = 1 << 20
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(all))
 	r.Header.Set("Content-Type", requestType)
 	r.Header.Set("Git-Protocol", "version=2")
 	before := liveHeap()
 	g := &gauge{header: http.Header{}}
-	if err := New(Options{}).UploadPack(g, r, vast{folders: objects / 1000, size: 1024}, always); err != nil {
+	if err := New(Options{}).UploadPack(g, r, vast{folders: objects / 1000, size: size}, always); err != nil {
 		t.Fatal(err)
 	}
-	if g.received < objects*1024 {
+	if g.received < int64(objects*size) {
 		t.Errorf("only %d bytes were sent", g.received)
 	}
-	if grown := int64(g.most) - int64(before); grown > 12*mib { //nolint:gosec // no heap is so large
+	t.Logf("the heap grew by %d KiB", (int64(g.most)-int64(before))>>10) //nolint:gosec // no heap is so large
+	if grown := int64(g.most) - int64(before); grown > 12*mib {          //nolint:gosec // no heap is so large
 		t.Errorf("the heap grew by %d MiB for an answer of %d MiB", grown/mib, g.received/mib)
 	}
 }
@@ -167,7 +169,7 @@ func TestAClientThatStalls(t *testing.T) {
 		return now()
 	}})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := s.UploadPack(w, r, vast{folders: 20, size: 4096}, always)
+		err := s.UploadPack(w, r, vast{folders: 5, size: 4096}, always)
 		if refused, ok := asRefusal(err); ok {
 			http.Error(w, refused.Text, refused.Status)
 		}
@@ -190,7 +192,7 @@ func TestAClientThatStalls(t *testing.T) {
 	}
 	stalled.Store(false)
 	third := start(t, server.URL)
-	if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 20_000*4096 {
+	if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 5_000*4096 {
 		t.Errorf("after it: %d bytes, %v", n, err)
 	}
 	if err := <-ended; err != nil {
@@ -276,11 +278,9 @@ func TestClonesBesideAWriter(t *testing.T) {
 		})
 		dir := filepath.Join(t.TempDir(), "c")
 		git(t, "", "clone", "-q", "--mirror", url, dir)
-		fsck(t, dir)
 		for range 3 {
 			git(t, dir, "fetch", "-q", "--prune")
 		}
-		fsck(t, dir)
 		cancel()
 		working.Wait()
 		close(failed)
