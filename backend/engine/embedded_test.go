@@ -279,3 +279,30 @@ func TestALostStateFileLocksTheEmbeddedService(t *testing.T) {
 		}
 	})
 }
+
+// TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary: it is read from git, and
+// written there again.
+func TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary(t *testing.T) {
+	dir, asGit := t.TempDir(), t.TempDir()
+	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "the second text")) })
+	if err := os.Symlink(filepath.Join(dir, ServiceDir, "repositories", "caia-documents.git"), filepath.Join(asGit, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	overwrite(t, asGit, h, "b")
+	began := time.Now()
+	wantText(t, h, "b", "the second text", probe.Git, probe.Memory)
+	await(t, h, "b written there again", func(*Stats) bool {
+		return slices.ContainsFunc(toldAbout(h, "missing", Info), func(s string) bool { return strings.Contains(s, "holds 1 documents again") })
+	})
+	wantText(t, h, "b", "the second text", probe.Govc)
+	for _, ev := range newEvents(h, began) {
+		if ev.Kind == "state" {
+			t.Errorf("the state changed: %s", ev.Text)
+		}
+	}
+	put(t, h, doc("b", "a third text"))
+	await(t, h, "every store in step", healthyAndInStep)
+	wantText(t, h, "b", "a third text", probe.Govc)
+}
