@@ -82,7 +82,7 @@ func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task
 	for _, t := range tasks {
 		t.name()
 	}
-	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
+	unlock, err := c.writer.lock(ctx, foldersOf(tasks))
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
 	}
@@ -93,7 +93,7 @@ func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task
 // applyAlone makes the changes of a batch while nobody else writes. To find out
 // what the service is, is part of that: some do not take it beside a writer.
 func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
-	unlock, err := c.writer.lock(ctx, allLanes)
+	unlock, err := c.writer.lock(ctx, nil)
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
 	}

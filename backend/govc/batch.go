@@ -147,7 +147,7 @@ func (t *task) items(group string) []batchItem {
 
 // applyAtOnce makes the changes of a batch by one request where what this
 // client remembers of the documents holds, else by one that looks and one that
-// writes. The caller holds their lanes. It is errNoBatch if they are too much.
+// writes. The caller has the right to write to them. It is errNoBatch if they are too much.
 func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	for _, t := range tasks {
 		t.name()
