@@ -110,10 +110,11 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each (FUZZ="./backend/gitrepo": of
 	@FUZZTIME='$(FUZZTIME)' .ci/fuzz $(FUZZ)
 
 .PHONY: soak
-soak: ## the kill test, the crash tests of the git core with 500 rounds, every fuzz target for 20 s (40 minutes)
+soak: ## the kill tests of engine and service, the crash tests of the git core with 500 rounds, every fuzz target for 20 s (40 minutes)
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf|GitRepacks)' -v ./backend/gitrepo
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 30m -run '^TestDocumentsSurviveEveryPowerCut$$' -v ./backend/gitstore
+	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(AKilledServiceLosesNothing|EveryFaultOfTheDiskIsAnswered)$$' -v ./backend/govcd
 	CAIATOP_SOAK_ROUNDS=500 go test -race -count=1 -timeout 20m -run '^TestCrowdGetsWhatItWasTold$$' ./backend/govc
 	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
 	@$(MAKE) fuzz FUZZTIME=20s

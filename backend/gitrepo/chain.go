@@ -89,7 +89,7 @@ func (r *Repo) newChain(ctx context.Context, ref string, was, on Hash) (*Chain, 
 		}
 		c.tree = tip.Tree
 	}
-	view := newRepo(&ahead{objectStore: r.objects, made: map[Hash]object{}}, r.refs)
+	view := newRepo(&ahead{objectStore: r.objects, made: map[Hash]staged{}}, r.refs)
 	view.sealed = true
 	c.b = &builder{repo: view}
 	return c, nil
@@ -147,14 +147,20 @@ func (c *Chain) publish(ctx context.Context) error {
 // ahead is an object store with objects that are about to be stored.
 type ahead struct {
 	objectStore
-	made map[Hash]object
+	made map[Hash]staged
 }
 
 func (a *ahead) object(h Hash) (object, error) {
-	if o, ok := a.made[h]; ok {
-		return o, nil
+	if s, ok := a.made[h]; ok {
+		return s.object, nil
 	}
 	return a.objectStore.object(h)
+}
+
+// tree is object for a tree that is about to be stored, with its index.
+func (a *ahead) tree(h Hash) (tree, bool) {
+	s, ok := a.made[h]
+	return tree{s.data, s.index}, ok && s.kind == plumbing.TreeObject
 }
 
 // link stages one commit, and returns it and its tree.
@@ -193,7 +199,7 @@ func (b *builder) link(ctx context.Context, on, tree Hash, l Link) (Hash, Hash, 
 	fresh := b.out[:first]
 	for _, s := range b.out[first:] {
 		if _, twice := over.made[s.hash]; !twice {
-			over.made[s.hash] = s.object
+			over.made[s.hash] = s
 			fresh = append(fresh, s)
 		}
 	}

@@ -153,8 +153,12 @@ func (e *tableEntry) held() held { return held{tree{e.data, e.index}, e} }
 
 // tables returns where trees and commits, and where blobs are kept; nil for
 // objects that are not.
-func (r *Repo) tables() (trees, blobs *table) {
-	switch s := r.objects.(type) {
+func (r *Repo) tables() (trees, blobs *table) { return tablesOf(r.objects) }
+
+func tablesOf(objects objectStore) (trees, blobs *table) {
+	switch s := objects.(type) {
+	case *ahead:
+		return tablesOf(s.objectStore)
 	case *memory:
 		return s.objects, s.objects
 	case *packStore:
@@ -176,6 +180,11 @@ func (r *Repo) heldAt(h Hash) (held, error) {
 	}
 	if h == emptyTree {
 		return held{}, nil
+	}
+	if over, ok := r.objects.(*ahead); ok {
+		if t, made := over.tree(h); made {
+			return held{tree: t}, nil
+		}
 	}
 	data, err := r.get(h, plumbing.TreeObject)
 	if err != nil {

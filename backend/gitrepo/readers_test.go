@@ -75,6 +75,7 @@ func readersOf(t *testing.T, r *Repo, tip, before, blob Hash) map[string]func(co
 		"Send":        func(ctx context.Context) error { return r.Send(ctx, before, tip, nowhere{}) },
 		"NewChain":    func(ctx context.Context) error { _, err := r.NewChain(ctx, Main, tip); return err },
 		"Ahead":       func(ctx context.Context) error { _, _, err := r.Ahead(ctx, before, tip); return err },
+		"Whole":       func(ctx context.Context) error { _, err := r.Whole(ctx, tip); return err },
 		"Verify":      func(ctx context.Context) error { _, err := r.Verify(ctx, VerifyOptions{}); return err },
 	}
 }

@@ -86,11 +86,19 @@ func wantInLog(t *testing.T, h http.Handler, hashes map[string]bool) {
 // TestRepositoriesComeAndGo: creating and deleting a repository under load ends
 // in answers, never in a panic.
 func TestRepositoriesComeAndGo(t *testing.T) {
-	h := withRepo(t, Options{})
+	t.Run("memory", func(t *testing.T) { comeAndGo(t, withRepo(t, Options{}), 50) })
+	t.Run("disk", func(t *testing.T) {
+		s, h := diskRepo(t)
+		comeAndGo(t, h, 10)
+		want(t, ask(t, restart(t, s).Handler(), "GET", "/health", ""), 200, "is operational")
+	})
+}
+
+func comeAndGo(t *testing.T, h http.Handler, rounds int) {
 	var group sync.WaitGroup
 	for c := range 8 {
 		group.Go(func() {
-			for i := range 50 {
+			for i := range rounds {
 				var w interface{ Result() *http.Response }
 				switch {
 				case c == 0 && i%2 == 0:

@@ -2,11 +2,13 @@ package govcd
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +143,38 @@ func TestAStoppedServiceStartsAgain(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestStopIsBounded, also where a request is held by a disk that does not answer.
+func TestStopIsBounded(t *testing.T) {
+	s := New(Options{Data: t.TempDir(), Grace: time.Millisecond})
+	if _, err := s.openData(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, ask(t, s.Handler(), "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "docs")
+	_, release, err := s.repo("docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Stop(ended); err == nil || !strings.Contains(err.Error(), "do not end") {
+		t.Errorf("Stop: %v", err)
+	}
+	if _, err := LockData(s.disk.data); !errors.As(err, new(*durable.LockedError)) {
+		t.Errorf("the folder is given away while it is used: %v", err)
+	}
+	release()
+	for { // what was left behind ends
+		lock, err := LockData(s.disk.data)
+		if err == nil {
+			if err := lock.Release(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestOneServiceAFolder(t *testing.T) {

@@ -194,6 +194,24 @@ func TestOneOfAGroupFailsAlone(t *testing.T) {
 
 func tagHash(content string) string { return strings.Trim(tagOf(content), `"`) }
 
+// TestNoAuthorInAGroup: who names none is shown as the author of the commit
+// before, also of one that is not on the disk yet.
+func TestNoAuthorInAGroup(t *testing.T) {
+	s, h := onPower(t, powercut.New())
+	add(t, h, "a", "1")
+	group := []*sent{
+		{method: "POST", path: docs + "/batch", body: `{"message":"m","author":"Ann","email":"ann@b.c","items":[` + put("b", "1") + `]}`},
+		{method: "POST", path: docs + "/commits", body: `{"message":"m"}`},
+	}
+	together(t, s, group, nil)
+	want(t, group[1].answer, 201, `"author":"Ann","email":"ann@b.c"`)
+	for _, c := range decode[logAnswer](t, ask(t, h, "GET", docs+"/commits", "")).Commits {
+		if c.Author != "Ann" {
+			t.Errorf("%s is by %s", c.Hash, c.Author)
+		}
+	}
+}
+
 // TestAGroupMeetsAPush from outside: everybody in it is told, nothing is made,
 // and what was staged is staged.
 func TestAGroupMeetsAPush(t *testing.T) {
@@ -203,7 +221,8 @@ func TestAGroupMeetsAPush(t *testing.T) {
 	group := []*sent{
 		batchRequest("c", "3", headerKey, "k"),
 		{method: "POST", path: docs + "/commits", body: `{"message":"m"}`},
-		{method: "POST", path: docs + "/batch", body: batchOf(`{"op":"delete","path":"c"}`)}, // refused, had the first been made
+		// Refused, had the first been made: it was not.
+		{method: "POST", path: docs + "/batch", body: batchOf(`{"op":"put","path":"c","content":"4","if_match":""}`)},
 	}
 	together(t, s, group, func() {
 		work := filepath.Join(t.TempDir(), "work")
@@ -215,9 +234,10 @@ func TestAGroupMeetsAPush(t *testing.T) {
 		git(t, work, "commit", "--quiet", "-m", "outside")
 		git(t, work, "push", "--quiet", "origin", "main")
 	})
-	for _, q := range group {
+	for _, q := range group[:2] {
 		want(t, q.answer, 409, "BRANCH_MOVED")
 	}
+	want(t, group[2].answer, 201, `"hash"`)
 	want(t, ask(t, h, "GET", docs+"/status", ""), 200, `"staged":["b"]`)
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("c", "3")), headerKey, "k"), 201, `"hash"`)
 	commit(t, h, "m")

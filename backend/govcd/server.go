@@ -114,7 +114,8 @@ func (s *Service) server(ctx context.Context) *http.Server {
 // way until ctx ends, but at most Options.Grace, cuts off the rest, closes every
 // connection, records the refusals that were counted and forgets every
 // repository; those on disk are closed, and Start opens them again. A service
-// that does not run only does the last two.
+// that does not run only does the last two. A request that holds a repository is
+// waited for until Grace after the end of ctx.
 func (s *Service) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -138,9 +139,30 @@ func (s *Service) Stop(ctx context.Context) error {
 		s.log.Info("govc service stopped", "address", run.url)
 	}
 	s.recordSums(true)
-	errs = append(errs, s.dropAll())
+	errs = append(errs, s.dropWithin(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("govcd: stop: %w", err)
 	}
 	return nil
+}
+
+// dropWithin is dropAll that does not wait for ever: a request may be held by a
+// disk that does not answer. It goes on waiting for a while when ctx has ended,
+// because most that are cut off end at once.
+func (s *Service) dropWithin(ctx context.Context) error {
+	dropped := make(chan error, 1)
+	go func() { dropped <- s.dropAll() }()
+	select {
+	case err := <-dropped:
+		return err
+	case <-ctx.Done():
+	}
+	last := time.NewTimer(s.grace)
+	defer last.Stop()
+	select {
+	case err := <-dropped:
+		return err
+	case <-last.C:
+		return errors.New("requests under way do not end, as when a disk does not answer; what they would have acknowledged is not")
+	}
 }
