@@ -198,31 +198,19 @@ func (r *Repo) heldAt(h Hash) (held, error) {
 	return held{tree: tree{data, indexTree(data)}}, nil
 }
 
-// treeBelow is heldAt for a tree that an entry of another one names. It leaves a
-// link for those who come after.
+// treeBelow is heldAt for a tree that an entry of another one names.
 func (r *Repo) treeBelow(folder held, from int, h *Hash) (held, error) {
-	t, linked, err := r.treeVisited(folder, from, h)
-	if linked {
-		return t, nil
+	if folder.entry != nil {
+		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
+			return e.held(), nil
+		}
 	}
+	t, err := r.heldAt(*h)
 	if err == nil && folder.entry != nil && t.entry != nil {
 		trees, _ := r.tables()
 		trees.lead(folder.entry, from, t.entry, trees)
 	}
 	return t, err
-}
-
-// treeVisited is treeBelow that leaves no link: in memory it would stay, and be
-// of no use where the tree is about to be replaced. It reports whether it
-// followed one.
-func (r *Repo) treeVisited(folder held, from int, h *Hash) (_ held, linked bool, _ error) {
-	if folder.entry != nil {
-		if e := folder.entry.follow(from, h); e != nil && e.kind() == plumbing.TreeObject {
-			return e.held(), true, nil
-		}
-	}
-	t, err := r.heldAt(*h)
-	return t, false, err
 }
 
 // blobBelow returns the content of a file that an entry of a tree names.
@@ -301,9 +289,9 @@ func (r *Repo) walkTo(ctx context.Context, at Hash, path document.Path) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	p, rest, err := r.descend(h, root, path.String(), r.treeBelow)
-	if err == nil && rest != "" {
-		return found{}, fmt.Errorf("%s: %w", path, ErrNotFound)
+	p, ok, err := r.descend(h, root, path.String())
+	if err == nil && !ok {
+		err = fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	return p, err
 }
@@ -317,16 +305,12 @@ func (r *Repo) lookup(tree Hash, path string) (item, bool, error) {
 	if err != nil {
 		return item{}, false, err
 	}
-	p, rest, err := r.descend(tree, t, path, r.treeBelow)
-	if rest != "" {
-		return item{}, false, err
-	}
-	return p.item, true, err
+	p, ok, err := r.descend(tree, t, path)
+	return p.item, ok, err
 }
 
-// descend walks down from a tree by steps, as far as there is anything, and
-// returns what is left of the path then.
-func (r *Repo) descend(h Hash, t held, path string, step func(held, int, *Hash) (held, error)) (_ found, rest string, err error) {
+// descend walks down from a tree.
+func (r *Repo) descend(h Hash, t held, path string) (found, bool, error) {
 	at := found{item: item{mode: modeTree, hash: h}}
 	for path != "" {
 		segment, rest := path, ""
@@ -335,10 +319,10 @@ func (r *Repo) descend(h Hash, t held, path string, step func(held, int, *Hash) 
 		}
 		from, to, err := t.locate(segment)
 		if err != nil {
-			return found{}, path, fmt.Errorf("tree %s: %w", at.hash, err)
+			return found{}, false, fmt.Errorf("tree %s: %w", at.hash, err)
 		}
 		if from == to {
-			return at, path, nil
+			return found{}, false, nil
 		}
 		at.mode, at.folder, at.from = t.modeAt(from), t, from
 		at.hash = Hash(t.data[to-hashSize : to])
@@ -346,11 +330,11 @@ func (r *Repo) descend(h Hash, t held, path string, step func(held, int, *Hash) 
 			break
 		}
 		if !at.mode.isTree() {
-			return at, path, nil
+			return found{}, false, nil
 		}
-		if t, err = step(t, from, &at.hash); err != nil {
-			return found{}, path, err
+		if t, err = r.treeBelow(t, from, &at.hash); err != nil {
+			return found{}, false, err
 		}
 	}
-	return at, "", nil
+	return at, true, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -66,27 +65,6 @@ func (r *Repo) Find(ctx context.Context, at Hash, path document.Path) (Entry, er
 		return Entry{}, err
 	}
 	return entryAt(path.String(), it), nil
-}
-
-// FindNearest is Find that, where there is nothing, returns what is nearest above:
-// a folder, the root being one, or the file that stands where a folder would be
-// needed. ErrNotFound if the commit does not exist. It is for those who are about
-// to change what is there, or just have: it costs no memory, and readers after it
-// find their way no quicker.
-func (r *Repo) FindNearest(ctx context.Context, at Hash, path document.Path) (Entry, error) {
-	h, root, err := r.root(ctx, at)
-	if err != nil {
-		return Entry{}, err
-	}
-	whole := path.String()
-	p, rest, err := r.descend(h, root, whole, func(folder held, from int, h *Hash) (held, error) {
-		t, _, err := r.treeVisited(folder, from, h)
-		return t, err
-	})
-	if err != nil {
-		return Entry{}, err
-	}
-	return entryAt(strings.TrimSuffix(whole[:len(whole)-len(rest)], "/"), p.item), nil
 }
 
 // ReadFile returns the content of a file as it is in a commit; of a symbolic

@@ -51,7 +51,7 @@ func readersOf(t *testing.T, r *Repo, tip, before, blob Hash) map[string]func(co
 		},
 		"ReadCommit":      func(ctx context.Context) error { _, err := r.ReadCommit(ctx, tip); return err },
 		"Find":            func(ctx context.Context) error { _, err := r.Find(ctx, tip, file); return err },
-		"FindNearest":     func(ctx context.Context) error { _, err := r.FindNearest(ctx, tip, file); return err },
+		"Finder":          func(ctx context.Context) error { _, err := r.Finder(ctx, tip); return err },
 		"ReadFile":        func(ctx context.Context) error { _, err := r.ReadFile(ctx, tip, file); return err },
 		"ReadShared":      func(ctx context.Context) error { _, err := r.ReadShared(ctx, tip, file); return err },
 		"ReadBlob":        func(ctx context.Context) error { _, err := r.ReadBlob(ctx, blob); return err },

@@ -65,6 +65,39 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	if n := len(batch.Message()); n > maxMessage {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w: the message of the commit has %d bytes, the limit is %d", store.ErrTooLarge, n, maxMessage)
 	}
+	receipt, err := c.applyPart(ctx, batch, tasks)
+	if errors.Is(err, errNoBatch) {
+		return c.applyAlone(ctx, batch, tasks)
+	}
+	return receipt, err
+}
+
+// applyPart makes the changes of a batch while others write other documents, if
+// it is known that the service takes a batch as one: else errNoBatch.
+func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	info := c.info.Load()
+	if info == nil || !info.batches() {
+		return store.Receipt{}, errNoBatch
+	}
+	for _, t := range tasks {
+		t.name()
+	}
+	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
+	return c.applyAtOnce(ctx, *info, batch, tasks)
+}
+
+// applyAlone makes the changes of a batch while nobody else writes. To find out
+// what the service is, is part of that: some do not take it beside a writer.
+func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
+	unlock, err := c.writer.lock(ctx, allLanes)
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
+	}
+	defer unlock()
 	info, err := c.described(ctx)
 	if err != nil {
 		return store.Receipt{}, err
@@ -75,11 +108,6 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 			return receipt, err
 		}
 	}
-	unlock, err := c.writer.lock(ctx, allLanes)
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
-	}
-	defer unlock()
 	if err := c.stillThere(ctx, info); err != nil {
 		return store.Receipt{}, err
 	}

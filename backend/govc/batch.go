@@ -147,16 +147,11 @@ func (t *task) items(group string) []batchItem {
 
 // applyAtOnce makes the changes of a batch by one request where what this
 // client remembers of the documents holds, else by one that looks and one that
-// writes.
+// writes. The caller holds their lanes. It is errNoBatch if they are too much.
 func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
 	for _, t := range tasks {
 		t.name()
 	}
-	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
-	}
-	defer unlock()
 	c.recall(tasks)
 	if info.Has(capNewFolder) && c.guess(info, tasks) {
 		receipt, done, err := c.applyGuessed(ctx, batch, tasks)

@@ -66,6 +66,7 @@ func (c *Client) recall(tasks []*task) {
 	for _, t := range tasks {
 		r, known := c.known.find(t.op.Key.Folder.String())
 		t.held, t.version, t.known = r.blobs, r.version, known
+		t.before, t.stale, t.folder, t.skip, t.guessed = state{}, nil, false, false, false
 	}
 }
 

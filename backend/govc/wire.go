@@ -91,7 +91,12 @@ func fits(key store.Key, files []document.File) error {
 	}
 	for _, f := range files {
 		path := key.Folder.String() + "/" + f.Name
-		if n := len(url.Values{"path": {path}}.Encode()); n > maxQuery {
+		// A byte takes at most three when it is escaped: most need no closer look.
+		n := len("path=") + 3*len(path)
+		if n > maxQuery {
+			n = len(url.Values{"path": {path}}.Encode())
+		}
+		if n > maxQuery {
 			return fmt.Errorf("govc: document %q: %w: its path takes %d bytes of a query, the limit is %d", key.ID, store.ErrTooLarge, n, maxQuery)
 		}
 		// A byte takes at most six when it is escaped; most files need no

@@ -233,6 +233,7 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 	case t.earlier != nil:
 		return r.replayedBatch(ctx, in, items, t.earlier)
 	}
+	r.mend(ctx, items)
 	out, err := r.answerBatch(ctx, t.made, in, items)
 	out.Hash, out.Parent = t.made.String(), named(t.tip)
 	return out, err
@@ -269,6 +270,7 @@ func leftOf(items []item) (left []leftItem) {
 // answerBatch tells of each item what the commit has, or why it was left out.
 func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchRequest, items []item) (out batchAnswer, err error) {
 	out.Items = make([]batchItemAnswer, len(items))
+	var find *gitrepo.Finder // not made where nothing was
 	for i := range items {
 		it, told := &items[i], &out.Items[i]
 		told.Path = in.Items[i].Path
@@ -278,7 +280,12 @@ func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchReques
 		if it.failed != nil || it.delete {
 			continue
 		}
-		e, err := r.git.FindNearest(ctx, at, it.path)
+		if find == nil {
+			if find, err = r.git.Finder(ctx, at); err != nil {
+				return out, err
+			}
+		}
+		e, err := find.Nearest(ctx, it.path)
 		if err == nil && e.Path != it.path.String() {
 			err = errors.New("a commit does not have what was put into it")
 		}

@@ -51,7 +51,9 @@ func TestGitClonesWhatItMayRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewTLSServer(h)
+	server := httptest.NewUnstartedServer(h)
+	server.EnableHTTP2 = true // as the service does
+	server.StartTLS()
 	defer server.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
@@ -170,3 +172,37 @@ func (d *deleting) Write(b []byte) (int, error) {
 }
 
 var _ http.ResponseWriter = &deleting{}
+
+// TestAFetchGoesOnAfterARestart: a service with its repositories on disk is the
+// same to git after it, and the fetch is sent what is new only.
+func TestAFetchGoesOnAfterARestart(t *testing.T) {
+	data, clone := t.TempDir(), filepath.Join(t.TempDir(), "c")
+	for run, write := range []string{"first", "second"} {
+		s := newService(t, Options{Data: data})
+		url, err := s.Start("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run == 0 {
+			want(t, ask(t, s.Handler(), "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "")
+		}
+		want(t, ask(t, s.Handler(), "POST", docs+"/batch", batchOf(put("folder/"+write, write))), 201, "")
+		args := []string{"clone", "-q", "--mirror", url + "/docs.git", clone}
+		if run > 0 {
+			args = []string{"-C", clone, "fetch", "--progress", url + "/docs.git", "+refs/*:refs/*"}
+		}
+		out, err := runGit(t, args...)
+		if err != nil || run > 0 && !strings.Contains(out, "Total 4 objects") {
+			t.Errorf("git %v: %v %s", args, err, out)
+		}
+		if out, err = runGit(t, "-C", clone, "show", "main:folder/"+write); err != nil || out != write {
+			t.Errorf("%v %s", err, out)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if out, err := runGit(t, "-C", clone, "fsck", "--strict", "--full"); err != nil {
+		t.Errorf("%v %s", err, out)
+	}
+}

@@ -11,6 +11,7 @@ import (
 // remembers the folders that it met.
 type ground struct {
 	place
+	find *gitrepo.Finder // once something was looked for
 	open map[string]bool // where no file is in the way -> whether a folder is there
 }
 
@@ -46,7 +47,12 @@ func (g *ground) nearest(ctx context.Context, p document.Path) (gitrepo.Entry, e
 	e := gitrepo.Entry{IsDir: true} // a branch without commits has nothing but its root
 	if !g.tip.IsZero() {
 		var err error
-		if e, err = g.git.FindNearest(ctx, g.tip, p); err != nil {
+		if g.find == nil {
+			if g.find, err = g.git.Finder(ctx, g.tip); err != nil {
+				return e, err
+			}
+		}
+		if e, err = g.find.Nearest(ctx, p); err != nil {
 			return e, err
 		}
 	}

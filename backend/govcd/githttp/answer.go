@@ -45,9 +45,14 @@ func (a *answer) write(b []byte) error {
 		a.asked = now
 	}
 	a.begun = true
-	err := unlessUnsupported(a.control.SetWriteDeadline(now.Add(a.stall)))
+	err := a.within(a.stall)
 	if err == nil {
 		_, err = a.w.Write(b)
+	}
+	if err == nil {
+		// A stream of HTTP/2 would be reset by a deadline that passes while
+		// nothing is written.
+		err = a.within(0)
 	}
 	if err != nil {
 		a.gone = true
@@ -57,8 +62,24 @@ func (a *answer) write(b []byte) error {
 	return nil
 }
 
+// within bounds how long what is written may wait for the client; 0 is no
+// bound.
+func (a *answer) within(most time.Duration) error {
+	until := time.Time{}
+	if most > 0 {
+		until = a.now().Add(most)
+	}
+	return unlessUnsupported(a.control.SetWriteDeadline(until))
+}
+
 func (a *answer) flush() error {
-	err := unlessUnsupported(a.control.Flush())
+	err := a.within(a.stall)
+	if err == nil {
+		err = unlessUnsupported(a.control.Flush())
+	}
+	if err == nil {
+		err = a.within(0)
+	}
 	a.gone = a.gone || err != nil
 	return err
 }

@@ -191,6 +191,50 @@ func mustTip(t testing.TB, r *gitrepo.Repo) Hash {
 	return tip
 }
 
+// TestAShallowCloneIsKeptUp: it is sent what is new, also where that begins
+// before its history does, and where a branch was moved back.
+func TestAShallowCloneIsKeptUp(t *testing.T) {
+	r := gitrepo.NewMemory(gitrepo.Options{})
+	filled(t, r, 4, 20)
+	log, err := r.Log(context.Background(), mustTip(t, r), gitrepo.LogOptions{Limit: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, dir := serve(t, r, Options{}), filepath.Join(t.TempDir(), "c")
+	git(t, "", "clone", "-q", "--mirror", "--depth=1", url, dir)
+	fetch := func(want string) {
+		t.Helper()
+		if out := git(t, dir, "fetch", "--progress", "--prune"); sent(out) != want {
+			t.Errorf("sent %q objects, want %s\n%s", sent(out), want, out)
+		}
+	}
+	commitOn(t, r, "", when.Add(time.Hour), docs(t, 35, 36, 99)...)
+	fetch("5")
+	// Before the end of the history of the clone: a branch, merged.
+	if err := r.CreateBranch("side", log[3].Hash); err != nil {
+		t.Fatal(err)
+	}
+	commitOn(t, r, "side", when.Add(2*time.Hour), put(t, "side", "side"))
+	if _, err := r.Merge(context.Background(), gitrepo.MergeInput{From: "side", Message: "merge", Author: ann, At: when.Add(3 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if out := git(t, dir, "fetch", "--progress", "--prune"); sent(out) == "" {
+		t.Errorf("nothing was sent: %s", out)
+	}
+	fsck(t, dir)
+	if err := r.DeleteBranch("side"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CreateBranch("side", log[2].Hash); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "fetch", "-q", "--prune")
+	fsck(t, dir)
+	if got := git(t, dir, "rev-parse", "side"); got != log[2].Hash.String() {
+		t.Errorf("side is at %s", got)
+	}
+}
+
 // TestPartialClones are without what they were asked to be without, and get it
 // when it is looked at.
 func TestPartialClones(t *testing.T) {

@@ -9,7 +9,7 @@
 // gitrepo finds them wherever they are moved to.
 //
 // Of an answer no more is held than the names of its objects, about 45 bytes
-// each, a few trees, and what a few packets have room for. Versions of a folder
+// each, a few trees, up to five objects, and what a few packets have room for. Versions of a folder
 // or a file are sent as deltas on each other where that is smaller; a pack needs
 // nothing from the client unless it allowed that (thin packs).
 //

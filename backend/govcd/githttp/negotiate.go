@@ -12,15 +12,24 @@ type common struct {
 	ready bool   // every want has a history in common with it: a pack can be made
 }
 
+// maxUnknown is after how many commits that are not here the rest of a round is
+// taken for such, too: on disk each of them has the folder of packs read again.
+const maxUnknown = 1 << 14
+
 // compare looks for what a client has. Anything else is none of our business.
 // Only where it is not done with asking it matters whether a pack can be made.
 func (g *graph) compare(r *request, wants []Hash) (common, error) {
 	var c common
 	var shared set
 	var oldest time.Time
+	unknown := 0
 	for _, h := range r.haves.names {
+		if unknown == maxUnknown {
+			break
+		}
 		found, err := g.commit(h)
 		if lost(err) {
+			unknown++
 			continue
 		}
 		if err != nil {

@@ -269,6 +269,17 @@ func TestAcknowledgements(t *testing.T) {
 			t.Errorf("%s: %v, %q and %d bytes of pack, want %q, %v", c.name, err, got, len(pack), c.want, c.pack)
 		}
 	}
+	// Much that is unknown hides what comes after it, and no more.
+	for many, want := range map[int]string{maxUnknown - 1: "ACK " + base, maxUnknown: "NAK"} {
+		request := []string{"command=fetch", delimiterLine, "want " + tip}
+		for i := range many {
+			request = append(request, "have "+vastName(1, i).String())
+		}
+		w, err := post(t, New(Options{}), repo, 2, lines(append(request, "have "+base, flushLine)...))
+		if err != nil || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("after %d unknown: %v %.200q, want %q", many, err, w.Body, want)
+		}
+	}
 	for _, c := range []struct{ have, want string }{
 		{unknown, lines("acknowledgments", "NAK", flushLine)},
 		{base, lines("acknowledgments", "ACK "+base, "ready", delimiterLine, "packfile")},

@@ -160,7 +160,13 @@ func (s *Server) UploadPack(w http.ResponseWriter, r *http.Request, repo Repo, m
 		ctx: r.Context(), w: w, control: control, stall: s.stall, may: may, now: s.now, asked: s.now(), sent: s.now(),
 	}
 	u := &upload{graph: graph{ctx: r.Context(), repo: repo}, request: asked, answer: a}
-	if err := u.run(); err != nil {
+	err = a.within(0)
+	// What the server holds yet is written once this returns.
+	defer func() { _ = a.within(s.stall) }() // a connection that is gone needs no bound
+	if err == nil {
+		err = u.run()
+	}
+	if err != nil {
 		return s.explain(u, err)
 	}
 	return nil
@@ -211,6 +217,10 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, control *http.Resp
 	}
 	asked, err := parseRequest(body, protocol(r)&2, s.named)
 	if err != nil {
+		return nil, s.bodyError(err)
+	}
+	// Only after its end is it looked whether the client is there yet.
+	if _, err := io.Copy(io.Discard, body); err != nil {
 		return nil, s.bodyError(err)
 	}
 	// What follows waits for no more input, and is not to be cut off by its end.

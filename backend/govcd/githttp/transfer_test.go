@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
@@ -138,72 +139,140 @@ func TestALargeTransferIsNotHeld(t *testing.T) {
 	}
 }
 
-// begin sends a request for all of a repository over the network, and reads
-// nothing of the answer.
-func start(t *testing.T, url string) *http.Response {
+// piped serves one repository over pipes, with the limits on time of the real
+// service, inside a bubble of synctest.
+func piped(t *testing.T, s *Server, repo Repo) (ask func() (*http.Response, error), ended chan error) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(all))
-	if err != nil {
-		t.Fatal(err)
+	ended = make(chan error, 8)
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			err := s.UploadPack(w, r, repo, always)
+			if refused, ok := asRefusal(err); ok {
+				http.Error(w, refused.Text, refused.Status)
+			}
+			ended <- err
+		}),
 	}
-	r.Header.Set("Content-Type", requestType)
-	r.Header.Set("Git-Protocol", "version=2")
-	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) }) // it ends with the test
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: l.dial}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		serving.Wait()
+	})
+	return func() (*http.Response, error) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://pipe/", strings.NewReader(all))
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Content-Type", requestType)
+		r.Header.Set("Git-Protocol", "version=2")
+		return transport.RoundTrip(r)
+	}, ended
+}
+
+// pipes listens in this process.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	t.Cleanup(func() { _ = answer.Body.Close() })
-	return answer
+}
+
+// Accept implements net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// TestASlowTransferGoesOn as long as it moves, whatever the limits of the server
+// on a request.
+func TestASlowTransferGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		ask, ended := piped(t, New(Options{}), vast{folders: 1, size: 1024})
+		answer, err := ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := int64(0)
+		for err == nil {
+			var part int64
+			<-time.After(40 * time.Second) // of the bubble
+			part, err = io.CopyN(io.Discard, answer.Body, 64<<10)
+			n += part
+		}
+		if took := time.Since(begin); !errors.Is(err, io.EOF) || n < 1000*1024 || took < 10*time.Minute {
+			t.Errorf("%d bytes in %v: %v", n, took, err)
+		}
+		if err := errors.Join(<-ended, answer.Body.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestAClientThatStalls is cut off, and gives its place to others. Until then
-// those are told to come again.
+// those wait for a while, and are told to come again.
 func TestAClientThatStalls(t *testing.T) {
-	var stalled atomic.Bool
-	ended := make(chan error, 8)
-	now := time.Now
-	s := New(Options{Transfers: 1, Wait: time.Millisecond, Stall: 2 * time.Second, Now: func() time.Time {
-		if stalled.Load() { // so that this takes no time
-			return now().Add(-3 * time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		ask, ended := piped(t, New(Options{Transfers: 1}), vast{folders: 1, size: 1024})
+		first, err := ask()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return now()
-	}})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := s.UploadPack(w, r, vast{folders: 5, size: 4096}, always)
-		if refused, ok := asRefusal(err); ok {
-			http.Error(w, refused.Text, refused.Status)
+		begin := time.Now()
+		second, err := ask()
+		if err != nil || second.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != DefaultWait {
+			t.Errorf("one too many: %v after %v", err, time.Since(begin))
 		}
-		ended <- err
-	}))
-	defer server.Close()
-	first := start(t, server.URL)
-	if second := start(t, server.URL); second.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("one too many: %d", second.StatusCode)
-	}
-	if refused, ok := asRefusal(<-ended); !ok || refused.After == 0 {
-		t.Errorf("one too many: %v", refused)
-	}
-	stalled.Store(true)
-	if _, err := io.CopyN(io.Discard, first.Body, 4<<20); err == nil {
-		t.Log("some of it was under way") // a packet that was waiting is sent yet
-	}
-	if err := <-ended; !errors.Is(err, ErrCut) {
-		t.Errorf("a client that stalls: %v", err)
-	}
-	stalled.Store(false)
-	third := start(t, server.URL)
-	if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 5_000*4096 {
-		t.Errorf("after it: %d bytes, %v", n, err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+		if refused, ok := asRefusal(<-ended); !ok || refused.After == 0 {
+			t.Errorf("one too many: %v", refused)
+		}
+		if err := <-ended; !errors.Is(err, ErrCut) || time.Since(begin) > DefaultStall {
+			t.Errorf("a client that stalls: %v after %v", err, time.Since(begin))
+		}
+		third, err := ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, third.Body); err != nil || n < 1000*1024 {
+			t.Errorf("after it: %d bytes, %v", n, err)
+		}
+		if err := errors.Join(<-ended, first.Body.Close(), second.Body.Close(), third.Body.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestARightThatIsLost ends a transfer, and the client is told why.
 func TestARightThatIsLost(t *testing.T) {
 	clock := when
-	s := New(Options{Now: func() time.Time { clock = clock.Add(100 * time.Millisecond); return clock }})
+	s := New(Options{Now: func() time.Time { clock = clock.Add(20 * time.Millisecond); return clock }})
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(all))
 	r.Header.Set("Content-Type", requestType)
 	r.Header.Set("Git-Protocol", "version=2")
