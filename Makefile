@@ -116,6 +116,7 @@ soak: ## the kill tests of engine and service, the crash tests of the git core w
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 30m -run '^TestDocumentsSurviveEveryPowerCut$$' -v ./backend/gitstore
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(AKilledServiceLosesNothing|EveryFaultOfTheDiskIsAnswered)$$' -v ./backend/govcd
 	CAIATOP_SOAK_ROUNDS=500 go test -race -count=1 -timeout 20m -run '^TestCrowdGetsWhatItWasTold$$' ./backend/govc
+	CAIATOP_SOAK_ROUNDS=50 go test -race -count=1 -timeout 30m -run '^TestACrowdOnOneRepositoryAndOnMany$$' -v ./backend/govcd
 	go test -count=1 -timeout 30m ./backend/durable/powercut -rapid.checks=10000 -rapid.nofailfile
 	@$(MAKE) fuzz FUZZTIME=20s
 

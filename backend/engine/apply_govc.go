@@ -129,7 +129,7 @@ func refusedForGood(err error) bool {
 
 // gone reports an error about the service as a whole.
 func gone(err error) bool {
-	return errors.Is(err, store.ErrIdentity) || errors.Is(err, store.ErrUnauthorized) ||
+	return errors.Is(err, store.ErrIdentity) || errors.Is(err, store.ErrUnauthorized) || errors.Is(err, store.ErrDiskFull) ||
 		(errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrAmbiguous))
 }
 

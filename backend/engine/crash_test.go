@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // crashRounds is how often the writer is killed. `make soak` raises it.
@@ -92,13 +94,23 @@ func TestKilledWritersLoseNoAcknowledgedWrite(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
+	run(t, setup(dir), nothing) // from here on the embedded service has a folder
 	var acked []string
 	for range rounds {
 		acked = append(acked, killedWriter(t, dir)...)
 	}
+	began := time.Now()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
 	await(t, h, "every store in step", inStep)
+	for _, ev := range newEvents(h, began) {
+		if ev.Kind == "reseed" {
+			t.Errorf("the embedded service kept everything, yet: %s", ev.Text)
+		}
+	}
+	if n := int64(len(texts(t, outside(t, h, dir)))); n != h.Stats().Documents {
+		t.Errorf("the embedded service holds %d documents of %d", n, h.Stats().Documents)
+	}
 	for _, id := range acked {
 		found, err := h.Get(t.Context(), mustID(id))
 		if err != nil || found.Document.Content.Text != "text of "+id {
@@ -107,6 +119,7 @@ func TestKilledWritersLoseNoAcknowledgedWrite(t *testing.T) {
 	}
 	stop(t, h)
 	gitOutput(t, dir, "fsck", "--strict", "--full")
+	runGit(t, filepath.Join(dir, ServiceDir, "repositories", "caia-documents.git"), "fsck", "--strict", "--full")
 	commits := gitOutput(t, dir, "log", "--format=%B")
 	in := gitOutput(t, dir, "ls-tree", "-r", "-d", "--name-only", "main")
 	for _, id := range acked {

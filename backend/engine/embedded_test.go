@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,10 +205,12 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
+	var asked atomic.Int32
 	front.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isWrite(r) {
 			return false
 		}
+		asked.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusInsufficientStorage)
 		_, err := fmt.Fprint(w, `{"error":"the disk of the service is full","code":"DISK_FULL"}`)
@@ -219,6 +222,9 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 	s := awaitState(t, h, StateFallback)
 	if !strings.Contains(s.Reason, "of the service is full") || s.Parked != 0 {
 		t.Errorf("%s, %d parked", s.Reason, s.Parked)
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was asked %d times to take one batch", n)
 	}
 	put(t, h, doc("c", "three"))
 	front.heal()
@@ -272,4 +278,31 @@ func TestALostStateFileLocksTheEmbeddedService(t *testing.T) {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
 	})
+}
+
+// TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary: it is read from git, and
+// written there again.
+func TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary(t *testing.T) {
+	dir, asGit := t.TempDir(), t.TempDir()
+	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "the second text")) })
+	if err := os.Symlink(filepath.Join(dir, ServiceDir, "repositories", "caia-documents.git"), filepath.Join(asGit, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	overwrite(t, asGit, h, "b")
+	began := time.Now()
+	wantText(t, h, "b", "the second text", probe.Git, probe.Memory)
+	await(t, h, "b written there again", func(*Stats) bool {
+		return slices.ContainsFunc(toldAbout(h, "missing", Info), func(s string) bool { return strings.Contains(s, "holds 1 documents again") })
+	})
+	wantText(t, h, "b", "the second text", probe.Govc)
+	for _, ev := range newEvents(h, began) {
+		if ev.Kind == "state" {
+			t.Errorf("the state changed: %s", ev.Text)
+		}
+	}
+	put(t, h, doc("b", "a third text"))
+	await(t, h, "every store in step", healthyAndInStep)
+	wantText(t, h, "b", "a third text", probe.Govc)
 }

@@ -58,10 +58,9 @@ type Capability struct {
 // with what each brings and what its lack means.
 var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapBatch, "many documents in one request and one commit", "one file a request"},
+	{govcd.CapNewFolder, "a new document is written without looking for it first", "a new document is looked for before it is written"},
 	{govcd.CapMatch, "nobody's write is overwritten unseen", "a window between read and write, in which others' writes are overwritten"},
-	{govcd.CapNewFolder, "a new document is written without looking first", "a new document is looked for before it is written"},
 	{govcd.CapKey, "a lost answer is asked for again", "after a lost answer everything is read before it is sent again"},
-	{govcd.CapAccess, "every request is checked for what its credential may do", "whether requests are checked is not known: it may let everybody in"},
 	{govcd.CapDelete, "what is deleted is gone from the newest tree", "hidden, not erased"},
 	{govcd.CapEvents, "it tells of others' writes as they happen", "others' writes: best effort, found when they are read"},
 	{govcd.CapRecursiveTree, "documents can be listed", "no listing: only what the newest commits name is found"},
@@ -77,6 +76,7 @@ var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapBase64, "binary files are taken as they are", "binary files are encoded"},
 	{govcd.CapRef, "earlier versions can be read there", "no reads of earlier versions there; git here has them"},
 	{govcd.CapDiff, "it compares commits", "nothing is missed: differences are made here"},
+	{govcd.CapAccess, "each credential has rights of its own, and is told them", "who has its credential, or can reach it, may do everything"},
 	{govcd.CapSearch, "it finds files by words", "nothing is missed: texts are searched here"},
 	{govcd.CapBranches, "it has branches", "nothing is missed: one branch is used"},
 	{govcd.CapMerge, "it merges branches", "nothing is missed: conflicts are kept as copies"},

@@ -360,6 +360,9 @@ func (e *Engine) judge(ctx context.Context, err error) *verdict {
 		return refused(err)
 	case errors.Is(err, store.ErrIdentity):
 		return reseeding("the service lost the repository: " + err.Error())
+	case errors.Is(err, store.ErrDiskFull):
+		// It says itself that it takes nothing, however well it answers probes.
+		return &verdict{to: StateFallback, reason: "the service has no room: " + err.Error(), next: "Free space on the disk of the service; it is tried again after good probes, or press r (caiatop recover) to try now"}
 	}
 	if aboutDocument(err) {
 		// The service answers, but not for this document: refusal counts.

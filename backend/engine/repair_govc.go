@@ -84,8 +84,28 @@ func (e *Engine) repairs(ctx context.Context, ids []document.ID) ([]wanted, erro
 }
 
 // retryRefused gives operations that were refused before another chance: the
-// service is back, and may have changed.
+// service is back, and may have changed. So it does those whose content was in
+// no store and can be delivered by now.
 func (e *Engine) retryRefused(ctx context.Context) error {
+	return e.retryParked(ctx, parkedRefused, parkedMissing)
+}
+
+// retryMissing is retryRefused for the content alone: git may have it again. It
+// wakes the replicator.
+func (e *Engine) retryMissing(ctx context.Context) error {
+	if e.o.Primary == nil {
+		return nil
+	}
+	if err := e.retryParked(ctx, parkedMissing); err != nil {
+		return err
+	}
+	signal(e.wakeGovc)
+	return nil
+}
+
+// retryParked marks documents to be written once more that were set aside for
+// these reasons.
+func (e *Engine) retryParked(ctx context.Context, reasons ...string) error {
 	if e.o.State.ParkedCount() == 0 {
 		return nil
 	}
@@ -93,14 +113,28 @@ func (e *Engine) retryRefused(ctx context.Context) error {
 	if err != nil {
 		return local(err)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, p := range parked {
-		if p.Reason == parkedRefused && len(e.missing) < maxMissing {
+		if !slices.Contains(reasons, p.Reason) || (p.Reason == parkedMissing && !e.deliverable(ctx, p)) {
+			continue
+		}
+		e.mu.Lock()
+		if len(e.missing) < maxMissing {
 			e.missing[p.ID] = false
 		}
+		e.mu.Unlock()
 	}
 	return nil
+}
+
+// deliverable reports whether some store on this side has the version that was
+// set aside.
+func (e *Engine) deliverable(ctx context.Context, p state.Parked) bool {
+	row, err := e.o.State.Lookup(ctx, p.ID)
+	if err != nil || row.Deleted || row.Seq != p.Seq {
+		return false // a newer operation carries it, or carried it
+	}
+	_, err = e.payload(ctx, snapshotOf(row).newest)
+	return err == nil
 }
 
 // snapshotOf is the wanted state of a document that has no pending operation.

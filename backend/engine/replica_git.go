@@ -175,6 +175,7 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 		}
 		*resume = gitFollow
 		e.setKnown(gitReplica, true)
+		e.gitFill.Store(true) // others may lack what git has again
 	}
 	e.gate.yield(ctx, gitYieldMost)
 	if e.lag(gitReplica) > 0 {
@@ -188,7 +189,10 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 		err = e.learnDamage(ctx)
 	}
 	if err == nil && e.gitFill.Swap(false) {
-		if err = e.fillGit(ctx); err != nil {
+		if err = e.fillGit(ctx); err == nil {
+			err = e.retryMissing(ctx)
+		}
+		if err != nil {
 			e.gitFill.Store(true)
 		}
 	}

@@ -43,7 +43,7 @@ func (e *Engine) importHeld(ctx context.Context) error {
 
 // takeover counts what is taken over.
 type takeover struct {
-	e                *Engine
+	e                 *Engine
 	taken, unreadable int
 }
 

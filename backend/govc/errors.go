@@ -157,6 +157,8 @@ func (c *Client) check(q request, r reply) error {
 		return named(store.ErrDiskFull)
 	case r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests:
 		return named(store.ErrUnavailable)
+	case p.Code == "REPO_DAMAGED" && !q.write: // what was asked for; the rest may be whole
+		return named(store.ErrCorrupt)
 	case r.status >= 500 || r.status == http.StatusRequestTimeout:
 		if q.write { // it may have been done before it failed
 			return fmt.Errorf("%w: %w", store.ErrAmbiguous, named(store.ErrUnavailable))

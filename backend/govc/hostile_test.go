@@ -1,6 +1,7 @@
 package govc_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -196,4 +197,28 @@ func TestARedirectTakesNoCredentialAlong(t *testing.T) {
 	if n := stolen.Load(); n > 0 {
 		t.Errorf("the client went elsewhere %d times", n)
 	}
+}
+
+// FuzzHostile is TestAHostileService with any status, header and body.
+func FuzzHostile(f *testing.F) {
+	for _, body := range []string{"", "{", `{"hash":"x","items":[{}]}`, "<html>", "\xff", `{"error":"\u0000"}`} {
+		f.Add(uint16(200), "Location", "//evil.example/", body, uint8(0))
+		f.Add(uint16(201), "Content-Encoding", "gzip", body, uint8(1))
+		f.Add(uint16(429), "Retry-After", "9223372036854775807", body, uint8(2))
+		f.Add(uint16(307), "Location", "http://service/api/v2/repos/docs", body, uint8(0))
+		f.Add(uint16(409), "Etag", `"`+body, body, uint8(0))
+	}
+	ours := govcd.New(govcd.Options{})
+	f.Cleanup(func() {
+		if err := ours.Stop(context.Background()); err != nil {
+			f.Error(err)
+		}
+	})
+	kinds := []http.Handler{ours.Handler(), wiretest.NewEmulator(wiretest.EmulatorOptions{}), wiretest.NewEmulator(wiretest.EmulatorOptions{Legacy: true})}
+	f.Fuzz(func(t *testing.T, status uint16, name, value, body string, kind uint8) {
+		if status < 200 || status > 599 || status == http.StatusNoContent || status == http.StatusNotModified {
+			t.Skip("no answer has this status and a body")
+		}
+		suffer(t, &hostile{inner: kinds[int(kind)%len(kinds)], with: saying(int(status), body, name, value)}, maxHostile)
+	})
 }

@@ -86,8 +86,8 @@ func noProxy(t *testing.T) {
 func TestProxy(t *testing.T) {
 	noProxy(t)
 	own := newAuthority(t, "Own CA")
-	_, plain := startService(t, govcd.Options{Key: "k"})
-	_, safe := startService(t, govcd.Options{Key: "k", TLS: own.server(time.Time{}, "docs.test")})
+	_, plain := startService(t, govcd.Options{Key: "k", Hosts: []string{"docs.test"}})
+	_, safe := startService(t, govcd.Options{Key: "k", Hosts: []string{"docs.test"}, TLS: own.server(time.Time{}, "docs.test")})
 	const user = "worker:hunter2"
 	for _, c := range []struct {
 		name, service, url, variable, target string

@@ -77,6 +77,8 @@ func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
 			return state{}, nil
 		case err == nil:
 			return assemble(key, files), nil
+		case errors.Is(err, store.ErrCorrupt): // to be written whole
+			return state{broken: err, partial: true}, nil
 		case !errors.Is(err, store.ErrTooLarge):
 			return state{}, err
 		}
@@ -224,6 +226,14 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 	r, err := c.call(ctx, request{
 		op: "read folders", method: http.MethodPost, path: c.repoPath("/api/v2", "/folders"), body: body, repeat: true, timeout: c.timeouts.Write,
 	})
+	if errors.Is(err, store.ErrCorrupt) { // one of them
+		for i, t := range tasks {
+			if found[i], err = c.look(ctx, t.op.Key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err != nil {
 		return err
 	}

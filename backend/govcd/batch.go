@@ -233,6 +233,7 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 	case t.earlier != nil:
 		return r.replayedBatch(ctx, in, items, t.earlier)
 	}
+	r.mend(ctx, items)
 	out, err := r.answerBatch(ctx, t.made, in, items)
 	out.Hash, out.Parent = t.made.String(), named(t.tip)
 	return out, err

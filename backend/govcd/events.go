@@ -77,7 +77,7 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request, t target) er
 	defer repo.feed.leave(l)
 	if s.leaving.Load() {
 		w.Header().Set("Retry-After", "1")
-		return fail(http.StatusServiceUnavailable, "STOPPING", "the service is being stopped")
+		return errStopped()
 	}
 	missed, whole, err := repo.missed(r.Context(), known, tip, earlier)
 	if err != nil {

@@ -217,7 +217,7 @@ func TestAStreamIsToldToGo(t *testing.T) {
 	want(t, ask(t, h, "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "docs")
 	s.leaving.Store(true)
 	w := ask(t, h, "GET", docs+"/events", "")
-	want(t, w, 503, "STOPPING")
+	want(t, w, 503, "SERVICE_STOPPED")
 	if w.Header().Get("Retry-After") == "" || len(s.streams) > 0 {
 		t.Errorf("%v, %d streams", w.Header(), len(s.streams))
 	}

@@ -17,6 +17,7 @@ const (
 	NewExplicit    = "new-explicit"    // development.use_new_architecture: true
 	NewTrue        = "new-true"        // ... used through API v1 above all
 	NewAuth        = "new-auth"        // auth.enabled: true
+	NewAuthFull    = "new-auth-full"   // ... all that was asked of it
 	NewAuthDebug   = "new-auth-debug"  // ... and debug: true
 	NewFull        = "new-full"        // the last of max_repos is made
 	NewRestart     = "new-restart"     // restarted with everything in memory
@@ -34,7 +35,7 @@ const (
 // Configurations are all of them.
 func Configurations() []string {
 	return []string{
-		New, NewExplicit, NewTrue, NewAuth, NewAuthDebug, NewFull, NewRestart, NewSlow, NewMillisecond, NewNoMetrics, NewCORS, NewDisk, NewIdle,
+		New, NewExplicit, NewTrue, NewAuth, NewAuthFull, NewAuthDebug, NewFull, NewRestart, NewSlow, NewMillisecond, NewNoMetrics, NewCORS, NewDisk, NewIdle,
 		Legacy, LegacyDisk, LegacyIdle,
 	}
 }

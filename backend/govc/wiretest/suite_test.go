@@ -48,7 +48,7 @@ func TestEveryRecordedConfigurationSatisfiesTheSuite(t *testing.T) {
 	// New-auth-debug and new-idle were asked nothing of the suite: see
 	// TestOurServiceAnswersAsRecorded.
 	want := map[string]int{
-		New: 47, NewExplicit: 3, NewTrue: 5, NewAuth: 4, NewAuthDebug: 0, NewFull: 2, NewRestart: 6, NewSlow: 1, NewMillisecond: 1, NewNoMetrics: 2,
+		New: 47, NewExplicit: 3, NewTrue: 5, NewAuth: 4, NewAuthFull: 4, NewAuthDebug: 0, NewFull: 2, NewRestart: 6, NewSlow: 1, NewMillisecond: 1, NewNoMetrics: 2,
 		NewCORS: 1, NewDisk: 6, NewIdle: 0, Legacy: 34, LegacyDisk: 4, LegacyIdle: 5,
 	}
 	if !maps.Equal(recorded, want) {
