@@ -97,15 +97,22 @@ func TestDescribeAndHealth(t *testing.T) {
 	if err != nil || h.Status != "unhealthy" || h.Checks["repositories"] != "warning" {
 		t.Errorf("Health of a full service = %+v, %v", h, err)
 	}
-	sick := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/health/live" {
-			_, _ = io.WriteString(w, `{"status":"alive"}`)
-			return
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, `{"status":"unhealthy","checks":{"storage":{"status":"unhealthy"},"repositories":{"status":"warning"}}}`)
-	})
-	h, err = newClient(t, govc.Options{URL: sick}).Health(t.Context())
+	unwell := func(check string) string {
+		return serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/health/live" {
+				_, _ = io.WriteString(w, `{"status":"alive"}`)
+				return
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"status":"unhealthy","checks":{`+check+`,"repositories":{"status":"warning"}}}`)
+		})
+	}
+	// Neither keeps it from serving.
+	h, err = newClient(t, govc.Options{URL: unwell(`"access":{"status":"warning"},"certificate":{"status":"warning"}`)}).Health(t.Context())
+	if err != nil || h.Checks["certificate"] != "warning" {
+		t.Errorf("Health of a full service with an old certificate = %+v, %v", h, err)
+	}
+	h, err = newClient(t, govc.Options{URL: unwell(`"storage":{"status":"unhealthy"}`)}).Health(t.Context())
 	if !errors.Is(err, store.ErrUnavailable) || h.Checks["storage"] != "unhealthy" {
 		t.Errorf("Health of a sick service = %+v, %v", h, err)
 	}
