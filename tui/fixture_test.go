@@ -108,7 +108,7 @@ func announced() []string {
 // plain is a real govc behind https, which can do little.
 func plain() *engine.Stats {
 	s := healthy()
-	s.Service.URL, s.Service.Embedded = "https://govc.example:8443", false
+	s.Service.URL, s.Service.Embedded, s.Service.Durable = "https://govc.example:8443", false, false
 	tip := s.Facts
 	s.Facts = engine.FactsOf(govc.Info{
 		Dialect: govc.DialectV2, Reason: "NEW (API v2), because GET /api/v1/repos/no-such-repo/log?limit=0 answers INVALID_LIMIT", Version: "1.0.0-dev",

@@ -41,7 +41,7 @@ func TestEveryCapabilityOfOursIsExplained(t *testing.T) {
 	with := CapabilitiesOf(govc.Info{Dialect: govc.DialectV2, Implementation: govcd.Implementation, Capabilities: all})
 	without := CapabilitiesOf(govc.Info{Dialect: govc.DialectV2})
 	if len(with) != len(all) || len(without) != len(all) {
-		t.Errorf("%d are announced, %d and %d explained", len(all), len(with), len(without))
+		t.Fatalf("%d are announced, %d and %d explained: %v", len(all), len(with), len(without), all)
 	}
 	for i, c := range with {
 		if !c.Has || without[i].Has || c.Name != without[i].Name || c.Means == "" || without[i].Means == "" || c.Means == without[i].Means {

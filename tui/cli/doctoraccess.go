@@ -99,8 +99,10 @@ func (d *doctor) confirmed(a govc.Access) {
 		d.say(checkCredentials, resultFail, d.grant(), "%s, who may do nothing at %s", who, d.cfg.Govc.Repo)
 	case right == "read":
 		d.say(checkCredentials, resultFail, d.grant(), "%s, and no more: documents cannot be written", who)
-	case !a.Expires.IsZero() && left < soonOver && !a.Renews:
-		d.say(checkCredentials, resultWarn, newCredential, "%s; it ends in %s and is not renewed", who, ui.Age(left))
+	case !a.Expires.IsZero() && left < soonOver && d.facts != nil && d.facts.Access != nil && d.facts.Access.Renews:
+		d.ok(checkCredentials, "%s; it ends in %s, and the running engine renews it", who, ui.Age(left))
+	case !a.Expires.IsZero() && left < soonOver:
+		d.say(checkCredentials, resultWarn, "set GOVC_AUTH_TOKEN to a newer one before the next start; an engine that runs may have it renewed", "%s; it ends in %s", who, ui.Age(left))
 	default:
 		d.ok(checkCredentials, "%s", who)
 	}

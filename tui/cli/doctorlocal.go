@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/engine"
@@ -37,6 +38,9 @@ func (d *doctor) configuration() bool {
 	d.ok(checkConfig, "valid: %s", from)
 	return true
 }
+
+// engineTime is how long the running engine may take to answer.
+const engineTime = 5 * time.Second
 
 // others is what others than the owner may do.
 const others = 0o077
@@ -133,6 +137,8 @@ func (d *doctor) running(ctx context.Context) Session {
 
 // askEngine takes over what the running engine knows.
 func (d *doctor) askEngine(ctx context.Context, session Session) {
+	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	defer cancel()
 	status, err := session.Control().Status(ctx)
 	if err != nil {
 		d.say(checkEngine, resultFail, advice(err), "it runs, and does not say how it is: %s", ui.Gist(err.Error()))

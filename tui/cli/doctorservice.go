@@ -264,7 +264,8 @@ func (d *doctor) describe(ctx context.Context, i *govc.Inspector) {
 		version += " of " + info.Implementation
 	}
 	d.ok(checkDialect, "%s; %s", info.Reason, version)
-	all := engine.CapabilitiesOf(info)
+	// What a service announces beside those that are known comes after them.
+	all := engine.CapabilitiesOf(info)[:len(engine.CapabilitiesOf(govc.Info{}))]
 	var lacks []string
 	for _, c := range all {
 		if !c.Has {

@@ -46,6 +46,10 @@ func TestScreenshots(t *testing.T) {
 	c.see("outbox 0", "search")
 	c.picture(keep, "overview")
 
+	c.keys("6")
+	c.see("Access & TLS", "many documents in one request", "first byte 0.")
+	c.picture(keep, "system")
+
 	c.keys("2")
 	c.see("Documents  ")
 	c.keys("/")

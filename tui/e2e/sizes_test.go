@@ -10,7 +10,7 @@ import (
 // the state alone.
 var sizes = []struct{ w, h int }{{120, 36}, {80, 24}, {60, 15}, {40, 12}, {30, 8}, {10, 3}}
 
-// TestSizes resizes a running console, on both pages and with dialogs open.
+// TestSizes resizes a running console, on three pages and with dialogs open.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -19,7 +19,7 @@ func TestSizes(t *testing.T) {
 	c.fits(c.screen())
 	c.keys("s")
 	c.see("Added 6 samples")
-	for _, page := range []struct{ key, word string }{{"1", ""}, {"2", ""}, {"?", ""}} {
+	for _, page := range []struct{ key, word string }{{"1", ""}, {"6", ""}, {"2", ""}, {"?", ""}} {
 		c.keys(page.key)
 		for _, size := range sizes {
 			c.resize(size.w, size.h)

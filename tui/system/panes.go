@@ -20,7 +20,8 @@ const (
 	labelWidth = 12
 	// maxValueLines bounds what one value takes.
 	maxValueLines = 4
-	// reasonLines bounds why a dialect was chosen: it stays in view.
+	// reasonLines bounds why a dialect was chosen, and what the trouble is: both
+	// stay in view.
 	reasonLines = 2
 	// maxRights is how many rights are listed; the others are counted.
 	maxRights = 8
@@ -48,13 +49,6 @@ func (p *Page) toned(w int, label, value string, tone ui.Tone) []string {
 		label = ""
 	}
 	return lines
-}
-
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 func (p *Page) clock(at time.Time) string {
@@ -108,7 +102,8 @@ func (p *Page) service(w int) []string {
 	}
 	lines = append(lines, p.fact(w, "latency", reach)...)
 	if e := s.Health.Err; e != "" {
-		lines = append(lines, p.toned(w, "trouble", ui.Gist(termsafe.Line(e).String()), ui.Warn)...)
+		trouble := ui.Condense(ui.Gist(termsafe.Line(e).String()), max(w-labelWidth, 1), reasonLines)
+		lines = append(lines, p.toned(w, "trouble", strings.Join(trouble, " "), ui.Warn)...)
 	}
 	return lines
 }
