@@ -71,7 +71,7 @@ func because(problem string) string {
 // does not let us.
 func refused(err error) *verdict {
 	if errors.Is(err, store.ErrForbidden) {
-		return locked("the service knows us, and does not let us: "+err.Error(), "Have the right to write granted (caiatop server grant add), then press r (caiatop recover)")
+		return locked("the service does not let us: "+err.Error(), "If it is a right that is missing, have it granted (caiatop server grant add); then press r (caiatop recover)")
 	}
 	return locked("the service refuses our credentials: "+err.Error(), credentialsHint)
 }

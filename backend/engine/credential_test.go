@@ -1,17 +1,21 @@
 package engine
 
 import (
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/journal"
@@ -83,17 +87,12 @@ func TestEndOfCredentials(t *testing.T) {
 	}
 }
 
-// TestUntrustedServiceIsFallback: a certificate that is not trusted ends
-// nothing: the reason says what to do, and it ends when the certificate does.
-func TestUntrustedServiceIsFallback(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	h, err := Start(t.Context(), Setup{
-		Dir: t.TempDir(), URL: server.URL, Repository: "docs", Phase: PhaseDual, Layout: document.LayoutFanOut, Strict: true,
-		Author: store.Author{Name: "Ada", Email: "ada@example.org"},
-	})
+// arrives starts an engine and waits until its primary is in a state.
+func arrives(t *testing.T, s Setup, at State) *Stats {
+	t.Helper()
+	s.Dir, s.Repository, s.Phase, s.Layout, s.Strict = t.TempDir(), "docs", PhaseDual, document.LayoutFanOut, true
+	s.Author = store.Author{Name: "Ada", Email: "ada@example.org"}
+	h, err := Start(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,15 +101,55 @@ func TestUntrustedServiceIsFallback(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	events := h.Subscribe()
-	defer events.Close()
-	for s := h.Stats(); ; s = <-events.C {
-		if s.State == StateFallback {
-			if !strings.Contains(s.Reason, "govc.ca") || !strings.Contains(s.Reason, "nobody who is trusted") {
-				t.Errorf("the reason is %q", s.Reason)
-			}
-			return
+	stats := h.Subscribe()
+	defer stats.Close()
+	for now := range stats.C {
+		if now.State == at {
+			return now
 		}
+		if now.State != StateProbing && now.State != StateReseeding && now.State != StateReplaying {
+			t.Fatalf("%s instead of %s: %s", now.State, at, now.Reason)
+		}
+	}
+	t.Fatal("the engine ended")
+	return nil
+}
+
+// TestUntrustedServiceIsFallback: a certificate that is not trusted ends
+// nothing: the reason says what to do, and it ends when the certificate does.
+func TestUntrustedServiceIsFallback(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	s := arrives(t, Setup{URL: server.URL}, StateFallback)
+	if !strings.Contains(s.Reason, "govc.ca") || !strings.Contains(s.Reason, "nobody who is trusted") {
+		t.Errorf("the reason is %q", s.Reason)
+	}
+}
+
+// TestRefusedLoginIsLocked: a service that lives and takes no such user is no
+// outage; what was given otherwise reaches it over TLS.
+func TestRefusedLoginIsLocked(t *testing.T) {
+	service := govcd.New(govcd.Options{Key: "right"})
+	server := httptest.NewTLSServer(service.Handler())
+	defer func() {
+		server.Close()
+		if err := service.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trust := govc.TLSOptions{CAFile: ca}
+	s := arrives(t, Setup{URL: server.URL, TLS: trust, Login: govc.Login{User: "ada", Password: "hunter2"}}, StateLocked)
+	if !strings.Contains(s.Reason, "refuses our credentials") || strings.Contains(s.Reason, "hunter2") || !strings.Contains(s.Next, "user and password") {
+		t.Errorf("%s; %s", s.Reason, s.Next)
+	}
+	if s = arrives(t, Setup{URL: server.URL, TLS: trust, Token: "right"}, StatePrimary); s.Facts.Access.Method != govc.MethodAPIKey || s.Facts.Access.TLSVersion == "" {
+		t.Errorf("Access = %+v", s.Facts.Access)
 	}
 }
 

@@ -51,10 +51,11 @@ func commitForever(dir string) error {
 			d.now = func() time.Time { return time.Now().Add(staleAtOpen) }
 		}
 	}
+	data := []byte(time.Now().String()) // in a long run the number of a process comes again
 	for i := 0; err == nil; i++ {
 		var h Hash
 		h, err = r.Commit(context.Background(), CommitInput{
-			Changes: []Change{{Path: mustPath(fmt.Sprintf("d/%d/%d", os.Getpid(), i)), Data: []byte("x")}}, Author: ann, At: when,
+			Changes: []Change{{Path: mustPath(fmt.Sprintf("d/%d/%d", os.Getpid(), i)), Data: data}}, Author: ann, At: when,
 		})
 		if err == nil {
 			fmt.Println(h)

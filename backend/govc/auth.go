@@ -53,6 +53,7 @@ type credentials struct {
 	mu         sync.Mutex
 	method     string
 	value      config.Secret
+	before     config.Secret // the value before it, which may still be good
 	jwt        bool
 	generation int64     // counts the values
 	given      claimed   // of the value
@@ -178,10 +179,11 @@ func (a *credentials) adopt(method, token string, expires, at time.Time) {
 	if method == MethodLogin {
 		a.fixed = "" // a new row
 	}
-	a.method, a.jwt, a.value, a.given, a.problem, a.pauseWhy = method, true, config.NewSecret(token), claims, "", nil
+	a.method, a.jwt, a.given, a.problem, a.pauseWhy = method, true, claims, "", nil
+	a.before, a.value = a.value, config.NewSecret(token)
 	a.generation++
 	a.due, a.over, a.expires = time.Time{}, time.Time{}, claims.expires
-	if life := claims.expires.Sub(claims.issued); !claims.expires.IsZero() && !claims.issued.IsZero() && life > 0 {
+	if life := claims.expires.Sub(claims.issued); !claims.expires.IsZero() && !claims.issued.IsZero() && life >= time.Second {
 		a.due, a.over = now.Add(life*renewAt/100), now.Add(life)
 	}
 }
@@ -216,7 +218,7 @@ func (a *credentials) current() proof {
 func (a *credentials) redact(text string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, secret := range []config.Secret{a.value, a.pass} {
+	for _, secret := range []config.Secret{a.value, a.before, a.pass} {
 		if secret.IsSet() {
 			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
 		}

@@ -1,8 +1,9 @@
 package govc_test
 
 import (
+	"context"
 	"errors"
-	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -266,6 +267,9 @@ func TestWrongPassword(t *testing.T) {
 	clock := newTick()
 	g := guard(t, clock.now)
 	c := newClient(t, govc.Options{URL: g.url, Login: govc.Login{User: "admin", Password: "wrong"}, Now: clock.now, Retry: noWait})
+	if _, err := c.Health(t.Context()); err != nil {
+		t.Errorf("a service that lives is not well, because of a password: %v", err)
+	}
 	ask := func() error { return second(c.Describe(t.Context())) }
 	for minute := range 14 {
 		if err := ask(); !errors.Is(err, store.ErrUnauthorized) || strings.Contains(err.Error(), "wrong") {
@@ -306,50 +310,46 @@ func TestServiceIsAwayAtLogin(t *testing.T) {
 	}
 }
 
-// TestCSRFIsKnownBeforehand: where answers carry tokens, no write is refused for
-// the lack of one and hardly one is asked for; each is used once.
-func TestCSRFIsKnownBeforehand(t *testing.T) {
+// TestLoginGivenUpByOne: whoever waits for another's login, which that one gives
+// up, logs in; whoever waits no longer says so, and it is no refusal.
+func TestLoginGivenUpByOne(t *testing.T) {
 	g := guard(t, time.Now)
-	c := openClient(t, govc.Options{URL: g.url})
-	for i := range 4 {
-		if _, err := c.Apply(t.Context(), put(newDoc(t, fmt.Sprint("d", i), "x"))); err != nil {
-			t.Fatal(err)
+	entered, hang := make(chan struct{}), true
+	inner := wiretest.NewEmulator(wiretest.EmulatorOptions{})
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/login") && hang {
+			hang = false
+			_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is seen
+			close(entered)
+			<-r.Context().Done()
+			return
 		}
-	}
-	if got := g.counts(); got[2] != 0 || !c.Access().CSRF {
-		t.Errorf("%d writes were refused, Access = %+v", got[2], c.Access())
-	}
-	// Tokens die with a service.
-	g.change(func() { g.csrf = map[string]bool{} })
-	if _, err := c.Apply(t.Context(), put(newDoc(t, "after", "x"))); err != nil {
-		t.Errorf("Apply after a restart: %v", err)
-	}
-	// A service that was switched over wants none any more.
-	g.change(func() { g.debug, g.csrf = true, map[string]bool{} })
-	for i := range 3 {
-		if _, err := c.Apply(t.Context(), put(newDoc(t, fmt.Sprint("e", i), "x"))); err != nil {
-			t.Errorf("Apply without CSRF: %v", err)
+		if !g.first(w, r) {
+			inner.ServeHTTP(w, r)
 		}
+	})
+	c := newClient(t, govc.Options{URL: url, Login: adminLogin, Retry: noWait, Timeouts: govc.Timeouts{Read: time.Minute}})
+	first, giveUp := context.WithCancel(t.Context())
+	var both sync.WaitGroup
+	both.Go(func() {
+		if _, err := c.RepoExists(first); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUnauthorized) {
+			t.Errorf("who gave up: %v", err)
+		}
+	})
+	<-entered
+	late, end := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	if _, err := c.RepoExists(late); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("who is late: %v", err)
 	}
-	if c.Access().CSRF {
-		t.Error("tokens are still wanted")
-	}
-}
-
-// TestCSRFTokensAge: tokens that lay too long are not tried.
-func TestCSRFTokensAge(t *testing.T) {
-	clock := newTick()
-	g := guard(t, clock.now)
-	c := openClient(t, govc.Options{URL: g.url, Now: clock.now})
-	if _, err := c.Describe(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	g.change(func() { g.csrf = map[string]bool{} })
-	clock.pass(40 * time.Minute)
-	if _, err := c.WriteMarker(t.Context(), govc.Marker{Lineage: "l"}); err != nil {
-		t.Fatal(err)
-	}
-	if got := g.counts(); got[2] != 0 {
-		t.Errorf("%d writes were refused", got[2])
+	end()
+	both.Go(func() {
+		if _, err := c.RepoExists(t.Context()); err != nil {
+			t.Errorf("who waited: %v", err)
+		}
+	})
+	giveUp()
+	both.Wait()
+	if got := g.counts(); got[0] != 1 {
+		t.Errorf("%d more logins, want 1", got[0])
 	}
 }

@@ -37,6 +37,9 @@ type request struct {
 	// keepsCSRF: the token that comes with the answer is for the caller.
 	keepsCSRF bool
 	probe     bool // it is what Latency tells of
+	// open: services answer it to everybody, so it waits for no login. Whether a
+	// service lives and whether it accepts us are two questions.
+	open bool
 }
 
 // reply is what the service answered. body is empty if request.consume took it.
@@ -80,6 +83,11 @@ func (c *Client) call(ctx context.Context, q request) (reply, error) {
 // was shown and there is something newer: a request that is refused with 401 was
 // not done.
 func (c *Client) attempt(ctx context.Context, q request) (r reply, stale bool, err error) {
+	if q.open {
+		if r, stale, err = c.exchange(ctx, q, c.auth.current(), ""); err != nil || r.status != http.StatusUnauthorized {
+			return r, stale, err
+		}
+	}
 	for again := false; ; again = true {
 		p, err := c.identify(ctx)
 		if err != nil {

@@ -72,7 +72,7 @@ type Health struct {
 // not be used, is a *NotGovcError; credentials that the service refuses are
 // store.ErrUnauthorized. What it says of who we are is in Access.
 func (c *Client) Describe(ctx context.Context) (Info, error) {
-	r, err := c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true})
+	r, err := c.call(ctx, request{op: "ask version", method: http.MethodGet, path: "/version", repeat: true, open: true})
 	if errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 		return Info{}, err
 	}
@@ -161,7 +161,7 @@ const maxChecks = 32
 // and no error. Nothing is retried. Where idle repositories are forgotten, it
 // also keeps ours from being one.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live", probe: true}
+	live := request{op: "check liveness", method: http.MethodGet, path: "/health/live", probe: true, open: true}
 	r, err := c.call(ctx, live)
 	if err != nil {
 		return Health{}, err
@@ -175,7 +175,7 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	if err := c.touch(ctx); err != nil {
 		return Health{}, err
 	}
-	r, err = c.call(ctx, request{op: "check health", method: http.MethodGet, path: "/health"})
+	r, err = c.call(ctx, request{op: "check health", method: http.MethodGet, path: "/health", open: true})
 	if err != nil && r.status != http.StatusServiceUnavailable {
 		return Health{}, err
 	}

@@ -16,11 +16,15 @@ import (
 // errNotRenewable: there is nothing to get another token with.
 var errNotRenewable = errors.New("govc: the credentials cannot be renewed")
 
+// mostRenewals bounds those before one request: tokens may end faster than they
+// come.
+const mostRenewals = 3
+
 // identify returns what the next request shows. A token that ends soon is
 // renewed by one caller while the others go on with it; one that is over is
 // waited for.
 func (c *Client) identify(ctx context.Context) (proof, error) {
-	for {
+	for range mostRenewals {
 		p := c.auth.current()
 		switch {
 		case p.mustFirst:
@@ -28,15 +32,15 @@ func (c *Client) identify(ctx context.Context) (proof, error) {
 				return proof{}, err
 			}
 		case p.renewWorthIt:
-			err := c.renew(ctx, p.generation, false, false)
-			if ctx.Err() != nil {
-				return proof{}, err
+			if c.renew(ctx, p.generation, false, false) != nil {
+				return p, nil // it still holds; what failed is in Access
 			}
-			return c.auth.current(), nil // what failed is in Access, and the token still holds
+			return c.auth.current(), nil
 		default:
 			return p, nil
 		}
 	}
+	return c.auth.current(), nil
 }
 
 // renewRefused replaces what a service refused with 401, once. again is false
@@ -88,7 +92,7 @@ func (c *Client) renew(ctx context.Context, generation int64, refused, wait bool
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return fmt.Errorf("govc: wait for a token: %w", ctx.Err())
+			return transportError(ctx, request{op: "wait for a token"}, false, ctx.Err())
 		}
 		if r.err != nil && !r.other {
 			return r.err
@@ -133,7 +137,7 @@ func (r reply) date() time.Time {
 
 // refresh exchanges a token that holds for the next of its row.
 func (c *Client) refresh(ctx context.Context, p proof) error {
-	q := request{op: "refresh token", method: http.MethodPost, path: "/api/v1/auth/refresh", csrf: true}
+	q := request{op: "refresh token", method: http.MethodPost, path: "/api/v1/auth/refresh", csrf: true, timeout: c.timeouts.Read}
 	r, _, err := c.send(ctx, q, p)
 	if err == nil {
 		err = c.check(q, r)

@@ -19,10 +19,11 @@ func version(v int) string { return fmt.Sprintf("protocol.version=%d", v) }
 // TestAClone has all branches and tags, and nothing of ours.
 func TestAClone(t *testing.T) {
 	ctx := context.Background()
+	disk, _ := disked(t)
 	for _, c := range []struct {
 		repo     *gitrepo.Repo
 		versions []int
-	}{{gitrepo.NewMemory(gitrepo.Options{}), []int{0, 1, 2}}, {disked(t), []int{2}}} {
+	}{{gitrepo.NewMemory(gitrepo.Options{}), []int{0, 1, 2}}, {disk, []int{2}}} {
 		r := c.repo
 		tip := filled(t, r, 5, 30)
 		if err := r.CreateBranch("side/way", tip); err != nil {

@@ -84,9 +84,10 @@ func fsck(t testing.TB, dir string) {
 	}
 }
 
-func disked(t testing.TB) *gitrepo.Repo {
+func disked(t testing.TB) (r *gitrepo.Repo, dir string) {
 	t.Helper()
-	r, err := gitrepo.OpenDisk(filepath.Join(t.TempDir(), "repo.git"), gitrepo.Options{})
+	dir = filepath.Join(t.TempDir(), "repo.git")
+	r, err := gitrepo.OpenDisk(dir, gitrepo.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func disked(t testing.TB) *gitrepo.Repo {
 			t.Error(err)
 		}
 	})
-	return r
+	return r, dir
 }
 
 func put(t testing.TB, name, data string) gitrepo.Change {

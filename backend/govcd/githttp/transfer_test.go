@@ -312,16 +312,17 @@ func TestARepositoryThatIsDamaged(t *testing.T) {
 }
 
 // TestClonesBesideAWriter are whole, in memory and on a disk whose packs are
-// merged all the time.
+// merged all the time, by us and by git.
 func TestClonesBesideAWriter(t *testing.T) {
-	for _, r := range []*gitrepo.Repo{gitrepo.NewMemory(gitrepo.Options{}), disked(t)} {
+	disk, folder := disked(t)
+	for _, r := range []*gitrepo.Repo{gitrepo.NewMemory(gitrepo.Options{}), disk} {
 		filled(t, r, 10, 30)
 		url := serve(t, r, Options{})
 		ctx, cancel := context.WithCancel(context.Background())
 		var working sync.WaitGroup
 		failed := make(chan error, 2)
 		working.Go(func() {
-			pace := time.NewTicker(2 * time.Millisecond) // so that what is cloned stays small
+			pace := time.NewTicker(4 * time.Millisecond) // so that what is cloned stays small
 			defer pace.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				<-pace.C
@@ -337,12 +338,15 @@ func TestClonesBesideAWriter(t *testing.T) {
 			}
 		})
 		working.Go(func() {
-			for ctx.Err() == nil {
-				if err := r.Settle(ctx); err != nil && ctx.Err() == nil {
+			for ctx.Err() == nil && r == disk {
+				err := r.Settle(ctx)
+				if err == nil {
+					_, err = try(t, folder, "repack", "-adq")
+				}
+				if err != nil && ctx.Err() == nil {
 					failed <- err
 					return
 				}
-				runtime.Gosched()
 			}
 		})
 		dir := filepath.Join(t.TempDir(), "c")
