@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ const parallel = 8
 type task struct {
 	op     store.Op
 	files  []document.File   // to add, metadata.json last
-	blobs  []string          // the hashes of files, see named
+	blobs  []string          // the hashes of files, as git names them
 	before state             // as it was looked at
 	held   map[string]string // files that are there before, with the hashes of their blobs
 	stale  []string          // names to delete
@@ -58,9 +59,9 @@ func (c *Client) Apply(ctx context.Context, batch store.Batch) (store.Receipt, e
 	tasks := make([]*task, len(batch.Ops))
 	for i, op := range batch.Ops {
 		tasks[i] = &task{op: op}
-		if err := c.prepare(tasks[i]); err != nil {
-			return store.Receipt{}, err
-		}
+	}
+	if err := prepareAll(tasks); err != nil {
+		return store.Receipt{}, err
 	}
 	if n := len(batch.Message()); n > maxMessage {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w: the message of the commit has %d bytes, the limit is %d", store.ErrTooLarge, n, maxMessage)
@@ -79,10 +80,7 @@ func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task
 	if info == nil || !info.batches() {
 		return store.Receipt{}, errNoBatch
 	}
-	for _, t := range tasks {
-		t.name()
-	}
-	unlock, err := c.writer.lock(ctx, lanesOf(tasks))
+	unlock, err := c.writer.lock(ctx, foldersOf(tasks))
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
 	}
@@ -93,7 +91,7 @@ func (c *Client) applyPart(ctx context.Context, batch store.Batch, tasks []*task
 // applyAlone makes the changes of a batch while nobody else writes. To find out
 // what the service is, is part of that: some do not take it beside a writer.
 func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*task) (store.Receipt, error) {
-	unlock, err := c.writer.lock(ctx, allLanes)
+	unlock, err := c.writer.lock(ctx, nil)
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("govc: apply: %w", err)
 	}
@@ -120,8 +118,33 @@ func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*tas
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
+// prepareAtOnce is how many tasks are prepared by one goroutine at least: fewer
+// are not worth another one.
+const prepareAtOnce = 25
+
+// prepareAll prepares tasks, on several processors where there are many.
+func prepareAll(tasks []*task) error {
+	var group errgroup.Group
+	each := max(prepareAtOnce, (len(tasks)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for part := range slices.Chunk(tasks, each) {
+		prepare := func() error {
+			for _, t := range part {
+				if err := t.prepare(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if len(part) == len(tasks) {
+			return prepare()
+		}
+		group.Go(prepare)
+	}
+	return group.Wait()
+}
+
 // prepare encodes the document of an operation and checks that it fits.
-func (c *Client) prepare(t *task) error {
+func (t *task) prepare() error {
 	if t.op.Doc == nil {
 		return nil
 	}
@@ -130,6 +153,10 @@ func (c *Client) prepare(t *task) error {
 		return err
 	}
 	slices.SortStableFunc(t.files, func(a, b document.File) int { return metadataLast(a.Name) - metadataLast(b.Name) })
+	t.blobs = make([]string, len(t.files))
+	for i, f := range t.files {
+		t.blobs[i] = blobHash(f.Data)
+	}
 	return fits(t.op.Key, t.files)
 }
 

@@ -100,16 +100,6 @@ func putItem(path string, data []byte, hash string, match *string, group string)
 	return batchItem{Op: "put", Path: path, Content: &text, Match: match, Group: group, want: hash}
 }
 
-// name finds the hashes of the files that a task puts.
-func (t *task) name() {
-	if t.blobs == nil && len(t.files) > 0 {
-		t.blobs = make([]string, len(t.files))
-		for i, f := range t.files {
-			t.blobs[i] = blobHash(f.Data)
-		}
-	}
-}
-
 // items are the changes that a task takes, each against what is there before,
 // so that what somebody else wrote meanwhile is not overwritten. They are made
 // together or not at all.
@@ -147,11 +137,8 @@ func (t *task) items(group string) []batchItem {
 
 // applyAtOnce makes the changes of a batch by one request where what this
 // client remembers of the documents holds, else by one that looks and one that
-// writes. The caller holds their lanes. It is errNoBatch if they are too much.
+// writes. The caller has the right to write to them. It is errNoBatch if they are too much.
 func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
-	for _, t := range tasks {
-		t.name()
-	}
 	c.recall(tasks)
 	if info.Has(capNewFolder) && c.guess(info, tasks) {
 		receipt, done, err := c.applyGuessed(ctx, batch, tasks)

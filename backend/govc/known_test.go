@@ -1,13 +1,11 @@
 package govc_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
@@ -127,19 +125,10 @@ func TestWritesOfDifferentDocumentsDoNotWait(t *testing.T) {
 	<-hangs
 	second := make(chan struct{})
 	group.Go(func() { apply("second"); close(second) })
-	written := 0
-	for i := range 20 { // one or the other may share its lane with the one that hangs
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		if _, err := c.Apply(ctx, put(newDoc(t, fmt.Sprint("other", i), "x"))); err == nil {
-			written++
+	for i := range 3 {
+		if _, err := c.Apply(t.Context(), put(newDoc(t, fmt.Sprint("other", i), "x"))); err != nil {
+			t.Errorf("a write beside one that hangs: %v", err)
 		}
-		cancel()
-		if written >= 3 {
-			break
-		}
-	}
-	if written < 3 {
-		t.Errorf("%d documents were written beside a write that hangs", written)
 	}
 	select {
 	case <-second:

@@ -127,7 +127,7 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err 
 	if err != nil {
 		return "", fmt.Errorf("govc: encode marker: %w", err)
 	}
-	unlock, err := c.writer.lock(ctx, allLanes)
+	unlock, err := c.writer.lock(ctx, nil)
 	if err != nil {
 		return "", fmt.Errorf("govc: write %s: %w", markerPath, err)
 	}

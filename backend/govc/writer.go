@@ -2,36 +2,64 @@ package govc
 
 import (
 	"context"
-	"hash/maphash"
-	"math/bits"
+	"slices"
 	"sync"
 )
 
 // writerLock is the right to write to one repository, shared by all clients of
-// this process. It has lanes: a document is always of the same one, so that
-// writes of different documents need not wait for each other where the service
-// takes each as a whole. Whoever stages takes all of them.
+// this process: to some of its folders, so that writes of different documents
+// need not wait for each other where the service takes each as a whole, or to all
+// of it, as whoever stages must have it. It is given in the order in which it is
+// asked for, as far as folders are shared, and as a whole: so nobody waits in a
+// circle, or for ever.
 type writerLock struct {
-	name  string
-	lanes [lanes]chan struct{} // capacity 1
-	uses  int                  // guarded by writers.mu
+	name string
+	uses int // guarded by writers.mu
+
+	mu      sync.Mutex // guards what follows
+	held    folders
+	waiting []*claim // the oldest first
 }
 
-const lanes = 64
+// folders are some folders of a repository.
+type folders struct {
+	all   int // how often all are meant
+	named map[string]struct{}
+}
 
-// laneSet has a bit for each lane.
-type laneSet uint64
+// claim is what somebody wants to write to.
+type claim struct {
+	folders []string // nil is all
+	granted chan struct{}
+}
 
-const allLanes = ^laneSet(0)
-
-var laneSeed = maphash.MakeSeed()
-
-// lanesOf returns the lanes of the documents of some tasks.
-func lanesOf(tasks []*task) (set laneSet) {
-	for _, t := range tasks {
-		set |= 1 << (maphash.String(laneSeed, t.op.Key.Folder.String()) % lanes)
+// meet reports whether a claim has something in common with folders.
+func (f *folders) meet(c *claim) bool {
+	if f.all > 0 || (c.folders == nil && len(f.named) > 0) {
+		return true
 	}
-	return set
+	return slices.ContainsFunc(c.folders, func(folder string) bool { _, there := f.named[folder]; return there })
+}
+
+func (f *folders) add(c *claim) {
+	if c.folders == nil {
+		f.all++
+	}
+	if f.named == nil {
+		f.named = make(map[string]struct{}, len(c.folders))
+	}
+	for _, folder := range c.folders {
+		f.named[folder] = struct{}{}
+	}
+}
+
+func (f *folders) remove(c *claim) {
+	if c.folders == nil {
+		f.all--
+	}
+	for _, folder := range c.folders {
+		delete(f.named, folder)
+	}
 }
 
 var writers = struct {
@@ -45,9 +73,6 @@ func acquireWriter(name string) *writerLock {
 	l := writers.held[name]
 	if l == nil {
 		l = &writerLock{name: name}
-		for i := range l.lanes {
-			l.lanes[i] = make(chan struct{}, 1)
-		}
 		writers.held[name] = l
 	}
 	l.uses++
@@ -62,26 +87,58 @@ func (l *writerLock) release() {
 	}
 }
 
-// lock waits for some lanes, or until ctx ends, and returns how to give them
-// back. Lanes are taken in their order, so that nobody waits in a circle.
-func (l *writerLock) lock(ctx context.Context, set laneSet) (unlock func(), err error) {
+// lock waits for the right to write to some folders, nil being all of them, or
+// until ctx ends, and returns how to give it back.
+func (l *writerLock) lock(ctx context.Context, folders []string) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var held laneSet
-	unlock = func() {
-		for rest := held; rest != 0; rest &= rest - 1 {
-			<-l.lanes[bits.TrailingZeros64(uint64(rest))]
-		}
+	c := &claim{folders: folders, granted: make(chan struct{})}
+	l.mu.Lock()
+	l.waiting = append(l.waiting, c)
+	l.grant()
+	l.mu.Unlock()
+	select {
+	case <-c.granted:
+		return func() { l.giveBack(c) }, nil
+	case <-ctx.Done():
 	}
-	for rest := set; rest != 0; rest &= rest - 1 {
-		select {
-		case l.lanes[bits.TrailingZeros64(uint64(rest))] <- struct{}{}:
-			held |= rest & -rest
-		case <-ctx.Done():
-			unlock()
-			return nil, ctx.Err()
-		}
+	l.giveBack(c)
+	return nil, ctx.Err()
+}
+
+// giveBack ends a claim, granted or not.
+func (l *writerLock) giveBack(c *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.waiting, c); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	} else {
+		l.held.remove(c)
 	}
-	return unlock, nil
+	l.grant()
+}
+
+// grant gives to those who wait what neither is held nor was asked for by
+// somebody before them. The caller holds mu.
+func (l *writerLock) grant() {
+	var before folders
+	l.waiting = slices.DeleteFunc(l.waiting, func(c *claim) bool {
+		if l.held.meet(c) || before.meet(c) {
+			before.add(c)
+			return false
+		}
+		l.held.add(c)
+		close(c.granted)
+		return true
+	})
+}
+
+// foldersOf returns the folders of some tasks.
+func foldersOf(tasks []*task) []string {
+	out := make([]string, len(tasks))
+	for i, t := range tasks {
+		out[i] = t.op.Key.Folder.String()
+	}
+	return out
 }

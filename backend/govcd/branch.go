@@ -206,6 +206,9 @@ func (s *Service) postMerge(w http.ResponseWriter, r *http.Request, repo *repo) 
 
 // merge brings what a commit is made of into a branch.
 func (r *repo) merge(ctx context.Context, from, into string, c CommitRequest, cond condition) (mergeAnswer, error) {
+	if err := r.service.diskRoom(); err != nil {
+		return mergeAnswer{}, err
+	}
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return mergeAnswer{}, err

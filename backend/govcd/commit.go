@@ -49,6 +49,9 @@ func (r *repo) inTurn(
 	ctx context.Context, branch string, how conduct, prepare func(at place) (prepared, error), settle func(turn, error),
 ) (t turn, err error) {
 	if r.service.disk != nil {
+		if err := r.service.diskRoom(); err != nil {
+			return t, err
+		}
 		return r.inGroup(&job{ctx: ctx, branch: branch, how: how, prepare: prepare, settle: settle})
 	}
 	leave, err := r.enter(ctx)
@@ -96,9 +99,6 @@ func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, 
 // author. It charges for the commit: the caller gives that back if none is
 // made. The caller holds mu.
 func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitrepo.Signature, err error) {
-	if err := r.service.diskRoom(); err != nil {
-		return p, shown, err
-	}
 	p = prepared{message: c.Message, author: r.author, at: c.Timestamp, cost: costOfCommit(c)}
 	shown = p.author
 	if name := signable(c.Author); name != "" {

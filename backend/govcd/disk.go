@@ -76,9 +76,6 @@ func (d *disk) path(id string) string { return filepath.Join(d.root(), id+repoSu
 
 // take makes the folder ours, and clears up behind a process that died.
 func (d *disk) take() (err error) {
-	if d.data, err = filepath.Abs(d.data); err != nil {
-		return fmt.Errorf("govcd: folder of the service: %w", err)
-	}
 	if d.held == nil {
 		if d.lock, err = lockData(d.volume, d.data); err != nil {
 			return fmt.Errorf("govcd: %w", err)

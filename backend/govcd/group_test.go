@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,11 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 
-	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/durable/powercut"
 )
 
@@ -243,147 +239,6 @@ func TestAGroupMeetsAPush(t *testing.T) {
 	commit(t, h, "m")
 	want(t, ask(t, h, "GET", docs+"/tree?recursive=true&view=committed", ""), 200, `"total":4`)
 	fsck(t, s.disk.path("docs"))
-}
-
-// TestEveryFaultOfTheDiskIsAnswered: whichever change of the disk fails while a
-// group is made, those in it are told by name, reading goes on, what was staged
-// is staged, and the same requests are made once each when the disk works
-// again. What was acknowledged is there after a power cut.
-func TestEveryFaultOfTheDiskIsAnswered(t *testing.T) {
-	stride := 4
-	if raced {
-		stride = 13
-	}
-	if soakRounds(t) > 0 {
-		stride = 1
-	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
-		n := 1
-		for ; faultAt(t, powercut.Fault{Kind: powercut.Change, N: n, Err: errno}); n += stride {
-		}
-		if n < 10 {
-			t.Errorf("a group changes the disk %d times only", n)
-		}
-	}
-	for n := 1; faultAt(t, powercut.Fault{Kind: powercut.SyncDir, N: n, Err: syscall.EIO}); n++ {
-	}
-}
-
-// faultAt has one change of the disk fail, and reports whether it did.
-func faultAt(t *testing.T, f powercut.Fault) bool {
-	t.Helper()
-	d := powercut.New()
-	s, h := onPower(t, d)
-	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("before", "1"))), 201, `"hash"`)
-	add(t, h, "staged", "1")
-	requests := func() []*sent {
-		group := []*sent{
-			batchRequest("x", "1", headerKey, "kx"),
-			{method: "POST", path: docs + "/commits", body: `{"message":"m","author":"A"}`, headers: []string{headerKey, "ks"}},
-			batchRequest("y", "1", headerKey, "ky"),
-		}
-		return group
-	}
-	group := requests()
-	together(t, s, group, func() { d.Fail(f) })
-	failed := d.Mend()
-	for i, q := range group {
-		code := decode[failure](t, q.answer).Code
-		switch {
-		case q.answer.Code == 201:
-		case failed && f.Err == syscall.ENOSPC && q.answer.Code == 507 && code == "DISK_FULL":
-		case failed && q.answer.Code == 500 && (code == "INTERNAL_ERROR" || code == "NOT_DURABLE"):
-		default:
-			t.Errorf("%v: request %d answers %d %s", f, i, q.answer.Code, q.answer.Body)
-		}
-	}
-	want(t, ask(t, h, "GET", docs+"/files?path=before", ""), 200, `"1"`)
-	want(t, ask(t, h, "GET", docs+"/files?path=staged", ""), 200, `"1"`)
-	again := requests()
-	together(t, s, again, nil)
-	hashes := map[string]struct{}{}
-	for i, q := range again {
-		want(t, q.answer, 201, `"hash"`)
-		hash := decode[commitAnswer](t, q.answer).Hash
-		hashes[hash] = struct{}{}
-		if was := group[i].answer; was.Code == 201 && decode[commitAnswer](t, was).Hash != hash {
-			t.Errorf("%v: request %d was made twice", f, i)
-		}
-	}
-	if len(hashes) != len(again) {
-		t.Errorf("%v: %d commits of %d requests", f, len(hashes), len(again))
-	}
-	want(t, ask(t, h, "GET", docs+"/commits", ""), 200, `"total":4`)
-	wantAfterCut(t, d, hashes)
-	return failed
-}
-
-// wantAfterCut looks for commits on what a power cut leaves of a disk.
-func wantAfterCut(t *testing.T, d *powercut.Disk, hashes map[string]struct{}) {
-	t.Helper()
-	s, h := onPower(t, d.Cut(rand.New(rand.NewPCG(1, 2))))
-	log := decode[logAnswer](t, ask(t, h, "GET", docs+"/commits", ""))
-	for _, c := range log.Commits {
-		delete(hashes, c.Hash)
-	}
-	if len(hashes) > 0 || len(log.Commits) != 4 {
-		t.Errorf("%d acknowledged commits of %d are lost", len(hashes), len(log.Commits))
-	}
-	if err := s.Stop(context.Background()); err != nil {
-		t.Error(err)
-	}
-}
-
-// cramped is a disk on which no file may grow beyond a limit.
-type cramped struct {
-	durable.FS
-	limit *atomic.Int64 // in bytes
-}
-
-type crampedFile struct {
-	durable.Handle
-	limit *atomic.Int64
-	size  int64
-}
-
-func (c cramped) OpenFile(name string, flag int, perm os.FileMode) (durable.Handle, error) {
-	f, err := c.FS.OpenFile(name, flag, perm)
-	return &crampedFile{Handle: f, limit: c.limit}, err
-}
-
-func (f *crampedFile) Write(p []byte) (int, error) {
-	if f.size += int64(len(p)); f.size > f.limit.Load() {
-		return 0, syscall.ENOSPC
-	}
-	return f.Handle.Write(p)
-}
-
-// TestACommitThatIsTooMuchForTheDisk fails alone: those that came with it are
-// made.
-func TestACommitThatIsTooMuchForTheDisk(t *testing.T) {
-	limit := &atomic.Int64{}
-	limit.Store(1 << 15)
-	s := newService(t, Options{Data: powerData, Volume: durable.Volume{FS: cramped{powercut.New(), limit}}})
-	if _, err := s.openData(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h := s.Handler()
-	want(t, ask(t, h, "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "docs")
-	want(t, send(t, h, "POST", docs+"/files", `{"path":"large","content":"`+strings.Repeat("x", 1<<16)+`"}`, headerStage, "l"), 201, "added")
-	group := []*sent{
-		batchRequest("small/1", "1"),
-		{method: "POST", path: docs + "/commits", body: `{"message":"m"}`, headers: []string{headerStage, "l"}},
-		batchRequest("small/2", "1"),
-	}
-	together(t, s, group, nil)
-	for i, status := range []int{201, 507, 201} {
-		if got := group[i].answer; got.Code != status {
-			t.Errorf("%d answers %d %s", i, got.Code, got.Body)
-		}
-	}
-	want(t, ask(t, h, "GET", docs+"/commits", ""), 200, `"total":2`)
-	limit.Store(1 << 20)
-	want(t, send(t, h, "POST", docs+"/commits", `{"message":"m"}`, headerStage, "l"), 201, `"hash"`)
 }
 
 // TestAPanicOfOneLeavesTheOthers: nobody waits for ever, and the next commit is

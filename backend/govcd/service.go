@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,6 +194,9 @@ func (s *Service) setData(o Options) {
 		return
 	}
 	s.disk = &disk{volume: o.Volume, data: o.Data, held: o.Lock}
+	if full, err := filepath.Abs(o.Data); err == nil { // else it is what was given
+		s.disk.data = full
+	}
 	if o.Volume.FS == nil {
 		s.disk.space.look = freeBytes
 	}

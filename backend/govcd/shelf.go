@@ -29,6 +29,9 @@ func (s *Service) create(ctx context.Context, id string) (*repo, error) {
 	created := s.now().UTC()
 	git := gitrepo.NewMemory(gitrepo.Options{})
 	if s.disk != nil {
+		if s.disk.taken(id) {
+			return nil, fail(http.StatusConflict, "REPO_EXISTS", fmt.Sprintf("the folder of repository %s has something in it that is none", id))
+		}
 		if git, err = s.disk.create(id, created); err != nil {
 			return nil, fmt.Errorf("make repository %s: %w", id, err)
 		}
@@ -80,9 +83,6 @@ func (s *Service) checkName(id, folded string) error {
 			return fail(http.StatusConflict, "REPO_EXISTS",
 				fmt.Sprintf("repository %s already exists, and %s differs from it only in the case of letters", other, id))
 		}
-	}
-	if s.disk.taken(id) {
-		return fail(http.StatusConflict, "REPO_EXISTS", fmt.Sprintf("the folder of repository %s has something in it that is none", id))
 	}
 	return nil
 }

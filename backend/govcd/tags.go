@@ -86,6 +86,9 @@ func (s *Service) deleteTag(w http.ResponseWriter, r *http.Request, t target) er
 // tag makes a tag of a commit. What it costs stays counted when it is deleted:
 // its object stays.
 func (r *repo) tag(ctx context.Context, name string, at gitrepo.Hash, c CommitRequest) error {
+	if err := r.service.diskRoom(); err != nil {
+		return err
+	}
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return err

@@ -36,10 +36,12 @@ type row struct {
 	FloorIs string  `json:"floor_is,omitempty"`
 	// Ratio is how many times the cost of the floor ours costs; 0 if there is no
 	// floor.
-	Ratio   float64 `json:"ratio,omitempty"`
-	Target  string  `json:"target,omitempty"`
-	Reached string  `json:"reached,omitempty"` // "yes", "no", "" if there is none
-	Note    string  `json:"note,omitempty"`
+	Ratio float64 `json:"ratio,omitempty"`
+	// QuickRatio is that of the quick ones on both sides.
+	QuickRatio float64 `json:"quick_ratio,omitempty"`
+	Target     string  `json:"target,omitempty"`
+	Reached    string  `json:"reached,omitempty"` // "yes", "no", "" if there is none
+	Note       string  `json:"note,omitempty"`
 }
 
 // target is what a row should reach; 0 asks for nothing.
@@ -120,11 +122,9 @@ type report struct {
 
 // add completes a row with its ratio and keeps it.
 func (r *report) add(line row, t target) {
-	if f := line.Floor; f != nil && f.Median > 0 && line.Ours.Median > 0 {
-		line.Ratio = line.Ours.Median / f.Median
-		if line.Unit == inRate {
-			line.Ratio = 1 / line.Ratio
-		}
+	if line.Floor != nil {
+		line.Ratio = ratio(line.Ours.Median, line.Floor.Median, line.Unit)
+		line.QuickRatio = ratio(line.Ours.Quick, line.Floor.Quick, line.Unit)
 	}
 	if t != (target{}) {
 		line.Target, line.Reached = t.String(), "no"
@@ -133,6 +133,17 @@ func (r *report) add(line row, t target) {
 		}
 	}
 	r.Rows = append(r.Rows, line)
+}
+
+// ratio is how many times as dear ours is, 0 if one was not measured.
+func ratio(ours, floor float64, unit string) float64 {
+	switch {
+	case ours <= 0 || floor <= 0:
+		return 0
+	case unit == inRate:
+		return floor / ours
+	}
+	return ours / floor
 }
 
 // step tells whoever watches what is done now.
@@ -156,9 +167,15 @@ func (r *report) print(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "%s, %d cores; Linux %s, %s; load %s before, %s after; %.0f s\n\n", m.CPU, m.Cores, m.Kernel, m.Go, m.LoadBefore, m.LoadAfter, r.Took)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
-	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "processor", "ratio", "target", "reached")
+	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "quick", "ratio", "processor", "ratio", "target", "reached")
 	for _, x := range r.Rows {
-		p99, floor, ratio, processor, burden := "-", "-", "-", "-", "-"
+		p99, floor, ratio, quick, least, processor, burden := "-", "-", "-", "-", "-", "-", "-"
+		if x.Ours.Quick > 0 {
+			quick = show(x.Ours.Quick, x.Unit)
+		}
+		if x.QuickRatio > 0 {
+			least = fmt.Sprintf("%.2fx", x.QuickRatio)
+		}
 		if x.Ours.P99 > 0 {
 			p99 = show(x.Ours.P99, x.Unit)
 		}
@@ -171,7 +188,7 @@ func (r *report) print(out io.Writer) error {
 				burden = fmt.Sprintf("%.2fx", x.Ours.Processor/x.Floor.Processor)
 			}
 		}
-		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, processor, burden, dash(x.Target), dash(x.Reached))
+		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, quick, least, processor, burden, dash(x.Target), dash(x.Reached))
 	}
 	err = errors.Join(err, w.Flush())
 	for _, s := range r.Missing {

@@ -139,7 +139,7 @@ func TestDoctorServiceSlow(t *testing.T) {
 	w := newWard(t, "GOVC_SERVICE_URL", served(t, slow), "GOVC_API_KEY", goodKey)
 	d, found := w.doctor()
 	w.want(found, map[string]string{"latency": "warn|slow: dns - connect|look at its load", "http": "ok|"})
-	if !d.OK || d.Warnings != 1 || found["latency"].TookMS < 250 {
+	if !d.OK || d.Warnings < 1 || found["latency"].TookMS < 250 {
 		t.Errorf("%+v", d)
 	}
 }
