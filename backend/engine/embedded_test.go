@@ -288,9 +288,11 @@ func TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, ServiceDir, "repositories", "caia-documents.git"), filepath.Join(asGit, GitDir)); err != nil {
 		t.Fatal(err)
 	}
-	h := start(t, setup(dir))
-	awaitState(t, h, StatePrimary)
+	h := start(t, detached(dir)) // so that nobody packs there meanwhile
 	overwrite(t, asGit, h, "b")
+	stop(t, h)
+	h = start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
 	began := time.Now()
 	wantText(t, h, "b", "the second text", probe.Git, probe.Memory)
 	await(t, h, "b written there again", func(*Stats) bool {
