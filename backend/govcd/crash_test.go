@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,9 +211,9 @@ func TestAKilledServiceLosesNothing(t *testing.T) {
 // wantAll compares what is in the folder with what the clients know.
 func wantAll(t *testing.T, dir string, clients []*crashClient) {
 	t.Helper()
+	path := filepath.Join(dir, "repositories", "docs"+repoSuffix)
+	fsck(t, path) // before anybody is at work there
 	s := onDisk(t, dir)
-	path := s.disk.path("docs")
-	fsck(t, path)
 	at := map[string]int{}       // commit -> place, the oldest first
 	messages := map[string]int{} // how often
 	for i, line := range strings.Split(git(t, path, "log", "--reverse", "--format=%H %an|%s", "main"), "\n") {

@@ -65,6 +65,17 @@ func fsck(t testing.TB, dir string) {
 	}
 }
 
+// stopAndFsck lets git look at what a service has left: the maintenance takes no
+// pack away from it meanwhile.
+func stopAndFsck(t testing.TB, s *Service, id string) {
+	t.Helper()
+	path := s.disk.path(id)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fsck(t, path)
+}
+
 func TestARestartKeepsEverything(t *testing.T) {
 	s := onDisk(t, t.TempDir())
 	h := s.Handler()
@@ -320,7 +331,7 @@ func TestAPushFromOutside(t *testing.T) {
 	want(t, ask(t, h, "GET", docs+"/files?path=pushed", ""), 200, "by git")
 	commit(t, h, "m")
 	want(t, ask(t, h, "GET", docs+"/tree?recursive=true&view=committed", ""), 200, `"total":3`)
-	fsck(t, s.disk.path("docs"))
+	stopAndFsck(t, s, "docs")
 }
 
 // TestCommitsOnDiskAreNotCounted: what bounds them is the disk, and what is

@@ -238,7 +238,7 @@ func TestAGroupMeetsAPush(t *testing.T) {
 	want(t, send(t, h, "POST", docs+"/batch", batchOf(put("c", "3")), headerKey, "k"), 201, `"hash"`)
 	commit(t, h, "m")
 	want(t, ask(t, h, "GET", docs+"/tree?recursive=true&view=committed", ""), 200, `"total":4`)
-	fsck(t, s.disk.path("docs"))
+	stopAndFsck(t, s, "docs")
 }
 
 // TestAPanicOfOneLeavesTheOthers: nobody waits for ever, and the next commit is

@@ -145,7 +145,7 @@ func TestNoCommitIsLostMergedOrMisattributed(t *testing.T) {
 			rounds = 4
 		}
 		manyClients(t, h, rounds)
-		fsck(t, s.disk.path("docs"))
+		stopAndFsck(t, s, "docs")
 	})
 }
 
