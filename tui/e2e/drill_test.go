@@ -47,7 +47,7 @@ func TestDrill(t *testing.T) {
 	c.keys("d")
 	c.see("The embedded service is up again")
 	c.keys("r")
-	c.see("● PRIMARY", "outbox 0", "RESEEDING, from", "also govc", "documents 7")
+	c.see("● PRIMARY", "outbox 0", "REPLAYING, from FALLBACK", "Replayed 1 ", "also govc", "documents 7")
 	c.keys("2")
 	c.see("served by  govc", "Nothing of this is lost.") // the preview has followed
 	c.miss("still on its way")
