@@ -9,6 +9,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
 )
 
 // Keys of the state file's meta table that record the attachment.
@@ -229,6 +230,37 @@ func (e *Engine) raiseEpoch(ctx context.Context) (commit string, err error) {
 	}
 	e.noteTip(commit)
 	return commit, e.attach(ctx, lineage, next.Epoch)
+}
+
+// beganAnew is how much later a service must have begun than it did before, by
+// its uptime, to be another one: more than uptimes are rounded, and than an
+// answer takes.
+const beganAnew = 500 * time.Millisecond
+
+// describeAnew asks a service that was started again what it is: it may be
+// another build, or keep its data no more. An outage between two probes leads
+// to no other look at it.
+func (e *Engine) describeAnew(ctx context.Context, found probe.Found) error {
+	if found.Uptime <= 0 || e.o.Primary == nil {
+		return nil
+	}
+	began := e.o.Now().Add(-found.Uptime)
+	e.mu.Lock()
+	before := e.view.began
+	e.view.began = began
+	e.mu.Unlock()
+	if before.IsZero() || began.Sub(before) < beganAnew {
+		return nil
+	}
+	info, err := e.o.Primary.Describe(ctx)
+	if err != nil {
+		e.mu.Lock()
+		e.view.began = before // the next probe asks
+		e.mu.Unlock()
+		return err
+	}
+	e.setInfo(info)
+	return nil
 }
 
 // checkMarker is part of every full probe while the primary serves: a service

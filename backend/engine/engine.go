@@ -105,6 +105,7 @@ type view struct {
 	waits        []time.Duration // for first bytes of good probes, oldest first
 	probed       time.Time       // when the newest of them began
 	health       probe.Health
+	began        time.Time // the service, as its uptime said last
 	progress     *Progress
 	refillFrom   int64 // operations up to here are part of the copy under way
 	errs         map[string]string
@@ -316,6 +317,9 @@ type checker struct{ e *Engine }
 func (c checker) Check(ctx context.Context) (probe.Found, error) {
 	found, err := c.e.o.Checker.Check(ctx)
 	if err != nil {
+		return found, err
+	}
+	if err := c.e.describeAnew(ctx, found); err != nil {
 		return found, err
 	}
 	return found, c.e.checkMarker(ctx)

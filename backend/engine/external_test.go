@@ -4,9 +4,11 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
@@ -255,4 +257,45 @@ func TestWhatTheServiceCannotHoldIsKeptInGit(t *testing.T) {
 		t.Errorf("served by %s, %d bytes, %v", found.ServedBy, len(found.Document.Content.Raw), err)
 	}
 	wantText(t, h, "small", "fits", probe.Govc)
+}
+
+// TestAServiceThatRestartsBetweenTwoProbesIsTakenForTheOneBefore: it keeps its
+// data no more, and is another build.
+func TestAServiceThatRestartsBetweenTwoProbesIsTakenForTheOneBefore(t *testing.T) {
+	data := t.TempDir()
+	open := func(o govcd.Options, addr string) (s *govcd.Service, url string) {
+		t.Helper()
+		o.Key = "k"
+		s, err := govcd.Open(t.Context(), o)
+		if err == nil {
+			url, err = s.Start(addr)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, url
+	}
+	end := func(s *govcd.Service) {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	s, url := open(govcd.Options{Data: data, Version: "1"}, "127.0.0.1:0")
+	h := start(t, external(t.TempDir(), url))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	addr := strings.TrimPrefix(url, "http://")
+	version := "1"
+	for _, o := range []govcd.Options{{Data: data, Version: "2"}, {Version: "3"}} {
+		await(t, h, "a service that is older than the next one", func(s *Stats) bool {
+			return s.Service.Health.Up && s.Service.Health.Version == version && s.Service.Health.Uptime > time.Second
+		})
+		version = o.Version
+		end(s)
+		s, _ = open(o, addr)
+		await(t, h, "what the service is now", func(s *Stats) bool {
+			return s.State == StatePrimary && s.Facts.Version == o.Version && s.Service.Durable == (o.Data != "")
+		})
+	}
+	end(s)
 }

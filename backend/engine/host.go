@@ -268,6 +268,16 @@ func (h *Host) openService(ctx context.Context, s Setup, o *Options) error {
 	return nil
 }
 
+// ServiceDirError says that the embedded service cannot use its folder.
+type ServiceDirError struct {
+	Dir string
+	Err error
+}
+
+func (e *ServiceDirError) Error() string { return e.Err.Error() }
+
+func (e *ServiceDirError) Unwrap() error { return e.Err }
+
 // startEmbedded starts the embedded service, with the repositories in its
 // folder or with none.
 func (h *Host) startEmbedded(ctx context.Context, s Setup, o *Options, key string) (own *embedded, url string, err error) {
@@ -276,6 +286,9 @@ func (h *Host) startEmbedded(ctx context.Context, s Setup, o *Options, key strin
 		at.Data = filepath.Join(s.Dir, ServiceDir)
 	}
 	service, err := govcd.Open(ctx, at)
+	if err != nil && at.Data != "" {
+		return nil, "", &ServiceDirError{Dir: at.Data, Err: err}
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/muesli/termenv"
+
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/probe"
 )
 
 func TestDuration(t *testing.T) {
@@ -104,6 +108,21 @@ func TestBreakdownFits(t *testing.T) {
 	} {
 		if got := Breakdown(tt.w, tt.dns, tt.connect, tt.tls, tt.first); got != tt.want {
 			t.Errorf("in %d cells: %q, want %q", tt.w, got, tt.want)
+		}
+	}
+}
+
+// TestAServiceThatAnswersIsCalledUnreachable, because it says that it has no room.
+func TestAServiceThatAnswersIsCalledUnreachable(t *testing.T) {
+	theme := themeFor(termenv.Ascii)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	for want, h := range map[string]probe.Health{
+		"unhealthy":   {At: at, Status: "unhealthy", Err: "the service says \"unhealthy\" of \"storage\""},
+		"unreachable": {At: at, Err: "connection refused"},
+		"degraded":    {At: at, Up: true, Status: "degraded"},
+	} {
+		if _, word, _ := theme.Service(engine.Service{Health: h}); word != want {
+			t.Errorf("%q, want %q", word, want)
 		}
 	}
 }

@@ -122,6 +122,8 @@ func (t *Theme) Service(s engine.Service) (glyph, word string, tone Tone) {
 		return t.Glyphs.Warn, "down by drill", Warn
 	case s.Health.At.IsZero():
 		return t.Glyphs.None, "not looked at yet", Dim
+	case !s.Health.Up && s.Health.Status == "unhealthy": // it answers that it cannot serve
+		return t.Glyphs.Bad, "unhealthy", Bad
 	case !s.Health.Up:
 		return t.Glyphs.Bad, "unreachable", Bad
 	case s.Health.Status == "" || s.Health.Status == "healthy":
