@@ -153,3 +153,16 @@ func TestACommitThatIsTooMuchForTheDisk(t *testing.T) {
 	limit.Store(1 << 20)
 	want(t, send(t, h, "POST", docs+"/commits", `{"message":"m"}`, headerStage, "l"), 201, `"hash"`)
 }
+
+// TestADeletedFolderIsCalledHealthy: what is open is still read, but nothing can
+// be written, and a restart would find nothing.
+func TestADeletedFolderIsCalledHealthy(t *testing.T) {
+	s, h := diskRepo(t)
+	want(t, ask(t, h, "GET", "/health", ""), 200, `"status":"healthy"`)
+	if err := os.RemoveAll(s.disk.path("docs")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, ask(t, h, "GET", "/health", ""), 503, "The folders of 1 repositories were deleted")
+	want(t, ask(t, h, "DELETE", "/api/v2/repos/docs", ""), 200, "")
+	want(t, ask(t, h, "GET", "/health", ""), 200, `"status":"healthy"`)
+}

@@ -185,6 +185,20 @@ func (s *Service) list() []*repo {
 	return out
 }
 
+// vanished is how many open repositories have no folder any more: whoever
+// deleted it took away what a restart reads.
+func (s *Service) vanished() (n int) {
+	if s.disk == nil {
+		return 0
+	}
+	for _, r := range s.list() {
+		if r.broken == nil && !s.disk.taken(r.id) {
+			n++
+		}
+	}
+	return n
+}
+
 // broken counts the repositories that cannot be opened.
 func (s *Service) broken() (n int) {
 	for _, r := range s.list() {

@@ -52,6 +52,12 @@ func (s *Service) checks() (found map[string]check, worst wellness) {
 	}
 	start = time.Now()
 	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9 && s.diskRoom() == nil, start)
+	if n := s.vanished(); n > 0 {
+		c := found["storage"]
+		c.Status, c.Message = "unhealthy", fmt.Sprintf("The folders of %d repositories were deleted; start the service again", n)
+		found["storage"] = c
+		worst = unhealthy
+	}
 	start = time.Now()
 	run("memory", "Memory usage is normal", "", true, start)
 	if s.access.Mode() != access.ModeOpen {
