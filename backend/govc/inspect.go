@@ -111,6 +111,8 @@ func (i *Inspector) Reach(ctx context.Context) Reach {
 		r.Err = withoutURL(err)
 		if unsafe := c.tlsError(err); unsafe != nil {
 			r.Stage, r.Err = Securing, unsafe
+		} else if r.Stage == Asking && !w.got {
+			r.Stage = Connecting // the proxy led nowhere
 		}
 		return r
 	}
@@ -150,6 +152,7 @@ type watched struct {
 	tls   time.Time
 	first time.Time
 	state *tls.ConnectionState
+	got   bool // a connection that leads to the service
 }
 
 // locked makes a hook of what may run while nothing else does.
@@ -188,7 +191,9 @@ func (w *watched) hooks() *httptrace.ClientTrace {
 				}
 			})
 		},
-		GotConn:              func(i httptrace.GotConnInfo) { w.locked(func(r *Reach) { r.Reused, r.Stage = i.Reused, Asking }) },
+		GotConn: func(i httptrace.GotConnInfo) {
+			w.locked(func(r *Reach) { r.Reused, r.Stage, w.got = i.Reused, Asking, true })
+		},
 		GotFirstResponseByte: func() { w.locked(func(*Reach) { w.first = w.now() }) },
 	}
 }

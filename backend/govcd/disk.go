@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -284,12 +285,25 @@ func (s *Service) openRepo(ctx context.Context, id string) (*repo, error) {
 	created, err := s.disk.created(path)
 	var r *repo
 	if err == nil {
+		err = otherBranch(git)
+	}
+	if err == nil {
 		r, err = newRepo(ctx, id, created, git, s)
 	}
 	if err != nil {
 		return nil, errors.Join(err, git.Close())
 	}
 	return r, nil
+}
+
+// otherBranch refuses a history without our branch: to serve it as an empty one
+// would hide it, and begin an unrelated one beside it.
+func otherBranch(git *gitrepo.Repo) error {
+	branches, err := git.Branches()
+	if err != nil || len(branches) == 0 || slices.ContainsFunc(branches, func(b gitrepo.Branch) bool { return b.Name == gitrepo.Main }) {
+		return err
+	}
+	return fmt.Errorf("it has no branch %s, but %q: rename it with git branch -m while the service is stopped", gitrepo.Main, branches[0].Name)
 }
 
 // brokenRepo stands for a repository that cannot be opened.

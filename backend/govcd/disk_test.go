@@ -225,6 +225,29 @@ func TestOneServiceAFolder(t *testing.T) {
 	}
 }
 
+// TestARepositoryWithoutOurBranchIsNoEmptyOne: what was put into the folder and
+// has its history on another branch is not served as if it had none.
+func TestARepositoryWithoutOurBranchIsNoEmptyOne(t *testing.T) {
+	s := onDisk(t, t.TempDir())
+	want(t, ask(t, s.Handler(), "POST", "/api/v2/repos", `{"id":"docs"}`), 201, "docs")
+	want(t, send(t, s.Handler(), "POST", docs+"/batch", batchOf(put("a", "1"))), 201, `"hash"`)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heads := filepath.Join(s.disk.path("docs"), "refs", "heads")
+	if err := os.Rename(filepath.Join(heads, "main"), filepath.Join(heads, "master")); err != nil {
+		t.Fatal(err)
+	}
+	s = onDisk(t, s.disk.data)
+	want(t, ask(t, s.Handler(), "GET", docs+"/commits", ""), 503, "REPO_UNAVAILABLE")
+	want(t, send(t, s.Handler(), "POST", docs+"/batch", batchOf(put("a", "2"))), 503, "REPO_UNAVAILABLE")
+	want(t, ask(t, s.Handler(), "GET", "/health", ""), 200, `1 repositories cannot be opened`)
+	if err := errors.Join(s.Stop(t.Context()), os.Rename(filepath.Join(heads, "master"), filepath.Join(heads, "main"))); err != nil {
+		t.Fatal(err)
+	}
+	want(t, ask(t, onDisk(t, s.disk.data).Handler(), "GET", docs+"/files?path=a", ""), 200, `"1"`)
+}
+
 // TestABrokenRepositoryLeavesTheOthers served, and can be deleted.
 func TestABrokenRepositoryLeavesTheOthers(t *testing.T) {
 	s := onDisk(t, t.TempDir())

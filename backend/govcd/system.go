@@ -1,7 +1,9 @@
 package govcd
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"runtime"
 	runtimemetrics "runtime/metrics"
@@ -62,8 +64,12 @@ func (s *Service) checks() (found map[string]check, worst wellness) {
 	run("memory", "Memory usage is normal", "", true, start)
 	if s.access.Mode() != access.ModeOpen {
 		start = time.Now()
-		look("access", "The rights in force are those that are set up", "The access file cannot be used: the rights read before are in force", degraded,
-			s.access.Problem() == nil, start)
+		problem := s.access.Problem()
+		bad := "The access file cannot be used: the rights read before are in force"
+		if errors.Is(problem, fs.ErrNotExist) {
+			bad = "The access file is gone: no API key and no grant holds any more"
+		}
+		look("access", "The rights in force are those that are set up", bad, degraded, problem == nil, start)
 	}
 	if s.cert != nil {
 		start = time.Now()

@@ -92,6 +92,38 @@ func TestDoctorServiceUnreachable(t *testing.T) {
 	}
 }
 
+// TestDoctorNamesTheProxy that leads nowhere: no TLS was spoken then, and the
+// address of the service is not at fault.
+func TestDoctorNamesTheProxy(t *testing.T) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUEST_METHOD"} {
+		t.Setenv(name, "")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer closed.Close()
+	for name, tt := range map[string]struct {
+		proxy string
+		want  map[string]string
+	}{
+		"refuses":        {closed.URL, map[string]string{"connect": "fail|does not lead to docs.test: Forbidden|HTTPS_PROXY", "tls": "unknown|a step before it failed", "http": "unknown|"}},
+		"nobody listens": {"http://" + refused, map[string]string{"connect": "fail|nothing listens at the proxy " + refused + "|HTTPS_PROXY", "tls": "unknown|"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HTTPS_PROXY", tt.proxy)
+			w := newWard(t, "GOVC_SERVICE_URL", "https://docs.test")
+			_, found := w.doctor()
+			w.want(found, tt.want)
+		})
+	}
+}
+
 // TestDoctorCredentialsRefused is the second one: who are you, and you may not.
 func TestDoctorCredentialsRefused(t *testing.T) {
 	forbidden := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -134,7 +134,12 @@ func (d *doctor) connected(r govc.Reach) {
 		d.took(checkConnect, r.Connect)
 		return
 	}
+	const proxy = "look at the proxy, correct HTTP_PROXY or HTTPS_PROXY, or name the host in NO_PROXY if it can be reached without"
 	switch err := r.Err; {
+	case r.Proxy != "" && r.Connect > 0: // it took the connection
+		d.say(checkConnect, resultFail, proxy, "%s does not lead to %s: %s", target(r), r.Host, ui.Gist(err.Error()))
+	case r.Proxy != "" && errors.Is(err, syscall.ECONNREFUSED):
+		d.say(checkConnect, resultFail, proxy, "nothing listens at %s (connection refused)", target(r))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		d.say(checkConnect, resultFail, "start the service, or correct host and port in GOVC_SERVICE_URL (govc.url); caiatop goes on without it and catches up", "nothing listens at %s (connection refused)", target(r))
 	case govc.IsTimeout(err):

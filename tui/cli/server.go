@@ -79,6 +79,9 @@ func (a *app) serverCommand() *cobra.Command {
 			if err := o.memoryMode(cmd.Flags().Changed("memory-mode")); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("data") && o.data == "" { // such as of a variable that is not set
+				return usage("--data names no folder", "name the folder, or leave --data away and give --memory-mode to keep nothing")
+			}
 			return a.server(cmd.Context(), o, flagsOf(cmd))
 		},
 	}

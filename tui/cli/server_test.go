@@ -171,6 +171,7 @@ func TestServerRefuses(t *testing.T) {
 		what, fix string
 	}{
 		{"--memory-mode=false", "", ExitUsage, "there is no folder for them", "--data"},
+		{"--data=", "", ExitUsage, "--data names no folder", "--memory-mode"},
 		{"--port 65536", "", ExitUsage, "out of range", "65535"},
 		{"--port -1", "", ExitUsage, "out of range", "65535"},
 		{"--max-bytes 1048575", "", ExitUsage, "out of range", "1048576"},

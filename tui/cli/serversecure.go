@@ -87,9 +87,13 @@ func (o serverOptions) control(key config.Secret, log *slog.Logger) (*access.Con
 	case err == nil:
 		return c, nil
 	case errors.Is(err, access.ErrWeak):
+		secret := "set GOVC_API_KEY to a random key of at least 16 bytes"
+		if ring.Weak() != "" {
+			secret = "give it a random JWT secret"
+		}
 		return nil, &Fault{
 			What: fmt.Sprintf("the service does not listen on %q", o.host), Why: coded{err, httpapi.ErrUnauthorized},
-			Fix: "set GOVC_API_KEY to a random key of at least 16 bytes, such as that of: openssl rand -hex 32; or leave --host away to answer this machine only",
+			Fix: secret + ", such as that of: openssl rand -hex 32; or leave --host away to answer this machine only",
 		}
 	}
 	return nil, &Fault{What: "the service does not start without its access file", Why: coded{err, ErrConfig}, Fix: "mend the file, or give another folder with --data"}

@@ -173,7 +173,7 @@ func TestServerRefusesSecretsAndCertificates(t *testing.T) {
 		{"--tls-cert " + old + " --tls-key " + oldKey, ExitConfig, "is valid from", "renew"},
 		{"--jwt-secret short", ExitPermission, "has 5 bytes", "--jwt-secret-file"},
 		{"--jwt-secret-file " + dir + "/none", ExitConfig, "JWT secret is not used", "mend"},
-		{"--host 0.0.0.0 --jwt-secret " + strings.Repeat("ab", 16), ExitPermission, "easy to guess", "openssl"},
+		{"--host 0.0.0.0 --jwt-secret " + strings.Repeat("ab", 16), ExitPermission, "easy to guess", "it a random JWT secret"},
 		{"--data " + junk + "/x", 0, "cannot be used", "--data"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -245,6 +245,29 @@ func TestAWrongFileStopsTheStart(t *testing.T) {
 	}
 }
 
+// TestAFileThatIsGoneIsAProblem until it is there again.
+func TestAFileThatIsGoneIsAProblem(t *testing.T) {
+	at := newClock()
+	o := Options{Dir: t.TempDir(), Now: at.now}
+	r := Register{Dir: o.Dir, Now: at.now}
+	_, key := makeKey(t, r, "ci", "docs:read", time.Time{})
+	c := control(t, o)
+	good, err := os.ReadFile(r.path())
+	must(t, err)
+	must(t, os.Remove(r.path()))
+	for range 2 {
+		at.pass(checkEvery)
+		if _, err := c.Authenticate(request("X-API-Key", key)); err == nil || !errors.Is(c.Problem(), fs.ErrNotExist) {
+			t.Errorf("gone: %v, problem %v", err, c.Problem())
+		}
+	}
+	must(t, os.WriteFile(r.path(), good, 0o600))
+	at.pass(checkEvery)
+	if _, err := c.Authenticate(request("X-API-Key", key)); err != nil || c.Problem() != nil {
+		t.Errorf("back: %v, problem %v", err, c.Problem())
+	}
+}
+
 // TestTheFileIsLookedAtOnceASecond, and read only where it may have changed.
 func TestTheFileIsLookedAtOnceASecond(t *testing.T) {
 	at := newClock()

@@ -150,6 +150,9 @@ func (s *snapshot) same(info os.FileInfo) bool {
 		s.info.ModTime().Equal(info.ModTime()) && s.readAt.Sub(info.ModTime()) > settled
 }
 
+// errGone: there was an access file.
+var errGone = fmt.Errorf("the access file is gone: %w", fs.ErrNotExist)
+
 // take puts a snapshot in force.
 func (c *Control) take(next *snapshot) {
 	before := c.current.Swap(next)
@@ -157,6 +160,7 @@ func (c *Control) take(next *snapshot) {
 	switch {
 	case next.info == nil && before.info != nil:
 		c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+		c.problem.Store(&errGone)
 	case next.info != nil && before.info == nil:
 		c.log.Info("the access file is in force", "file", c.AccessFile(), "keys", len(next.keys), "subjects", len(next.grants))
 	case next.info != nil && !before.info.ModTime().Equal(next.info.ModTime()):
