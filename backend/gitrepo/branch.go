@@ -63,6 +63,9 @@ func (r *Repo) SetRef(ctx context.Context, name string, to Hash) error {
 func (r *Repo) CreateBranch(name string, at Hash) error {
 	ctx := context.Background()
 	ref, err := branchRef(name)
+	if err == nil {
+		err = checkNewName(name)
+	}
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,15 @@ func checkRef(ref string) error {
 	return nil
 }
 
+// checkNewName refuses what git reads and does not make: every command would
+// call it ambiguous.
+func checkNewName(name string) error {
+	if name == "HEAD" {
+		return fmt.Errorf("%w: HEAD is the name of the current branch", ErrInvalid)
+	}
+	return nil
+}
+
 // checkMark checks the name of a mark, "" being none.
 func checkMark(mark string) error {
 	if mark == "" {

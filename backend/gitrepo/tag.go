@@ -189,6 +189,9 @@ func encodeTag(in TagInput) ([]byte, error) {
 // is no such commit; ErrInvalid for a name that git does not allow.
 func (r *Repo) CreateTag(ctx context.Context, in TagInput) error {
 	ref, err := tagRef(in.Name)
+	if err == nil {
+		err = checkNewName(in.Name)
+	}
 	if err != nil {
 		return err
 	}

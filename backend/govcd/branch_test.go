@@ -17,7 +17,7 @@ func TestBranches(t *testing.T) {
 	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"f/x"}`), 409, "BRANCH_EXISTS")
 	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"main"}`), 409, "BRANCH_EXISTS")
 	want(t, ask(t, h, "POST", docs+"/branches", `{"name":"g","from":"nope"}`), 404, "REF_NOT_FOUND")
-	for _, bad := range []string{"f", "f/x/y", "a b", "..", "x.lock", "-", "@{", "x~1"} {
+	for _, bad := range []string{"f", "f/x/y", "a b", "..", "x.lock", "-", "@{", "x~1", "HEAD"} {
 		if w := ask(t, h, "POST", docs+"/branches", `{"name":"`+bad+`"}`); bad != "-" {
 			want(t, w, 400, "INVALID_BRANCH_NAME")
 		}
@@ -115,6 +115,7 @@ func TestTags(t *testing.T) {
 	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"v1"}`), 201, first)
 	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"v1"}`), 409, "TAG_EXISTS")
 	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"v 2"}`), 400, "INVALID_TAG_NAME")
+	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"HEAD"}`), 400, "INVALID_TAG_NAME")
 	want(t, ask(t, h, "POST", docs+"/tags", `{"name":"r/2","ref":"v1","message":"why","author":"T","email":"t@b.c"}`), 201, first)
 	want(t, ask(t, h, "GET", docs+"/tags", ""), 200, `{"tags":[{"name":"r/2","commit":"`+first+`","message":"why"},{"name":"v1","commit":"`+first+`"}],"count":2}`)
 	want(t, ask(t, h, "DELETE", docs+"/tags/r/2", ""), 200, "deleted")

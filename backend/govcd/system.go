@@ -53,7 +53,10 @@ func (s *Service) checks() (found map[string]check, worst wellness) {
 		worst = max(worst, degraded)
 	}
 	start = time.Now()
-	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9 && s.diskRoom() == nil, start)
+	run("storage", "Storage is accessible", "Stored content is approaching limit", s.stored.Load() <= s.maxBytes/10*9, start)
+	if s.diskRoom() != nil {
+		run("storage", "", "The disk is full: changes are refused", false, start)
+	}
 	if n := s.vanished(); n > 0 {
 		c := found["storage"]
 		c.Status, c.Message = "unhealthy", fmt.Sprintf("The folders of %d repositories were deleted; start the service again", n)
