@@ -91,7 +91,9 @@ func (e *Engine) govcRound(ctx context.Context) (int64, error) {
 	}
 	last := rows[len(rows)-1].Seq
 	advance := func() error {
-		return local(e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: last, Park: parked, Tip: e.recordable(commit)}))
+		// What is done is recorded at the end of the engine, too: else the next
+		// start does it again.
+		return local(e.o.State.Advance(context.WithoutCancel(ctx), state.Advance{Store: primaryReplica, Seq: last, Park: parked, Tip: e.recordable(commit)}))
 	}
 	if len(parked) > 0 {
 		// Before callers are woken: what was set aside is not at the primary.
