@@ -239,17 +239,18 @@ const beganAnew = 500 * time.Millisecond
 
 // describeAnew asks a service that was started again what it is: it may be
 // another build, or keep its data no more. An outage between two probes leads
-// to no other look at it.
+// to no other look at it. Only a service of ours is asked: at any other one the
+// question can meet a writer, and one that was started again has no marker.
 func (e *Engine) describeAnew(ctx context.Context, found probe.Found) error {
 	if found.Uptime <= 0 || e.o.Primary == nil {
 		return nil
 	}
 	began := e.o.Now().Add(-found.Uptime)
 	e.mu.Lock()
-	before := e.view.began
+	before, ours := e.view.began, e.view.info.Implementation != ""
 	e.view.began = began
 	e.mu.Unlock()
-	if before.IsZero() || began.Sub(before) < beganAnew {
+	if before.IsZero() || !ours || began.Sub(before) < beganAnew {
 		return nil
 	}
 	info, err := e.o.Primary.Describe(ctx)

@@ -5,10 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govc/wiretest"
+	"github.com/caiatech/caiatop/probe"
 )
 
 // plain is a govc that is not ours, with a watch over what it is asked.
@@ -27,6 +30,31 @@ func plain(t *testing.T, o wiretest.EmulatorOptions) string {
 		}
 	})
 	return server.URL
+}
+
+// TestAPlainServiceIsDescribedBesideAWriter: what tells its dialect may end it
+// there. Its uptime is no reason to ask again.
+func TestAPlainServiceIsDescribedBesideAWriter(t *testing.T) {
+	var asked atomic.Int64
+	emulator := wiretest.NewEmulator(wiretest.EmulatorOptions{Legacy: true})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/api/v2/repos" {
+			asked.Add(1)
+		}
+		emulator.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	run(t, external(t.TempDir(), server.URL), func(h *Host) {
+		before := asked.Load()
+		for _, uptime := range []time.Duration{time.Hour, time.Second} {
+			if err := h.describeAnew(t.Context(), probe.Found{Uptime: uptime}); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := asked.Load(); before == 0 || n != before {
+			t.Errorf("asked %d times, then %d", before, n)
+		}
+	})
 }
 
 // TestAJoiningStateSeesNothingOfAServiceThatCannotList: what its commits name is
