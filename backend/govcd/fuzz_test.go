@@ -49,7 +49,7 @@ func FuzzStranger(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value, target, host string) {
 		if strings.Contains(value, good) || strings.Contains(value, "the-admin-key-of-this-test") {
 			if key := http.CanonicalHeaderKey(name); key == "Authorization" || key == "X-Api-Key" {
-				t.Skip("a credential")
+				return // a credential is no stranger
 			}
 		}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
