@@ -64,7 +64,7 @@ func (d *httpDialer) dial(ctx context.Context, service string) (conversation, er
 		return nil, errors.Join(err, c.close())
 	}
 	if want := "application/x-" + service + "-advertisement"; res.Header.Get("Content-Type") != want {
-		_ = res.Body.Close()
+		_ = res.Body.Close() // nothing of it was wanted
 		return nil, errors.Join(fmt.Errorf("%w: its answer is no git (%q instead of %s)", ErrMissing, res.Header.Get("Content-Type"), want), c.close())
 	}
 	c.open = res.Body

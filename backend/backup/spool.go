@@ -110,7 +110,7 @@ func (s *spool) reset() {
 		s.memory = bytes.Buffer{}
 	}
 	if s.file != nil {
-		_ = s.file.Close()
+		_ = s.file.Close() // it has no name, and what it held is not wanted any more
 	}
 	s.file, s.filed, s.count = nil, 0, 0
 }

@@ -339,7 +339,7 @@ func (k *keeps) close() {
 	for name := range k.held {
 		k.drop(name)
 	}
-	_ = k.letGo()
+	_ = k.letGo() // what is left is that of a dead process to the next one, which removes it
 }
 
 // removeStale removes what processes that died left, and returns the names of
