@@ -94,10 +94,10 @@ const whole = int64(-1)
 func (w *packWriter) add(h Hash, kind plumbing.ObjectType, size int, base int64, stream []byte) error {
 	at := w.written
 	if base == whole {
-		w.header = appendEntryHeader(w.header[:0], kind, size)
+		w.header = AppendEntryHeader(w.header[:0], kind, size)
 	} else {
-		w.header = appendEntryHeader(w.header[:0], plumbing.OFSDeltaObject, size)
-		w.header = appendDistance(w.header, at-base)
+		w.header = AppendEntryHeader(w.header[:0], plumbing.OFSDeltaObject, size)
+		w.header = AppendDistance(w.header, at-base)
 	}
 	crc := crc32.Update(crc32.ChecksumIEEE(w.header), crc32.IEEETable, stream)
 	w.entries = append(w.entries, indexEntry{h, crc, at})
@@ -217,7 +217,9 @@ func (w *packWriter) release() {
 	}
 }
 
-func appendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
+// AppendEntryHeader appends the header of a pack entry, kind and size in bytes:
+// four bits of the size, then seven a byte, the lowest first.
+func AppendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
 	first := byte(kind)<<4 | byte(size&15) //nolint:gosec // types are below 8
 	for size >>= 4; size > 0; size >>= 7 {
 		b = append(b, first|0x80)
@@ -226,9 +228,9 @@ func appendEntryHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
 	return append(b, first)
 }
 
-// appendDistance writes how far before an entry its base begins: seven bits a
+// AppendDistance appends how far before an entry its base begins, in bytes: seven bits a
 // byte, the highest first, one subtracted at each further byte.
-func appendDistance(b []byte, distance int64) []byte {
+func AppendDistance(b []byte, distance int64) []byte {
 	var digits [10]byte
 	i := len(digits) - 1
 	digits[i] = byte(distance & 0x7f)

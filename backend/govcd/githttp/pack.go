@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
 const (
@@ -131,13 +133,13 @@ func (p *packer) writeChunk(c *chunk) error {
 func (p *packer) writeHeader(number int, o part) error {
 	switch base := p.bases[number]; {
 	case !o.delta:
-		p.header = appendHeader(p.header[:0], p.kinds[number], o.size)
+		p.header = gitrepo.AppendEntryHeader(p.header[:0], p.kinds[number], o.size)
 	case p.offsets && base >= 0:
-		p.header = appendHeader(p.header[:0], plumbing.OFSDeltaObject, o.size)
-		p.header = appendDistance(p.header, p.written-p.places[base])
+		p.header = gitrepo.AppendEntryHeader(p.header[:0], plumbing.OFSDeltaObject, o.size)
+		p.header = gitrepo.AppendDistance(p.header, p.written-p.places[base])
 	default:
 		name, _ := p.base(number)
-		p.header = appendHeader(p.header[:0], plumbing.REFDeltaObject, o.size)
+		p.header = gitrepo.AppendEntryHeader(p.header[:0], plumbing.REFDeltaObject, o.size)
 		p.header = append(p.header, name[:]...)
 	}
 	_, err := p.Write(p.header)
@@ -229,29 +231,4 @@ func (c *chunk) deflate(data []byte) (err error) {
 		return err
 	}
 	return c.compress.Close()
-}
-
-// appendHeader writes kind and size: four bits of the size, then seven a byte,
-// the lowest first.
-func appendHeader(b []byte, kind plumbing.ObjectType, size int) []byte {
-	first := byte(kind)<<4 | byte(size&15) //nolint:gosec // kinds are below 8
-	for size >>= 4; size > 0; size >>= 7 {
-		b = append(b, first|0x80)
-		first = byte(size & 0x7f)
-	}
-	return append(b, first)
-}
-
-// appendDistance writes how far before a delta its base begins: seven bits a
-// byte, the highest first, one subtracted at each further byte.
-func appendDistance(b []byte, distance int64) []byte {
-	var bits [10]byte
-	i := len(bits) - 1
-	bits[i] = byte(distance & 0x7f)
-	for distance >>= 7; distance > 0; distance >>= 7 {
-		distance--
-		i--
-		bits[i] = 0x80 | byte(distance&0x7f)
-	}
-	return append(b, bits[i:]...)
 }
