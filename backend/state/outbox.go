@@ -24,6 +24,7 @@ type Outgoing struct {
 	Base   document.Hash      // of the document before, zero if it was absent
 	Doc    *document.Document // nil for a delete and if git has it at Commit
 	Commit string             // of git, holds the document; "" if none
+	Kept   bool               // the payload went into the kept copies, where a newer one may have taken its place
 	At     time.Time
 	Origin string // "" for a caller's
 }
@@ -115,6 +116,9 @@ func scanOutgoing(scan func(...any) error) (op Outgoing, payload []byte, err err
 	if err != nil {
 		return Outgoing{}, nil, err
 	}
+	if op.Commit == keptMark {
+		op.Commit, op.Kept = "", true
+	}
 	if op.Hash, err = parseHash(hash); err != nil {
 		return Outgoing{}, nil, err
 	}
@@ -139,7 +143,7 @@ func scanOutgoing(scan func(...any) error) (op Outgoing, payload []byte, err err
 
 func (op *Outgoing) decode(payload []byte) error {
 	if payload == nil {
-		if !op.Delete && op.Commit == "" {
+		if !op.Delete && op.Commit == "" && !op.Kept {
 			return fmt.Errorf("%w: operation %d has no payload and no commit", store.ErrCorrupt, op.Seq)
 		}
 		return nil

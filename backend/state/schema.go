@@ -93,6 +93,29 @@ var migrations = []string{
 		seq    INTEGER NOT NULL -- of the delete
 	) STRICT, WITHOUT ROWID;
 	CREATE INDEX graves_by_seq ON graves(seq);`,
+	// 2 -> 3. Which stores are in use, and the change of that which is under way;
+	// and the copies that are kept of documents where git keeps none. The payloads
+	// lie apart, so that the copies are counted without reading them.
+	`CREATE TABLE phase(
+		one        INTEGER PRIMARY KEY CHECK (one = 1),
+		name       TEXT NOT NULL,
+		since      ANY  NOT NULL,
+		configured TEXT NOT NULL, -- what was regarded last, or empty
+		wanted     TEXT NOT NULL, -- empty: no change is under way
+		step       TEXT NOT NULL,
+		begun      ANY  NOT NULL,
+		asked      TEXT NOT NULL  -- who asked for it
+	) STRICT;
+	CREATE TABLE kept(
+		id   TEXT    PRIMARY KEY,
+		seq  INTEGER NOT NULL,
+		hash BLOB    NOT NULL,
+		size INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE kept_payloads(
+		id      TEXT PRIMARY KEY,
+		payload BLOB NOT NULL
+	) STRICT;`,
 }
 
 // migrate brings the file to the present schema, each step in a transaction of

@@ -59,6 +59,8 @@ type memory struct {
 	documents, bytes, payload int64
 	parked                    int64
 	graves                    bool // there are some
+	phase                     Phase
+	kept, keptBytes           int64
 	cursors                   map[string]cursor
 	meta                      map[string]string
 }
@@ -251,6 +253,9 @@ func (db *DB) load(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := db.loadPhase(ctx, m); err != nil {
+		return err
+	}
 	db.memory.Store(m)
 	return nil
 }
@@ -314,10 +319,12 @@ type Summary struct {
 	Bytes        int64 // of content in the index
 	PayloadBytes int64 // kept in the outbox
 	Parked       int64 // operations set aside, counted once a store
+	Kept         int64 // copies kept of documents
+	KeptBytes    int64 // of their payload
 }
 
 // Summary returns the numbers as of the last commit, from memory.
 func (db *DB) Summary() Summary {
 	m := db.memory.Load()
-	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked}
+	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked, Kept: m.kept, KeptBytes: m.keptBytes}
 }

@@ -30,6 +30,15 @@ const (
 	wSetMeta
 	wAddEvent
 	wTrimEvents
+	wSetPhase
+	wKeptSize
+	wKeep
+	wKeepPayload
+	wUnkeep
+	wUnkeepPayload
+	wRelease
+	wClearKept
+	wClearKeptPayloads
 	writeStatements
 )
 
@@ -75,6 +84,17 @@ var writeSQL = [writeStatements]string{
 	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
 	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
 	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+	wSetPhase: `INSERT OR REPLACE INTO phase(one, name, since, configured, wanted, step, begun, asked)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
+	wKeptSize:      `SELECT seq, size FROM kept WHERE id = ?`,
+	wKeep:          `INSERT OR REPLACE INTO kept(id, seq, hash, size) VALUES (?, ?, ?, ?)`,
+	wKeepPayload:   `INSERT OR REPLACE INTO kept_payloads(id, payload) VALUES (?, ?)`,
+	wUnkeep:        `DELETE FROM kept WHERE id = ?`,
+	wUnkeepPayload: `DELETE FROM kept_payloads WHERE id = ?`,
+	wRelease: `UPDATE outbox SET git = '` + keptMark + `', payload = NULL
+		WHERE seq > ? AND seq <= ? AND payload IS NOT NULL`,
+	wClearKeptPayloads: `DELETE FROM kept_payloads WHERE id IN (SELECT id FROM kept ORDER BY id LIMIT ?)`,
+	wClearKept:         `DELETE FROM kept WHERE id IN (SELECT id FROM kept ORDER BY id LIMIT ?) RETURNING size`,
 }
 
 // Statements of the readers.
@@ -97,6 +117,9 @@ const (
 	qGrave
 	qParkedAmong
 	qParkedFor
+	qKept
+	qKeptPage
+	qUnkept
 	readStatements
 )
 
@@ -129,4 +152,8 @@ var readSQL = [readStatements]string{
 	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
+	qKept:        `SELECT hash, payload FROM kept JOIN kept_payloads USING (id) WHERE id = ?`,
+	qKeptPage:    `SELECT id, seq, hash, size FROM kept WHERE id > ? ORDER BY id LIMIT ?`,
+	qUnkept: `SELECT ` + rowColumns + ` FROM documents WHERE id > ? AND deleted = 0
+		AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id = documents.id AND kept.hash = documents.hash) ORDER BY id LIMIT ?`,
 }
