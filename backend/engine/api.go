@@ -142,6 +142,8 @@ type Stats struct {
 	Reason   string    // why, in a sentence
 	Next     string    // what ends this state or what to do, in a sentence; "" if nothing
 	Phase    Phase
+	Change   PhaseChange // of Phase
+	Kept     KeptStats
 	Switches int // entries into FALLBACK since the start
 
 	Service   Service
@@ -205,6 +207,9 @@ type StoreStats struct {
 	Err    string // of the last attempt, unsanitised; "" if it went well
 	// Unknown: the store has not been looked at yet, Lag means nothing.
 	Unknown bool
+	// Detached: the phase does not have this store, which was left at Cursor.
+	// Unknown holds, too.
+	Detached bool
 	// Damage says what of the store is known to be damaged, unsanitised; "" if
 	// nothing is. The documents concerned count as Parked, and in Lag.
 	Damage string

@@ -242,7 +242,7 @@ const beganAnew = 500 * time.Millisecond
 // to no other look at it. Only a service of ours is asked: at any other one the
 // question can meet a writer, and one that was started again has no marker.
 func (e *Engine) describeAnew(ctx context.Context, found probe.Found) error {
-	if found.Uptime <= 0 || e.o.Primary == nil {
+	if found.Uptime <= 0 || !e.talks() {
 		return nil
 	}
 	began := e.o.Now().Add(-found.Uptime)

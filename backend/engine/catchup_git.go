@@ -89,22 +89,9 @@ func (e *Engine) snapshotGit(ctx context.Context) error {
 		e.event(Warning, "git", "git lost commits of this state: every document is compared and copied back",
 			"Reads and writes go on; what no store has is listed as missing")
 	}
-	copied, after := 0, ""
-	var missing []state.Parked
-	for {
-		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
-		if err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		if len(rows) == 0 {
-			break
-		}
-		after = rows[len(rows)-1].ID.String()
-		n, lost, err := e.copyToGit(ctx, rows)
-		if err != nil {
-			return err
-		}
-		copied, missing = copied+n, append(missing, lost...)
+	copied, missing, err := e.copyAllToGit(ctx)
+	if err != nil {
+		return err
 	}
 	if s := e.current(); len(missing) > 0 && (s == StateProbing || s == StateReseeding) {
 		// It is about to be known whether the service has them.
@@ -233,7 +220,7 @@ func (e *Engine) dropDeletedFromGit(ctx context.Context) error {
 // anywhere is version, and then the primary.
 func (e *Engine) anywhere(ctx context.Context, row state.Row, key store.Key) (document.Document, error) {
 	doc, err := e.version(ctx, key, row.Hash, row.Commit)
-	if err == nil || e.o.Primary == nil {
+	if err == nil || !e.talks() {
 		return doc, err
 	}
 	doc, there := e.o.Primary.Get(ctx, key)

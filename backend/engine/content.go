@@ -51,6 +51,10 @@ func (e *Engine) version(ctx context.Context, key store.Key, hash document.Hash,
 			return *row.Doc, nil
 		},
 		func() (document.Document, error) {
+			doc, _, err := e.o.State.Kept(ctx, key.ID)
+			return doc, err
+		},
+		func() (document.Document, error) {
 			if commit == "" {
 				return document.Document{}, store.ErrNotFound
 			}

@@ -16,7 +16,7 @@ var ErrNoPrimary = errors.New("this engine runs without a govc service")
 // Fallback leaves the service until Recover is called: reads and writes go on
 // from state file and git.
 func (e *Engine) Fallback(ctx context.Context) error {
-	if e.o.Primary == nil {
+	if !e.talks() {
 		return ErrNoPrimary
 	}
 	v := &verdict{
@@ -44,7 +44,7 @@ func (e *Engine) Fallback(ctx context.Context) error {
 // it back if it can be trusted. With adopt it is also taken as the home of
 // these documents when it holds another repository or none of ours.
 func (e *Engine) Recover(ctx context.Context, adopt bool) error {
-	if e.o.Primary == nil {
+	if !e.talks() {
 		return ErrNoPrimary
 	}
 	if e.drilling() {
@@ -103,6 +103,9 @@ var (
 // Drill takes the embedded service down, and its memory if that is all it has,
 // or brings it up again, and reports whether it is down now.
 func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
+	if !e.talks() {
+		return false, fmt.Errorf("drill: %w", ErrNoPrimary)
+	}
 	if e.o.Embedded == nil {
 		return false, errors.New("drill: only the embedded service can be taken down from here")
 	}

@@ -27,6 +27,8 @@ type Engine struct {
 	govcMark *watermark
 	gitMark  *watermark
 	textMark *watermark
+	keptMark *watermark
+	phased   phased
 
 	// Signals, each of capacity one: something was appended, or is to be shown.
 	wakeGovc, wakeGit, wakeText, dirty chan struct{}
@@ -138,10 +140,13 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := newEngine(o)
+	if err := e.resumePhase(ctx); err != nil {
+		return nil, err
+	}
 	govcSeq, attached := o.State.Cursor(primaryReplica)
 	e.govcMark = newWatermark(govcSeq)
 	e.view.known[primaryReplica] = attached
-	resume, err := e.resumeGit(ctx)
+	resume, err := e.resumeGitPart(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -160,22 +165,17 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop, e.ended = stop, run.Done()
-	if o.Primary == nil {
+	if !e.talks() {
 		// What was missing may have been put back meanwhile. A service is asked
 		// when it serves.
 		e.gitFill.Store(o.State.ParkedCount() > 0)
 	}
 	e.published.Store(e.snapshot())
-	e.start(func() { e.runGit(run, resume) })
 	e.start(func() { e.runText(run) })
 	e.start(func() { e.runMemory(run) })
 	e.start(func() { e.runPublisher(run) })
 	e.startBackup(run)
-	if o.Primary != nil {
-		e.prober = probe.NewProber(checker{e}, probe.ProberOptions{OnResult: e.onHealth, Now: o.Now, Rand: o.Rand})
-		e.start(func() { e.prober.Run(run) })
-		e.start(func() { e.runPrimary(run) })
-	}
+	e.startParts(run, resume)
 	return e, nil
 }
 
@@ -200,11 +200,9 @@ func newEngine(o Options) *Engine {
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
+	e.phased.requests, e.phased.wakeKept = make(chan phaseRequest), make(chan struct{}, 1)
 	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	e.view = view{state: StateProbing, since: o.Now(), reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
-	if o.Primary == nil {
-		e.view.state, e.view.reason = StateNone, "this engine runs without a service"
-	}
 	return e
 }
 
@@ -221,12 +219,13 @@ func (e *Engine) start(routine func()) {
 // outbox is carried on by the next start.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
-	err := e.settleGit(ctx)
+	e.phased.stopChanges()
+	err := e.settleAtEnd(ctx)
 	e.stop()
 	e.routines.Wait()
 	// What was read just now may have been found damaged: it is known after the
 	// next start.
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && e.phase().stores().git {
 		err = errors.Join(err, e.learnDamage(ctx))
 	}
 	e.mu.Lock()
@@ -244,7 +243,13 @@ const syncLook = 50 * time.Millisecond
 // Sync waits until git holds every write that is acknowledged now, and the index
 // what others have pushed to git by now. Documents that git lacks and no store
 // can deliver are an error at once: waiting brings none of them back.
+//
+// In a phase without git it waits until a service that keeps its data, or the
+// kept copies, have it.
 func (e *Engine) Sync(ctx context.Context) error {
+	if !e.phase().stores().git {
+		return e.settleKept(ctx)
+	}
 	e.meetPushed(ctx)
 	if err := e.settleGit(ctx); err != nil {
 		return err
@@ -272,6 +277,7 @@ func (e *Engine) meetPushed(ctx context.Context) {
 // was deleted under the engine is in files that only this process has open.
 func (e *Engine) settleGit(ctx context.Context) error {
 	through := e.o.State.Summary().MaxSeq
+	e.flushGit(through)
 	if _, passed := e.gitMark.wait(ctx, through); !passed {
 		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), e.replicaError(gitReplica))
 	}
@@ -291,7 +297,7 @@ func (e *Engine) settleGit(ctx context.Context) error {
 
 // appended wakes the replicators.
 func (e *Engine) appended() {
-	for _, c := range []chan struct{}{e.wakeGovc, e.wakeGit, e.wakeText} {
+	for _, c := range []chan struct{}{e.wakeGovc, e.wakeGit, e.wakeText, e.phased.wakeKept} {
 		signal(c)
 	}
 	e.touch()

@@ -131,7 +131,7 @@ func (e *Engine) Facts() Facts { return e.Stats().Facts }
 // caller holds the mutex.
 func (e *Engine) factsLocked() Facts {
 	f := e.view.facts
-	f.Embedded = e.o.Embedded != nil
+	f.Embedded = e.o.Embedded != nil && e.talks()
 	f.Lineage, f.Epoch = e.o.State.Meta(metaLineage), e.epoch()
 	return f
 }

@@ -51,12 +51,18 @@ type Setup struct {
 	APIKey     string
 	Login      govc.Login
 	TLS        govc.TLSOptions // without effect on an embedded service
-	Phase      Phase
-	Layout     document.Layout
+	// Phase is the one of the configuration, "" if it says nothing: then it is
+	// that of the state file, PhaseDual of a new one. See Options.Phase.
+	Phase  Phase
+	Layout document.Layout
+	// KeptBytes bounds the copies that the phase govc-only keeps; 0 means
+	// DefaultKeptBytes.
+	KeptBytes int64
 	// Budget bounds one interactive operation; 0 means DefaultBudget.
 	Budget time.Duration
 	// Detached leaves the embedded service away: one-shot commands stop at
-	// state file and git. It has no effect with a URL.
+	// state file and git. It has no effect with a URL, nor in the phase govc-only,
+	// where that service holds the documents.
 	Detached bool
 	// Memory makes the embedded service forget at its end what it holds. Else
 	// that lies in ServiceDir, and a start copies nothing.
@@ -115,7 +121,8 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Budget: s.Budget, Now: s.Now, Strict: s.Strict,
 		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir),
 		Memory: memstore.New(cacheBytes), Journal: s.Journal,
-		Backup: BackupOptions{Target: s.Backup, Interval: s.BackupInterval, Detached: s.Detached},
+		KeptBytes: s.KeptBytes,
+		Backup:    BackupOptions{Target: s.Backup, Interval: s.BackupInterval, Detached: s.Detached},
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -128,12 +135,9 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 	if err := h.openStores(ctx, s, &o); err != nil {
 		return nil, err
 	}
-	if s.Phase != PhaseGitOnly && (s.URL != "" || !s.Detached) {
-		if err := h.openService(ctx, s, &o); err != nil {
-			return nil, err
-		}
+	if err := h.openPrimary(ctx, s, &o); err != nil {
+		return nil, err
 	}
-	o.Rests = s.Phase != PhaseGitOnly && s.URL == "" && s.Detached && !s.Memory
 	if h.Engine, err = Open(ctx, o); err != nil {
 		return nil, err
 	}
@@ -241,6 +245,31 @@ func (h *Host) openDerived(ctx context.Context, o *Options) (err error) {
 	}
 	h.onClose(func(context.Context) error { return o.Derived.Close() })
 	return nil
+}
+
+// openPrimary makes the service ready that the phase has, or may have later.
+func (h *Host) openPrimary(ctx context.Context, s Setup, o *Options) error {
+	rec, _ := atStart(o.State, s.Phase, gitEmpty(ctx, o.Git), o.Now())
+	phase := Phase(rec.Name)
+	switch {
+	case s.URL == "" && s.Detached && phase != PhaseGovcOnly:
+		o.Rests = phase.stores().govc && !s.Memory
+		return nil
+	case s.URL == "" && !phase.stores().govc:
+		l := &late{keeps: !s.Memory}
+		l.open = func() (*embedded, *govc.Client, string, func(context.Context) error, error) {
+			at, own := &Host{log: h.log}, *o
+			// It ends with the engine, and not with who started that.
+			if err := at.openService(context.WithoutCancel(ctx), s, &own); err != nil {
+				return nil, nil, "", nil, errors.Join(err, at.closeParts(context.WithoutCancel(ctx)))
+			}
+			return own.Embedded.(*embedded), own.Primary.(*govc.Client), own.URL, at.closeParts, nil
+		}
+		h.onClose(l.close)
+		o.Primary, o.Checker, o.Embedded = l, l, l
+		return nil
+	}
+	return h.openService(ctx, s, o)
 }
 
 // openService starts the embedded service if no URL is given, and makes the

@@ -98,8 +98,9 @@ type Options struct {
 	Derived *state.Derived
 	Git     *gitstore.Store
 	Memory  *memstore.Store
-	// Primary is nil when this engine does not talk to a service: in phase
-	// git-only, and in one-shot commands beside the embedded service.
+	// Primary is nil when this engine never talks to a service: in one-shot
+	// commands beside the embedded service. Else it is used in the phases that have
+	// one, also after a change of the phase.
 	Primary Primary
 	// Rests says, without a Primary, that the embedded service keeps what it has
 	// and comes back later: what it lacks is kept for it.
@@ -107,16 +108,23 @@ type Options struct {
 	absentMost int64 // see the constant, which 0 means
 	// Checker probes the primary's health; required with Primary.
 	Checker probe.Checker
-	// Embedded is the service in this process, nil for a real one.
+	// Embedded is the service in this process, nil for a real one. It runs at the
+	// start if the phase of the state file has a service.
 	Embedded Embedded
+
+	// KeptBytes bounds the copies that the phase govc-only keeps; 0 means
+	// DefaultKeptBytes.
+	KeptBytes int64
 
 	Recorder *probe.Recorder
 	// Journal keeps what happens; nil makes one.
 	Journal *journal.Journal
-	Phase   Phase
-	Layout  document.Layout
-	Backup  BackupOptions
-	Author  store.Author
+	// Phase is what the configuration says, "" if it says nothing. It wins over the
+	// phase of the state file only if it is another than the time before.
+	Phase  Phase
+	Layout document.Layout
+	Backup BackupOptions
+	Author store.Author
 
 	URL        string // of the primary, to be shown
 	Repository string
@@ -144,9 +152,7 @@ func (o *Options) complete() error {
 	case o.Author.Name == "" || o.Author.Email == "":
 		return fmt.Errorf("engine: the author needs a name and an email")
 	}
-	if o.Phase == "" {
-		o.Phase = PhaseDual
-	}
+	o.KeptBytes = cmp.Or(o.KeptBytes, DefaultKeptBytes)
 	o.absentMost = cmp.Or(o.absentMost, absentMost)
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget

@@ -70,6 +70,7 @@ func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, err
 		name probe.Store
 		read func() (document.Document, error)
 	}{
+		{probe.State, func() (document.Document, error) { return e.readKept(ctx, row) }},
 		{probe.Git, func() (document.Document, error) { return e.readGit(ctx, row, key) }},
 		{probe.Memory, func() (document.Document, error) { return e.o.Memory.Get(ctx, key) }},
 	} {
@@ -97,8 +98,11 @@ func (e *Engine) deliver(caller, ctx context.Context, row state.Row) (Found, err
 // whereItWouldBe says which places should hold a document that none delivers.
 func (e *Engine) whereItWouldBe(row state.Row) string {
 	text := fmt.Sprintf("it would be in git (%s, folder %s)", e.o.GitDir, row.Folder)
+	if !e.hasGit() {
+		text = "it would be in the copies that the state file keeps"
+	}
 	switch {
-	case e.o.Primary == nil:
+	case !e.talks():
 	case row.Seq > e.govcMark.now():
 		text += ", govc did not have it yet"
 	case e.serving():
@@ -116,7 +120,7 @@ func (e *Engine) serving() bool {
 }
 
 func (e *Engine) pendingAnywhere(seq int64) bool {
-	return seq > e.gitMark.now() || (e.o.Primary != nil && seq > e.govcMark.now())
+	return (e.hasGit() && seq > e.gitMark.now()) || (e.talks() && seq > e.govcMark.now())
 }
 
 // readPending overlays what the primary lacks: the payload is still in the
@@ -313,6 +317,8 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 	_, missing := e.missing[r.ID]
 	e.mu.Unlock()
 	switch {
+	case !e.hasGit():
+		row.Git = Detached
 	case r.Seq > e.gitMark.now():
 		row.Git = Behind
 	case !gitKnown:
@@ -335,6 +341,7 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 		}
 		for _, p := range parked {
 			switch {
+			case row.Git == Detached && p.Store == gitReplica:
 			case isSpoilt(p):
 				if row.Git != Behind {
 					row.Git = Parked

@@ -30,6 +30,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if full := e.o.State.Summary().PayloadBytes; full >= MaxOutboxBytes {
 		return fmt.Errorf("%w: the outbox holds %d bytes, the most it takes", store.ErrUnavailable, full)
 	}
+	if err := e.roomToKeep(); err != nil {
+		return err
+	}
 	if e.replicaError(stateFile) == "" {
 		return nil
 	}

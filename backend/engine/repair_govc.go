@@ -93,7 +93,7 @@ func (e *Engine) retryRefused(ctx context.Context) error {
 // retryMissing is retryRefused for the content alone: git may have it again. It
 // wakes the replicator.
 func (e *Engine) retryMissing(ctx context.Context) error {
-	if e.o.Primary == nil {
+	if !e.talks() {
 		return nil
 	}
 	if err := e.retryParked(ctx, parkedMissing); err != nil {

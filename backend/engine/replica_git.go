@@ -163,7 +163,7 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 				return false, err
 			}
 			e.gitDamage = ""
-			if *resume != gitAdopt { // which is still to be done
+			if *resume != gitAdopt && *resume != gitAttach { // which is still to be done
 				*resume = next
 			}
 		}
@@ -177,6 +177,7 @@ func (e *Engine) stepGit(ctx context.Context, resume *gitResume) (more bool, err
 		e.setKnown(gitReplica, true)
 		e.gitFill.Store(true) // others may lack what git has again
 	}
+	e.awaitBatch(ctx)
 	e.gate.yield(ctx, gitYieldMost)
 	if e.lag(gitReplica) > 0 {
 		e.incoming.await(ctx)
@@ -329,6 +330,8 @@ func (e *Engine) catchUpGit(ctx context.Context, resume gitResume) error {
 		return e.adoptGit(ctx)
 	case gitSnapshot:
 		return e.snapshotGit(ctx)
+	case gitAttach:
+		return e.attachGit(ctx)
 	}
 	return nil
 }

@@ -111,6 +111,7 @@ func (e *Engine) govcRound(ctx context.Context) (int64, error) {
 		}
 	}
 	e.setReplicaError(primaryReplica, nil)
+	signal(e.phased.wakeKept)
 	e.touch()
 	return int64(len(rows)), nil
 }

@@ -167,6 +167,9 @@ const earlierVersions = 50
 // else.
 func (e *Engine) addEarlier(ctx context.Context, w *wanted) error {
 	revisions, err := e.o.Git.History(ctx, w.newest.Key, earlierVersions)
+	if err != nil && !e.hasGit() {
+		return nil //nolint:nilerr // git was left: what it still tells is welcome, and nothing relies on it
+	}
 	if err != nil {
 		return local(err)
 	}
@@ -175,6 +178,9 @@ func (e *Engine) addEarlier(ctx context.Context, w *wanted) error {
 			continue
 		}
 		doc, err := e.o.Git.GetAt(ctx, r.Commit, w.newest.Key)
+		if err != nil && !e.hasGit() {
+			continue
+		}
 		if err != nil {
 			return local(err)
 		}
@@ -234,14 +240,18 @@ const toldParked = 10
 const missingAdvice = "Bring back a copy: the git folder or the service from a backup, or the documents by importing them again"
 
 // parkedAdvice says what to do about an operation that govc did not take.
-func parkedAdvice(reason string) string {
+func (e *Engine) parkedAdvice(reason string) string {
+	where := "git"
+	if !e.hasGit() {
+		where = "the copies that the state file keeps"
+	}
 	switch reason {
 	case parkedTooLarge:
-		return "It is safe in git; make it smaller, or raise the limit of the service, and write it again"
+		return "It is safe in " + where + "; make it smaller, or raise the limit of the service, and write it again"
 	case parkedMissing:
 		return missingAdvice
 	}
-	return "It is safe in git; it is tried again when the service comes back, or write it again"
+	return "It is safe in " + where + "; it is tried again when the service comes back, or write it again"
 }
 
 func (e *Engine) tellParked(parked []state.Parked) {
@@ -250,7 +260,7 @@ func (e *Engine) tellParked(parked []state.Parked) {
 			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked), "List the documents: the column govc shows them")
 			return
 		}
-		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))
+		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), e.parkedAdvice(p.Reason))
 	}
 }
 

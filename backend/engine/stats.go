@@ -126,7 +126,7 @@ func (e *Engine) snapshot() *Stats {
 	missing, spoilt := e.gitMissing()
 	govcSeq, gitSeq, textSeq := e.govcMark.now(), e.gitMark.now(), e.textMark.now()
 	s := &Stats{
-		At: e.o.Now(), Phase: e.o.Phase,
+		At: e.o.Now(), Phase: e.phase(), Change: e.phaseChange(), Kept: e.keptStats(summary),
 		Documents: summary.Documents, Bytes: summary.Bytes, Parked: summary.Parked,
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
@@ -134,7 +134,7 @@ func (e *Engine) snapshot() *Stats {
 		Newest: e.o.Journal.Newest(), Backup: e.backupStats(),
 	}
 	behind := govcSeq
-	if e.o.Primary == nil {
+	if !e.talks() {
 		behind = gitSeq
 	}
 	s.Outbox = Outbox{Pending: summary.MaxSeq - behind, Bytes: summary.PayloadBytes}
@@ -146,7 +146,7 @@ func (e *Engine) snapshot() *Stats {
 	v := e.view
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
-		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
+		URL: e.serviceURL(), Embedded: e.o.Embedded != nil && e.talks(), Dialect: v.info.Dialect,
 		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
 	}
 	s.Facts = e.factsLocked()
@@ -165,13 +165,15 @@ func (e *Engine) snapshot() *Stats {
 		e.replicaStats("text", textReplica, textSeq, summary),
 	}
 	e.judgePrimary(s)
+	e.judgeParts(s)
 	s.Stores[1].Lag += missing
 	if s.Stores[1].Damage = v.gitDamage; v.gitDamage != "" && s.Next == "" {
 		s.Next = damageAdvice
 	}
 	s.Stores[1].Warning = v.gitWarning
 	s.Safe = []string{"state"}
-	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
+	s.Safe = append(s.Safe, e.safeWithoutGit(s)...)
+	if e.hasGit() && v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
 	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 {
@@ -217,7 +219,7 @@ func (e *Engine) oldest(seq int64) time.Time {
 
 // lag is how many operations a replica is behind.
 func (e *Engine) lag(replica string) int64 {
-	marks := map[string]*watermark{primaryReplica: e.govcMark, gitReplica: e.gitMark, textReplica: e.textMark}
+	marks := map[string]*watermark{primaryReplica: e.govcMark, gitReplica: e.gitMark, textReplica: e.textMark, keptReplica: e.keptMark}
 	return e.o.State.Summary().MaxSeq - marks[replica].now()
 }
 

@@ -63,7 +63,7 @@ func (e *Engine) wentBack(ctx context.Context) (bool, error) {
 // too much.
 func (e *Engine) detachPrimary(ctx context.Context) error {
 	seq, attached := e.o.State.Cursor(primaryReplica)
-	if e.o.Primary != nil || !attached || (e.o.Rests && e.o.State.Summary().MaxSeq-seq <= e.o.absentMost) {
+	if e.o.Primary != nil || !attached || !e.phase().stores().git || (e.o.Rests && e.o.State.Summary().MaxSeq-seq <= e.o.absentMost) {
 		return nil
 	}
 	if err := e.o.State.SetMeta(ctx, metaRefill, "detached"); err != nil {

@@ -82,7 +82,7 @@ func (e *Engine) replace(ctx context.Context, doc document.Document, base docume
 	if err := e.admit(ctx, 1); err != nil {
 		return Ack{}, err
 	}
-	if err := e.awaitAdopted(ctx); err != nil {
+	if err := errors.Join(e.awaitAdopted(ctx), e.roomToKeep()); err != nil {
 		return Ack{}, err
 	}
 	op, err := e.operation(ctx, doc, e.o.Now().UTC(), !doc.UpdatedAt.IsZero())
@@ -189,6 +189,10 @@ func (e *Engine) inGit(ctx context.Context, id document.ID) (state.Row, error) {
 	if err != nil {
 		return state.Row{}, err
 	}
+	if !e.phase().stores().git {
+		return state.Row{}, ErrNoGit
+	}
+	e.flushGit(row.Seq)
 	wait, cancel := context.WithTimeout(ctx, historyPatience)
 	defer cancel()
 	if _, passed := e.gitMark.wait(wait, row.Seq); !passed {

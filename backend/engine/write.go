@@ -39,7 +39,7 @@ func (e *Engine) put(ctx context.Context, docs []document.Document) (Ack, error)
 	if err := e.admit(ctx, len(docs)); err != nil {
 		return Ack{}, err
 	}
-	if err := e.awaitAdopted(ctx); err != nil {
+	if err := errors.Join(e.awaitAdopted(ctx), e.roomToKeep()); err != nil {
 		return Ack{}, err
 	}
 	now := e.o.Now().UTC()
@@ -161,7 +161,7 @@ func (e *Engine) admit(ctx context.Context, n int) error {
 	case n > MaxBatch:
 		return fmt.Errorf("%w: %d documents at once, the limit is %d", document.ErrInvalid, n, MaxBatch)
 	case e.o.State.Summary().PayloadBytes > MaxOutboxBytes:
-		return fmt.Errorf("%w: the outbox holds more than %d bytes that git could not take: %s", store.ErrUnavailable, MaxOutboxBytes, e.replicaError(gitReplica))
+		return fmt.Errorf("%w: the outbox holds more than %d bytes that %s", store.ErrUnavailable, MaxOutboxBytes, e.whoLags())
 	}
 	return nil
 }
