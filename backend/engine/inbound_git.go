@@ -326,7 +326,9 @@ func (e *Engine) joinGit(ctx context.Context, tip, last string) error {
 func (e *Engine) pendingOurs(ctx context.Context, row state.Row) (bool, error) {
 	if row.Seq > e.gitMark.now() {
 		newest, found, err := e.o.State.Newest(ctx, row.ID)
-		return err == nil && found && newest.Origin != gitReplica, local(err)
+		// One that has left the outbox was passed by every other store while git was
+		// away.
+		return err == nil && (!found || newest.Origin != gitReplica), local(err)
 	}
 	if e.o.State.ParkedCount() == 0 {
 		return false, nil

@@ -12,6 +12,9 @@ import (
 // crash_test.go.
 const crashWriterDir = "CAIATOP_TEST_CRASH_WRITER"
 
+// changingWriterDir is the same for phase_crash_test.go.
+const changingWriterDir = "CAIATOP_TEST_CHANGING_WRITER"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashWriterDir); dir != "" {
 		if err := crashWriter(dir); err != nil {
@@ -19,6 +22,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	if dir := os.Getenv(changingWriterDir); dir != "" {
+		fmt.Fprintln(os.Stderr, changingWriter(dir))
+		os.Exit(1)
 	}
 	// The library that rotates log files never ends the goroutine that it begins
 	// with each of them.

@@ -193,37 +193,37 @@ type KeptStats struct {
 	Attached  bool // the phase keeps copies
 	All       bool // of every document, because the service would lose them
 	Documents int64
-	Bytes     int64 // of payload
-	Limit     int64 // of Bytes
+	Bytes     int64  // of payload
+	Limit     int64  // of Bytes
+	Err       string // of the last attempt, unsanitised; "" if it went well
 }
 
 // atStart returns the record of the phase with which an engine begins that is
 // configured so ("" for not at all), and the stores of a change that the
 // configuration took back.
-func atStart(db *state.DB, configured Phase, gitEmpty bool, now time.Time) (rec state.Phase, drop []string) {
+func atStart(db *state.DB, configured Phase, gitEmpty bool, now time.Time) (rec state.Phase, drop parts) {
 	rec = db.Phase()
 	if rec.Name == "" {
 		rec = firstPhase(db, configured, gitEmpty)
 		rec.Since = now
 	}
 	said := string(configured)
-	if said == "" || said == rec.Configured {
-		if said == "" {
-			rec.Configured = "" // what is configured later is a change
-		}
-		return rec, nil
+	// What the configuration asked for and does not ask for any more.
+	stale := rec.Wanted != "" && rec.Asked == askedByConfiguration && said != rec.Wanted
+	if said == "" {
+		rec.Configured = "" // what is configured later is a change
 	}
-	if said == rec.Wanted {
-		return rec, nil
+	if said == rec.Wanted || (said == rec.Configured && !stale) {
+		return rec, parts{}
 	}
-	comes := configured.stores()
 	if rec.Wanted != "" {
-		drop = Phase(rec.Wanted).stores().without(Phase(rec.Name).stores()).without(comes).replicas()
+		drop = Phase(rec.Wanted).stores().without(Phase(rec.Name).stores())
 	}
-	if said == rec.Name {
+	if said == rec.Name || said == rec.Configured {
 		rec.Configured, rec.Wanted, rec.Step, rec.Asked = said, "", "", ""
 		return rec, drop
 	}
+	drop = drop.without(configured.stores())
 	rec.Wanted, rec.Step, rec.Begun, rec.Asked = said, stepAttaching, now, askedByConfiguration
 	return rec, drop
 }

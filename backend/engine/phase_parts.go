@@ -78,11 +78,17 @@ func (e *Engine) phase() Phase { return Phase(e.o.State.Phase().Name) }
 func (e *Engine) resumePhase(ctx context.Context) error {
 	rec, drop := atStart(e.o.State, e.o.Phase, gitEmpty(ctx, e.o.Git), e.o.Now())
 	if rec != e.o.State.Phase() {
-		if err := e.o.State.SetPhase(ctx, rec, state.With{Detach: drop}); err != nil {
+		if err := e.o.State.SetPhase(ctx, rec, e.letGo(drop)); err != nil {
 			return fmt.Errorf("state file: %w", err)
 		}
 	}
 	has := Phase(rec.Name).stores()
+	if _, attached := e.o.State.Cursor(keptReplica); has.kept && !attached {
+		// A new state that begins so.
+		if err := e.o.State.Attach(ctx, keptReplica, e.o.State.Summary().MaxSeq); err != nil {
+			return fmt.Errorf("state file: %w", err)
+		}
+	}
 	e.phased.git.on.Store(has.git)
 	e.phased.kept.on.Store(has.kept)
 	e.phased.govc.on.Store(has.govc && e.o.Primary != nil)
@@ -182,17 +188,26 @@ func (e *Engine) attachParts(ctx context.Context, want parts) error {
 		}
 	}
 	if want.kept && !e.phased.kept.on.Load() {
-		through, err := e.hold(ctx, keptReplica)
-		if err != nil {
-			return fmt.Errorf("state file: %w", err)
-		}
-		if seq, attached := e.o.State.Cursor(keptReplica); attached {
-			through = seq
-		}
-		e.keptMark.reset(through)
-		e.phased.counted.Store(0)
-		e.runPart(ctx, &e.phased.kept, e.runKept)
+		return e.attachKept(ctx)
 	}
+	return nil
+}
+
+// attachKept begins to keep copies. What an earlier time left is not believed.
+func (e *Engine) attachKept(ctx context.Context) error {
+	if _, attached := e.o.State.Cursor(keptReplica); !attached {
+		if err := e.o.State.ClearKept(ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := e.hold(ctx, keptReplica); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	seq, _ := e.o.State.Cursor(keptReplica)
+	e.keptMark.reset(seq)
+	e.phased.blocked.Store(nil)
+	e.phased.counted.Store(0)
+	e.runPart(ctx, &e.phased.kept, e.runKept)
 	return nil
 }
 

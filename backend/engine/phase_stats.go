@@ -12,7 +12,7 @@ import (
 func (e *Engine) keptStats(s state.Summary) KeptStats {
 	return KeptStats{
 		Attached: e.phased.kept.on.Load(), All: e.o.State.Meta(metaKept) == keptAll,
-		Documents: s.Kept, Bytes: s.KeptBytes, Limit: e.o.KeptBytes,
+		Documents: s.Kept, Bytes: s.KeptBytes, Limit: e.o.KeptBytes, Err: e.replicaError(keptReplica),
 	}
 }
 
