@@ -23,9 +23,10 @@ type Phase string
 
 // The phases.
 const (
-	PhaseDual    Phase = "dual"
-	PhasePrimary Phase = "primary"
-	PhaseGitOnly Phase = "git-only"
+	PhaseDual     Phase = "dual"
+	PhasePrimary  Phase = "primary"
+	PhaseGovcOnly Phase = "govc-only"
+	PhaseGitOnly  Phase = "git-only"
 )
 
 // Layout says where new documents are placed.
@@ -60,14 +61,21 @@ const (
 	DefaultGitCache = 64 << 20
 	MinGitCache     = 1 << 20
 	MaxGitCache     = 64 << 30
+	// DefaultKeptBytes bounds the copies that the phase govc-only keeps, in bytes.
+	DefaultKeptBytes = 4 << 30
+	MinKeptBytes     = 1 << 20
+	MaxKeptBytes     = 1 << 40
 	// MaxHosts bounds the further host names of the HTTP server.
 	MaxHosts = 64
 )
 
 // Config holds all settings, validated.
 type Config struct {
-	Govc     Govc
-	Phase    Phase
+	Govc  Govc
+	Phase Phase
+	// PhaseSet says that the phase is no default but was asked for.
+	PhaseSet bool
+	Engine   Engine
 	Layout   Layout
 	State    State
 	Embedded Embedded
@@ -103,6 +111,13 @@ type Govc struct {
 	// it is no default but was asked for.
 	Timeout    time.Duration
 	TimeoutSet bool
+}
+
+// Engine sets up the engine.
+type Engine struct {
+	// KeptBytes bounds the copies of documents that the phase govc-only keeps in
+	// the state file, MinKeptBytes to MaxKeptBytes.
+	KeptBytes int64
 }
 
 // State says where durable local state is kept.

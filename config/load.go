@@ -91,6 +91,7 @@ func load(in Input) (Config, []*Error) {
 	c := Config{
 		Govc:    Govc{Repo: DefaultRepo, Timeout: DefaultTimeout},
 		Phase:   PhaseDual,
+		Engine:  Engine{KeptBytes: DefaultKeptBytes},
 		Layout:  LayoutFanOut,
 		State:   State{Dir: in.Env.folder("XDG_STATE_HOME", ".local/state")},
 		Backup:  Backup{Interval: DefaultInterval},

@@ -94,9 +94,14 @@ var settings = []setting{
 		func(c Config) string { return c.Govc.Timeout.String() },
 	},
 	{
-		"phase", "phase", phaseVariable, "which stores are used: dual, primary or git-only",
-		func(c *Config, v string, _ Env) (err error) { c.Phase, err = parsePhase(v); return },
+		"phase", "phase", phaseVariable, "which stores are used: dual, primary, govc-only or git-only; it wins over what was set since only when it changes",
+		func(c *Config, v string, _ Env) (err error) { c.Phase, err = parsePhase(v); c.PhaseSet = true; return },
 		func(c Config) string { return string(c.Phase) },
+	},
+	{
+		"engine.kept_bytes", "", "CAIATOP_KEPT_BYTES", "most that the phase govc-only keeps in the state file as copies of documents, 1MiB to 1TiB",
+		func(c *Config, v string, _ Env) (err error) { c.Engine.KeptBytes, err = parseKeptBytes(v); return },
+		func(c Config) string { return FormatBytes(c.Engine.KeptBytes) },
 	},
 	{
 		"layout", "layout", "", "where new documents are placed: fanout or library",
@@ -292,10 +297,10 @@ func parseTimeout(v string) (time.Duration, error) {
 
 func parsePhase(v string) (Phase, error) {
 	switch p := Phase(v); p {
-	case PhaseDual, PhasePrimary, PhaseGitOnly:
+	case PhaseDual, PhasePrimary, PhaseGovcOnly, PhaseGitOnly:
 		return p, nil
 	}
-	return "", &problem{quote(v) + " is no phase", "use dual, primary or git-only"}
+	return "", &problem{quote(v) + " is no phase", "use dual, primary, govc-only or git-only"}
 }
 
 // phaseVariable is the switch that the CAIA Library knows as well. It has words

@@ -75,13 +75,17 @@ func FormatBytes(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
-func parseCache(v string) (int64, error) {
+func parseCache(v string) (int64, error) { return parseSize(v, MinGitCache, MaxGitCache) }
+
+func parseKeptBytes(v string) (int64, error) { return parseSize(v, MinKeptBytes, MaxKeptBytes) }
+
+func parseSize(v string, least, most int64) (int64, error) {
 	n, err := ParseBytes(v)
 	if err != nil {
 		return 0, err
 	}
-	if n < MinGitCache || n > MaxGitCache {
-		return 0, &problem{quote(v) + " is out of range", fmt.Sprintf("use %s to %s", FormatBytes(MinGitCache), FormatBytes(MaxGitCache))}
+	if n < least || n > most {
+		return 0, &problem{quote(v) + " is out of range", fmt.Sprintf("use %s to %s", FormatBytes(least), FormatBytes(most))}
 	}
 	return n, nil
 }

@@ -50,6 +50,8 @@ type Control interface {
 	// Drill takes the embedded service down, or brings it up again, and
 	// reports whether it is down now.
 	Drill(ctx context.Context) (down bool, err error)
+	// SetPhase changes which stores are in use and returns once that is in effect.
+	SetPhase(ctx context.Context, to engine.Phase) error
 	// Samples adds a few documents to start with and returns how many.
 	Samples(ctx context.Context) (int, error)
 }

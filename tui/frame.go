@@ -131,7 +131,11 @@ func (m *Model) facts() []part {
 	if s.Repository != "" {
 		parts = append(parts, part{forms: []string{"repo " + termsafe.Line(s.Repository).String()}, keep: []int{1}})
 	}
-	parts = append(parts, part{forms: []string{"phase " + termsafe.Line(string(s.Phase)).String()}, keep: []int{5}})
+	phase := "phase " + termsafe.Line(string(s.Phase)).String()
+	if s.Change.Wanted != "" {
+		phase += " > " + termsafe.Line(string(s.Change.Wanted)).String()
+	}
+	parts = append(parts, part{forms: []string{phase}, keep: []int{5}})
 	safe := "safe: " + overview.Places(s)
 	short, _, _ := strings.Cut(safe, ", also ")
 	return append(parts, part{forms: []string{safe, short}, keep: []int{3, 9}})

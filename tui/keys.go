@@ -95,6 +95,8 @@ func (m *Model) do(a action.Action) tea.Cmd {
 		return nil
 	case action.Recover:
 		return m.recover()
+	case action.SetPhase:
+		return m.askPhase()
 	case action.Bench:
 		return m.askBench(a)
 	case action.Samples:

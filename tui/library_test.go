@@ -182,6 +182,11 @@ func (l *library) Drill(context.Context) (bool, error) {
 	return l.drilled, l.fail
 }
 
+func (l *library) SetPhase(_ context.Context, to engine.Phase) error {
+	l.calls = append(l.calls, "phase "+string(to))
+	return l.fail
+}
+
 func newLibrary(t testing.TB, n int) *library {
 	t.Helper()
 	l := &library{text: map[string]string{}, past: map[string][]string{}, events: journal.New()}

@@ -23,6 +23,13 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		calls []string
 		shows string // in the last frame
 	}{
+		{"phase is cancelled by default", healthy, []string{"p", "down", "enter", "enter"}, nil, "Throughput"},
+		{"phase chosen", healthy, []string{"p", "down", "enter", "tab", "enter"}, []string{"phase primary"}, "The phase is primary now"},
+		{"phase left", healthy, []string{"p", "down", "esc"}, nil, "Throughput"},
+		{"phase in effect", healthy, []string{"p", "enter"}, nil, "The phase is dual already"},
+		{"phase says the command", healthy, []string{"p", "down", "down", "down", "enter"}, nil, "same as: caiatop phase set git-only"},
+		{"a change is taken back", changing, []string{"p", "enter", "tab", "enter"}, []string{"phase dual"}, "The phase is dual now"},
+		{"a second change", changing, []string{"p", "down", "down", "down", "enter"}, nil, "choose dual to take that back"},
 		{"drill is cancelled by default", healthy, []string{"d", "enter"}, nil, "Throughput"},
 		{"drill pressed twice does nothing", healthy, []string{"d", "d"}, nil, "▸ cancel"},
 		{"drill chosen", healthy, []string{"d", "tab", "enter"}, []string{"drill"}, "press d on the Overview"},
@@ -97,6 +104,17 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 func external() *engine.Stats {
 	s := healthy()
 	s.Service.Embedded = false
+	return s
+}
+
+// changing is healthy while the phase is being changed to one that keeps copies.
+func changing() *engine.Stats {
+	s := healthy()
+	s.Change = engine.PhaseChange{
+		Since: noon.Add(-3 * time.Hour), Wanted: engine.PhaseGovcOnly, Step: "attaching", Begun: noon.Add(-time.Minute), Asked: "operator",
+		Detail: "comparing with the govc service and keeping copies: 412 of 10000 documents",
+	}
+	s.Kept = engine.KeptStats{Attached: true, Documents: 412, Bytes: 9 << 20, Limit: 4 << 30}
 	return s
 }
 

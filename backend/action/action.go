@@ -91,6 +91,7 @@ const (
 	Drill        = "drill"
 	Fallback     = "fallback"
 	Recover      = "recover"
+	SetPhase     = "phase"
 	Bench        = "bench"
 	Open         = "open"
 	Filter       = "filter"
@@ -142,6 +143,7 @@ var table = []Action{
 	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview},
 	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop fallback"},
 	{Name: Recover, Key: "r", Title: "recover now", Role: Operator, Danger: Reversible, Page: PageOverview, Command: "caiatop recover"},
+	{Name: SetPhase, Key: "p", Title: "phase", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop phase set PHASE"},
 	{Name: Bench, Key: "b", Title: "bench", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop bench"},
 
 	{Name: Open, Key: "enter", Title: "open", Role: Viewer, Danger: Read, Page: PageDocuments, Command: "caiatop get ID"},

@@ -49,6 +49,8 @@ var routes = []route{
 	{method: "POST", path: prefix + "storage/recover", do: (*Server).recoverNow, action: true},
 	{method: "POST", path: prefix + "storage/fallback", do: acting(Engine.Fallback), action: true},
 	{method: "POST", path: prefix + "storage/sync", do: acting(Engine.Sync), action: true},
+	{method: "GET", path: prefix + "storage/phase", do: (*Server).phase},
+	{method: "POST", path: prefix + "storage/phase", do: (*Server).setPhase, action: true},
 	{method: "POST", path: prefix + "storage/backup", do: (*Server).backup, action: true},
 	{method: "POST", path: prefix + "storage/backup/verify", do: (*Server).verifyBackup, action: true},
 	{method: "GET", path: "/metrics", do: (*Server).prometheus},

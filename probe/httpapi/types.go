@@ -63,6 +63,7 @@ type Engine interface {
 	Facts
 	Services
 	Backups
+	Phases
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -268,6 +269,11 @@ type Status struct {
 	Reason     string    `json:"reason"`
 	Next       string    `json:"next,omitempty"`
 	Phase      string    `json:"phase"`
+	PhaseSince time.Time `json:"phase_since"`
+	// Change is the change of the phase that is under way.
+	Change *PhaseChange `json:"phase_change,omitempty"`
+	// Kept are the copies that a phase without git keeps.
+	Kept       *Kept     `json:"kept,omitempty"`
 	Service    Service   `json:"service"`
 	Outbox     Outbox    `json:"outbox"`
 	Stores     []Store   `json:"stores"`
@@ -326,9 +332,11 @@ type Store struct {
 	Lag     int64  `json:"lag"` // operations behind; means nothing if Unknown
 	InStep  bool   `json:"in_step"`
 	Unknown bool   `json:"unknown,omitempty"`
-	Error   string `json:"error,omitempty"`
-	Damage  string `json:"damage,omitempty"`  // what is known to be damaged; it is not in step then
-	Warning string `json:"warning,omitempty"` // what is damaged and touches no document and no version
+	// Detached: the phase does not have this store, which was left at Cursor.
+	Detached bool   `json:"detached,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Damage   string `json:"damage,omitempty"`  // what is known to be damaged; it is not in step then
+	Warning  string `json:"warning,omitempty"` // what is damaged and touches no document and no version
 }
 
 // Progress is a long copy under way.

@@ -33,6 +33,7 @@ type Session interface {
 	httpapi.Facts
 	httpapi.Services
 	httpapi.Backups
+	httpapi.Phases
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -98,7 +99,7 @@ var settings = []setting{
 	{"govc-url", "the `URL` of the govc service; none starts the embedded one"},
 	{"repo", "the `name` of the repository at the service"},
 	{"timeout", "the time one request to the service may take, a `duration` like 30s"},
-	{"phase", "the stores in use: dual, primary or git-only"},
+	{"phase", "the stores in use: dual, primary, govc-only or git-only"},
 	{"layout", "where new documents are placed: fanout or library"},
 	{"state-dir", "the `folder` for the state"},
 	{"embedded-port", "the loopback `port` of the embedded service; 0 takes a free one"},
@@ -183,7 +184,7 @@ func newRoot(a *app) *cobra.Command {
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.phaseCommand(), a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

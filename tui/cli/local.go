@@ -219,7 +219,7 @@ func toRow(r engine.Row) httpapi.Row {
 
 func toStatus(s *engine.Stats) httpapi.Status {
 	out := httpapi.Status{
-		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase),
+		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase), PhaseSince: s.Change.Since, Change: toPhaseChange(s.Change), Kept: toKept(s.Kept),
 		Service: httpapi.Service{
 			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
 			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
@@ -237,7 +237,7 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
-			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Error: r.Err, Damage: r.Damage, Warning: r.Warning,
+			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Detached: r.Detached, Error: r.Err, Damage: r.Damage, Warning: r.Warning,
 		})
 	}
 	for _, op := range s.Ops {
@@ -282,7 +282,7 @@ func Healthy(s *engine.Stats) bool {
 			return false
 		}
 	}
-	return s.Parked == 0 && s.StateErr == ""
+	return s.Parked == 0 && s.StateErr == "" && s.Kept.Err == ""
 }
 
 // apiError gives an error of the engine the code that travels.

@@ -119,9 +119,12 @@ func (w wiring) setup(cfg config.Config, detached bool) (engine.Setup, error) {
 		Backup: to, BackupInterval: cfg.Backup.Interval,
 		Dir: cfg.StatePath(), URL: cfg.Govc.URL, Repository: cfg.Govc.Repo,
 		Token: string(client.Token), APIKey: string(client.APIKey), Login: client.Login, TLS: client.TLS,
-		Phase: engine.Phase(cfg.Phase), Layout: layout, Detached: detached,
+		KeptBytes: cfg.Engine.KeptBytes, Layout: layout, Detached: detached,
 		Port: cfg.Embedded.Port, Memory: cfg.Embedded.Memory, Version: w.version, Author: Author, LogLevel: cfg.Log.Level,
 		GitCache: cfg.Gitrepo.Cache,
+	}
+	if cfg.PhaseSet { // a default does not win over what was set since
+		s.Phase = engine.Phase(cfg.Phase)
 	}
 	if cfg.Govc.TimeoutSet {
 		s.Budget = cfg.Govc.Timeout
@@ -212,7 +215,7 @@ func (w wiring) acquire(ctx context.Context, flags Flags, caller Caller, detache
 	if err != nil {
 		return nil, err
 	}
-	if !detached {
+	if !detached || host.Stats().Phase == engine.PhaseGovcOnly { // which has the service in any case
 		own.settle(ctx)
 	}
 	return own, nil

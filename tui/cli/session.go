@@ -262,6 +262,17 @@ func (f *following) VerifyBackup(ctx context.Context) (httpapi.BackupReport, err
 	return follow(ctx, f, func(s Session) (httpapi.BackupReport, error) { return s.VerifyBackup(ctx) })
 }
 
+// Phase implements httpapi.Phases.
+func (f *following) Phase(ctx context.Context) (httpapi.Phase, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Phase, error) { return s.Phase(ctx) })
+}
+
+// SetPhase implements httpapi.Phases. A change that went on without its engine is
+// met again by the next one.
+func (f *following) SetPhase(ctx context.Context, phase string) error {
+	return f.act(ctx, func(s Session) error { return s.SetPhase(ctx, phase) })
+}
+
 // Control implements Session.
 func (f *following) Control() httpapi.Control { return f }
 

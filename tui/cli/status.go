@@ -78,11 +78,14 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	}
 	add("why", ui.Gist(status.Reason))
 	add("next", status.Next)
-	add("phase", status.Phase)
+	add("phase", status.Phase+changeLine(status.Change))
 	add("service", serviceLine(status.Service))
 	add("repository", status.Repository)
 	add("documents", fmt.Sprintf("%s, %s", ui.Count(status.Documents), size(status.Bytes)))
 	add("outbox", outboxLine(status.Outbox, now))
+	if status.Kept != nil {
+		add("kept copies", keptLine(*status.Kept))
+	}
 	for _, s := range status.Stores {
 		add(s.Name, storeLine(s))
 	}
@@ -183,6 +186,8 @@ func storeLine(s httpapi.Store) string {
 	switch {
 	case s.Damage != "":
 		line = "DAMAGED, at " + ui.Count(s.Cursor) + ": " + s.Damage
+	case s.Detached && s.Cursor > 0:
+		line = "detached at " + ui.Count(s.Cursor)
 	case s.Unknown:
 		line = ui.Unknown
 	case s.InStep:

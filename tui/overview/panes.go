@@ -124,6 +124,7 @@ func (p *Page) mode(w, h int) []string {
 		lines = append(lines, ui.Condense(p.reason(), w, max(h-len(lines)-3, 1))...)
 		lines = append(lines, ui.Condense(p.next(), w, max(h-len(lines)-1, 1))...)
 	}
+	lines = append(lines, p.phase(w)...)
 	lines = append(lines, p.outbox())
 	if s.State == engine.StatePrimary || len(lines) < h-1 {
 		lines = append(lines, p.gitCursor())
@@ -138,6 +139,28 @@ func (p *Page) mode(w, h int) []string {
 		lines = append(lines, fmt.Sprintf("documents %s   %s", ui.Count(s.Documents), strings.TrimSpace(ui.Bytes(s.Bytes))))
 	}
 	return lines[:min(len(lines), max(h, 1))]
+}
+
+// phase tells of a change of the phase and of the copies that a phase keeps, each
+// in one line, where there is such a thing.
+func (p *Page) phase(w int) []string {
+	s := p.stats
+	var lines []string
+	if c := s.Change; c.Wanted != "" {
+		text := "to phase " + string(c.Wanted)
+		if c.Detail != "" {
+			text += ": " + c.Detail
+		}
+		lines = append(lines, p.theme.Paint(ui.Accent, ui.Fit(p.theme.Glyphs.Busy+" "+termsafe.Line(text).String(), w)))
+	}
+	if k := s.Kept; k.Attached {
+		text := fmt.Sprintf("kept  %s copies, %s of %s", ui.Count(k.Documents), strings.TrimSpace(ui.Bytes(k.Bytes)), strings.TrimSpace(ui.Bytes(k.Limit)))
+		if k.Err != "" {
+			text = p.theme.Paint(ui.Bad, ui.Fit("kept  "+p.theme.Glyphs.Bad+" "+termsafe.Line(k.Err).String(), w))
+		}
+		lines = append(lines, text)
+	}
+	return lines
 }
 
 func (p *Page) parked() string {
@@ -186,6 +209,8 @@ func (p *Page) backup() string {
 func (p *Page) cursor(s engine.StoreStats) string {
 	g := p.theme.Glyphs
 	switch {
+	case s.Detached && s.Cursor > 0:
+		return p.theme.Paint(ui.Dim, ui.Unknown+" detached at "+ui.Count(s.Cursor))
 	case s.Damage != "":
 		return p.theme.Paint(ui.Bad, g.Bad+" damaged: "+termsafe.Line(s.Damage).String())
 	case s.Unknown:

@@ -134,7 +134,27 @@ func (p *Page) identity(w int) []string {
 	text, tone := p.ours()
 	lines = append(lines, p.toned(w, "ours", text, tone)...)
 	lines = append(lines, p.fact(w, "tip", known(f.Tip))...)
-	return append(lines, p.fact(w, "tip seen", p.clock(f.TipAt))...)
+	lines = append(lines, p.fact(w, "tip seen", p.clock(f.TipAt))...)
+	return append(lines, p.phase(w)...)
+}
+
+// phase says which stores are in use, since when, what it is being changed to
+// and which copies it keeps.
+func (p *Page) phase(w int) []string {
+	s := p.stats
+	text := known(string(s.Phase))
+	if !s.Change.Since.IsZero() {
+		text += " since " + p.clock(s.Change.Since)
+	}
+	lines := p.fact(w, "phase", text)
+	if c := s.Change; c.Wanted != "" {
+		change := fmt.Sprintf("%s, %s: %s", c.Wanted, c.Step, c.Detail)
+		lines = append(lines, p.toned(w, "changing to", termsafe.Line(strings.TrimRight(change, ": ")).String(), ui.Accent)...)
+	}
+	if k := s.Kept; k.Attached {
+		lines = append(lines, p.fact(w, "kept copies", fmt.Sprintf("%s, %s of %s", ui.Count(k.Documents), strings.TrimSpace(ui.Bytes(k.Bytes)), strings.TrimSpace(ui.Bytes(k.Limit))))...)
+	}
+	return lines
 }
 
 // ours says whether the service holds the repository that this state belongs

@@ -82,6 +82,8 @@ var Endpoints = []Endpoint{
 	{"POST", "/api/v1/storage/recover"},
 	{"POST", "/api/v1/storage/fallback"},
 	{"POST", "/api/v1/storage/sync"},
+	{"GET", "/api/v1/storage/phase"},
+	{"POST", "/api/v1/storage/phase"},
 	{"POST", "/api/v1/storage/backup"},
 	{"POST", "/api/v1/storage/backup/verify"},
 	{"GET", "/metrics"},
