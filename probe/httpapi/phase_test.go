@@ -68,7 +68,7 @@ func TestAReaderMayNotChangeThePhase(t *testing.T) {
 
 func TestPrometheusTellsThePhase(t *testing.T) {
 	e := &httpapitest.Engine{}
-	e.SetStatus(httpapi.Status{Phase: "govc-only", Change: &httpapi.PhaseChange{Wanted: "dual"}, Kept: &httpapi.Kept{Documents: 2, Bytes: 3, Limit: 4}})
+	e.SetStatus(httpapi.Status{State: "PRIMARY", Phase: "govc-only", Change: &httpapi.PhaseChange{Wanted: "dual"}, Kept: &httpapi.Kept{Documents: 2, Bytes: 3, Limit: 4}})
 	server := httptest.NewServer(httpapi.NewServer(e, nil).Handler())
 	defer server.Close()
 	reply, err := http.Get(server.URL + "/metrics")
