@@ -62,8 +62,10 @@ func (e *Engine) attachGit(ctx context.Context) error {
 // that waits for it decides what follows.
 func (e *Engine) incomplete(first string, n int) error {
 	err := fmt.Errorf("%d %w that can be asked now, %q among them", n, errIncomplete, first)
-	text := err.Error()
-	e.phased.blocked.Store(&text)
+	if e.phased.failed.Add(1) > 1 { // and not where one answer was lost
+		text := err.Error()
+		e.phased.blocked.Store(&text)
+	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 

@@ -32,6 +32,7 @@ type phased struct {
 	requests        chan phaseRequest
 	detail          atomic.Pointer[string]
 	blocked         atomic.Pointer[string] // why an attachment cannot be made whole
+	failed          atomic.Int64           // attempts to make one whole
 	counted         atomic.Int64           // documents that were brought to a store that is being attached
 	wakeKept        chan struct{}
 	stop            context.CancelFunc // of runPhases
@@ -206,6 +207,7 @@ func (e *Engine) attachKept(ctx context.Context) error {
 	seq, _ := e.o.State.Cursor(keptReplica)
 	e.keptMark.reset(seq)
 	e.phased.blocked.Store(nil)
+	e.phased.failed.Store(0)
 	e.phased.counted.Store(0)
 	e.runPart(ctx, &e.phased.kept, e.runKept)
 	return nil
@@ -245,6 +247,7 @@ func (e *Engine) attachGitPart(ctx context.Context) error {
 	e.gitMark.reset(e.gitDetachedAt())
 	e.setKnown(gitReplica, false)
 	e.phased.blocked.Store(nil)
+	e.phased.failed.Store(0)
 	e.phased.counted.Store(0)
 	e.runPart(ctx, &e.phased.git, func(ctx context.Context) { e.runGit(ctx, gitAttach) })
 	return nil

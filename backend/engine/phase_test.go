@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
@@ -436,4 +438,66 @@ func TestAStateOfAnEarlierVersionKeepsItsPhase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestTheOnlyCopyAtTheServiceIsSeen by everything that is made of documents: the
+// full-text index, an edit that knows not of every field, a comparison after
+// another console raised the epoch.
+func TestTheOnlyCopyAtTheServiceIsSeen(t *testing.T) {
+	url, dir := durableService(t), t.TempDir()
+	h := start(t, external(dir, url))
+	awaitState(t, h, StatePrimary)
+	d := doc("a", "findable words")
+	put(t, h, d, doc("b", "two"))
+	setPhase(t, h, PhaseGovcOnly)
+	if s := h.Stats(); !s.Service.Durable || s.Kept.Documents != 0 {
+		t.Fatalf("%+v, %+v", s.Service, s.Kept)
+	}
+	stop(t, h)
+	for _, name := range []string{"derived.db", "derived.db-wal", "derived.db-shm"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	c := colleague(t, url)
+	marker, found, err := c.ReadMarker(t.Context())
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	marker.Epoch++
+	if _, err := c.WriteMarker(t.Context(), marker); err != nil {
+		t.Fatal(err)
+	}
+	h = start(t, external(dir, url))
+	awaitState(t, h, StatePrimary)
+	s := await(t, h, "every store in step", settled)
+	if s.Parked != 0 {
+		t.Errorf("%d documents are missing that the service has", s.Parked)
+	}
+	if hits, err := h.Search(t.Context(), "findable", 1); err != nil || len(hits) != 1 {
+		t.Errorf("%d hits, %v", len(hits), err)
+	}
+	wantText(t, h, "b", "two", probe.Govc)
+}
+
+// durableService is service with a folder.
+func durableService(t *testing.T) string {
+	t.Helper()
+	s, err := govcd.Open(t.Context(), govcd.Options{Key: "k", Data: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := s.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
 }

@@ -191,6 +191,9 @@ func (e *Engine) fitting(ctx context.Context, w wanted) (*document.Document, *st
 		if lookup != nil || row.Seq != w.newest.Seq {
 			return nil, nil, nil
 		}
+		if there, err := e.alreadyThere(ctx, w); there || err != nil {
+			return nil, nil, err // in a phase without git the service may have the only copy
+		}
 		aside := e.park(w, parkedMissing, err)
 		return nil, &aside, nil
 	case err != nil:

@@ -70,6 +70,9 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 		e.markKnown(textReplica)
 		return nil
 	}
+	if err := e.awaitContent(ctx); err != nil {
+		return err
+	}
 	// Held first, so that nothing after the snapshot is trimmed meanwhile.
 	through, err := e.hold(ctx, textReplica)
 	if err != nil {
@@ -91,7 +94,7 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 		after = rows[len(rows)-1].ID.String()
 		ops := make([]state.TextOp, 0, len(rows))
 		for _, row := range rows {
-			doc, err := e.version(ctx, store.Key{ID: row.ID, Folder: row.Folder}, row.Hash, row.Commit)
+			doc, err := e.known(ctx, row)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // found nowhere here; verification lists it
 			}

@@ -69,7 +69,7 @@ func (e *Engine) operation(ctx context.Context, doc document.Document, now time.
 	}
 	if known && !whole {
 		// What an edit does not know of must survive it.
-		earlier, err := e.version(ctx, store.Key{ID: row.ID, Folder: row.Folder}, row.Hash, row.Commit)
+		earlier, err := e.known(ctx, row)
 		if err == nil {
 			doc = doc.Inherit(earlier)
 		}
