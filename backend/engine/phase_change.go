@@ -19,6 +19,8 @@ const (
 	// drainMost is how long a store that is left may take for what it still
 	// lacks, all of which is durable elsewhere.
 	drainMost = 10 * time.Second
+	// waitersMost bounds those who wait for one change.
+	waitersMost = 256
 )
 
 // phaseRequest asks for a change of the phase. reply takes one outcome.
@@ -134,7 +136,7 @@ func (p *phases) begin(ctx context.Context, r phaseRequest) {
 	case string(r.to) == rec.Name:
 		r.reply <- p.giveUp(ctx, rec, &PhaseError{From: from, To: Phase(rec.Wanted), Why: "it was taken back"}, true)
 		return
-	case string(r.to) == rec.Wanted:
+	case string(r.to) == rec.Wanted && len(p.waiters) < waitersMost:
 		p.waiters = append(p.waiters, r)
 		return
 	case rec.Wanted != "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -134,7 +135,7 @@ func TestWhatTheServiceCannotHoldIsKept(t *testing.T) {
 	if s.Kept.All || s.Parked != 2 {
 		t.Errorf("%+v, %d parked", s.Kept, s.Parked)
 	}
-	if err := os.RemoveAll(dir + "/" + GitDir); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
 		t.Fatal(err)
 	}
 	h.o.Memory.Drop(mustID("before"))
@@ -248,4 +249,22 @@ func TestAChangeWhileTheServiceIsRefilled(t *testing.T) {
 	for id := range want {
 		wantText(t, h, id, id)
 	}
+}
+
+// TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies: a change does not take
+// effect before all of them are there.
+func TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies(t *testing.T) {
+	dir := t.TempDir()
+	run(t, forgetful(dir), func(h *Host) { put(t, h, doc("lost", "one")) })
+	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, forgetful(dir))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("b", "two"))
+	refusedPhase(t, h, PhaseGovcOnly, PhaseDual, `1 documents are in no store that can be asked now, "lost" among them`, "Bring back a copy")
+	if got := h.Stats(); got.Kept.Documents != 0 || got.Kept.Attached {
+		t.Errorf("%+v", got.Kept)
+	}
+	refusedPhase(t, h, PhaseGitOnly, PhaseDual, "git lacks 1 documents", "Bring the service back")
 }

@@ -176,8 +176,12 @@ func (d *doctor) judgeEngine(s httpapi.Status) {
 // at.
 func (d *doctor) service() bool {
 	d.local = d.cfg.IsEmbedded()
+	phase := string(d.cfg.Phase)
+	if d.status != nil && d.status.Phase != "" { // an operator may have set another one since
+		phase = d.status.Phase
+	}
 	switch {
-	case d.cfg.Phase == config.PhaseGitOnly:
+	case phase == string(config.PhaseGitOnly):
 		for _, check := range allChecks {
 			d.ok(check, "not needed: the phase git-only has no service")
 		}
