@@ -202,7 +202,6 @@ func TestBadValues(t *testing.T) {
 		{"timeout", "", "not a duration"},
 		{"timeout", "30 s", "not a duration"},
 		{"phase", "git-only", ""},
-		{"phase", "govc-only", ""},
 		{"phase", "true", "is no phase"},
 		{"phase", "", "is no phase"},
 		{"layout", "Library", "is no layout"},

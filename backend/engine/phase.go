@@ -74,21 +74,6 @@ func (a parts) replicas() []string {
 	return names
 }
 
-// words are the stores as they are told.
-func (a parts) words() string {
-	var names []string
-	if a.govc {
-		names = append(names, "the govc service")
-	}
-	if a.git {
-		names = append(names, "git")
-	}
-	if a.kept {
-		names = append(names, "the kept copies")
-	}
-	return strings.Join(names, " and ")
-}
-
 // Phases returns every phase, in the order in which they are offered.
 func Phases() []Phase { return []Phase{PhaseDual, PhasePrimary, PhaseGovcOnly, PhaseGitOnly} }
 

@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/govcd"
-	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
@@ -284,16 +284,16 @@ func TestPrimaryGivesGitBatches(t *testing.T) {
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Phase = PhasePrimary
-	at := time.Now()
-	s.Now = func() time.Time { return at } // the five seconds never pass
+	at, passed := time.Now(), atomic.Int64{}
+	s.Now = func() time.Time { return at.Add(time.Duration(passed.Load())) } // the five seconds do not pass by themselves
 	h := start(t, s)
 	awaitState(t, h, StatePrimary)
 	wantPhase(t, h, PhasePrimary)
 	for i := range 10 {
 		put(t, h, doc(fmt.Sprintf("d%d", i), "text"))
 	}
-	if s := h.Stats(); s.Stores[1].Lag != 10 || strings.Join(s.Safe, "+") != "state" {
-		t.Errorf("git is %d behind, safe %v", s.Stores[1].Lag, s.Safe)
+	if s := h.Stats(); s.Stores[1].Lag != 10 || strings.Join(s.Safe, "+") != "state" || !h.batching() {
+		t.Errorf("git is %d behind, safe %v, waits for more: %v", s.Stores[1].Lag, s.Safe, h.batching())
 	}
 	if revisions, err := h.History(t.Context(), mustID("d3"), 10); err != nil || len(revisions) != 1 {
 		t.Errorf("%d revisions, %v", len(revisions), err)
@@ -305,139 +305,19 @@ func TestPrimaryGivesGitBatches(t *testing.T) {
 	if err := h.Sync(t.Context()); err != nil || commits(t, dir) != 2 {
 		t.Errorf("%d commits, %v", commits(t, dir), err)
 	}
+	put(t, h, doc("d1", "in time"))
+	if !h.batching() {
+		t.Error("one write does not wait for more")
+	}
+	passed.Add(int64(gitBatchEvery))
+	signal(h.wakeGit)
+	await(t, h, "git after five seconds", healthyAndInStep)
 	put(t, h, doc("d1", "at the end"))
-	setPhase(t, h, PhaseDual) // without delay again
-	await(t, h, "every store in step", healthyAndInStep)
-}
-
-// TestTheConfigurationWinsOnlyWhenItChanges: a phase that an operator set stays,
-// as long as the configuration says what it said before.
-func TestTheConfigurationWinsOnlyWhenItChanges(t *testing.T) {
-	dir := t.TempDir()
-	begin := func(configured Phase) *Host {
-		s := setup(dir)
-		s.Phase = configured
-		return start(t, s)
-	}
-	h := begin(PhaseDual)
-	awaitState(t, h, StatePrimary)
-	put(t, h, doc("a", "one"))
-	stop(t, h)
-	for i, step := range []struct {
-		configured, then, set Phase
-	}{
-		{configured: PhaseGitOnly, then: PhaseGitOnly},
-		{configured: PhaseGitOnly, then: PhaseGitOnly, set: PhasePrimary},
-		{configured: PhaseGitOnly, then: PhasePrimary},
-		{configured: "", then: PhasePrimary},
-		{configured: PhaseGitOnly, then: PhaseGitOnly},
-		{configured: PhaseDual, then: PhaseDual},
-	} {
-		h = begin(step.configured)
-		awaitPhase(t, h, step.then)
-		if step.set != "" {
-			setPhase(t, h, step.set)
-		}
-		wantText(t, h, "a", "one")
-		if t.Failed() {
-			t.Fatalf("step %d", i)
-		}
-		stop(t, h)
-	}
-}
-
-// TestAChangeThatTheConfigurationTakesBackIsForgotten before it was carried out.
-func TestAChangeThatTheConfigurationTakesBackIsForgotten(t *testing.T) {
-	dir := t.TempDir()
-	run(t, detached(dir), func(h *Host) { put(t, h, doc("a", "one")) })
-	s := detached(dir) // cannot attach or leave a service
-	s.Phase = PhaseGovcOnly
-	run(t, s, func(h *Host) {
-		if c := h.Stats().Change; c.Wanted != PhaseGovcOnly || c.Asked != askedByConfiguration || h.Stats().Phase != PhaseDual {
-			t.Errorf("%+v", c)
-		}
-		if err := h.SetPhase(t.Context(), PhaseGitOnly); !errors.Is(err, ErrPhaseBusy) {
-			t.Errorf("a second change: %v", err)
-		}
-	})
-	run(t, detached(dir), func(h *Host) {
-		wantPhase(t, h, PhaseDual)
-		if err := h.SetPhase(t.Context(), PhaseGitOnly); !errors.Is(err, ErrNoPrimary) {
-			t.Errorf("without the service: %v", err)
-		}
-		if err := h.SetPhase(t.Context(), "both"); !errors.Is(err, document.ErrInvalid) {
-			t.Errorf("no phase: %v", err)
-		}
-	})
-}
-
-// TestANewStateBeginsInThePhaseThatIsConfigured, unless git holds documents that
-// it would never look at.
-func TestANewStateBeginsInThePhaseThatIsConfigured(t *testing.T) {
-	dir := t.TempDir()
-	s := setup(dir)
-	s.Phase = PhaseGovcOnly
-	h := start(t, s)
-	wantPhase(t, h, PhaseGovcOnly)
-	awaitState(t, h, StatePrimary)
-	put(t, h, doc("a", "one"))
 	setPhase(t, h, PhaseDual)
+	if h.batching() {
+		t.Error("the phase dual waits as well")
+	}
 	await(t, h, "every store in step", healthyAndInStep)
-	stop(t, h)
-	losesItsState(t, dir)
-	h = start(t, s)
-	if got := h.Stats().Phase; got != PhaseDual && got != PhaseGovcOnly {
-		t.Errorf("phase %s", got)
-	}
-	awaitPhase(t, h, PhaseGovcOnly)
-	wantText(t, h, "a", "one")
-	if n := h.Stats().Documents; n != 1 {
-		t.Errorf("%d documents", n)
-	}
-}
-
-// TestAStateOfAnEarlierVersionKeepsItsPhase.
-func TestAStateOfAnEarlierVersionKeepsItsPhase(t *testing.T) {
-	for _, c := range []struct {
-		served     bool
-		configured Phase
-		want       state.Phase
-	}{
-		{true, "", state.Phase{Name: "dual"}},
-		{true, PhaseDual, state.Phase{Name: "dual", Configured: "dual"}},
-		{false, PhaseDual, state.Phase{Name: "dual", Configured: "dual"}},
-		{false, PhaseGitOnly, state.Phase{Name: "git-only", Configured: "git-only"}},
-		{true, PhaseGitOnly, state.Phase{Name: "dual", Wanted: "git-only", Step: stepAttaching, Asked: askedByConfiguration}},
-		{true, PhasePrimary, state.Phase{Name: "dual", Wanted: "primary", Step: stepAttaching, Asked: askedByConfiguration}},
-	} {
-		db, err := state.Open(t.Context(), t.TempDir(), state.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Attach(t.Context(), gitReplica, 0); err != nil {
-			t.Fatal(err)
-		}
-		if c.served {
-			if err := db.Attach(t.Context(), primaryReplica, 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d := doc("a", "one")
-		hash, err := d.Hash()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Append(t.Context(), []state.Operation{{OpID: "1", Key: store.NewKey(document.LayoutFanOut, d), Doc: &d, Hash: hash}}); err != nil {
-			t.Fatal(err)
-		}
-		got, drop := atStart(db, c.configured, false, time.Time{})
-		if got != c.want || drop != (parts{}) {
-			t.Errorf("%+v: %+v, %v", c, got, drop)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // TestTheOnlyCopyAtTheServiceIsSeen by everything that is made of documents: the
