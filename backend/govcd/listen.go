@@ -17,6 +17,33 @@ const localhost = "localhost"
 // bindAttempts bounds the search for a port that is free on both.
 const bindAttempts = 16
 
+// Bound is an address that connections can be made to, which nobody answers
+// yet.
+type Bound struct {
+	listeners []net.Listener
+	address   string // host:port by which it is reached
+}
+
+// Bind takes an address, as Start does, before there is a service: what comes is
+// answered once Service.Serve serves it. Whoever does not come to that calls
+// Close.
+func Bind(ctx context.Context, address string) (*Bound, error) {
+	listeners, bound, err := listen(ctx, address)
+	if err != nil {
+		return nil, loopbackHint(address, err)
+	}
+	return &Bound{listeners, bound}, nil
+}
+
+// Close gives the address back.
+func (b *Bound) Close() error {
+	var errs []error
+	for _, l := range b.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // listen listens on address, and returns the host:port by which it is reached.
 func listen(ctx context.Context, address string) (listeners []net.Listener, bound string, err error) {
 	host, port, err := net.SplitHostPort(address)

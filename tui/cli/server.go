@@ -97,17 +97,18 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.tlsCert, "tls-cert", "", "the `file` of the certificate, in PEM, to answer https; needs --tls-key")
 	cmd.Flags().StringVar(&o.tlsKey, "tls-key", "", "the `file` of the certificate's key, in PEM")
 	a.jsonFlag(cmd)
-	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand())
+	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand(), a.serverForgetCommand())
 	return cmd
 }
 
-// server runs the service until ctx ends.
+// server runs the service until ctx ends. What needs no folder comes before the
+// folder is made, so that a start that fails leaves nothing behind.
 func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err error) {
 	cfg, err := serverConfig(flags)
 	if err != nil {
 		return err
 	}
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), o.checkData()); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
@@ -115,14 +116,27 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if err != nil {
 		return err
 	}
+	control, err := o.control(cfg.Govc.APIKey, log)
+	if err != nil {
+		return err
+	}
+	bound, err := govcd.Bind(ctx, net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	if err != nil {
+		return serverFault(o, err)
+	}
+	served := false
+	defer func() {
+		if !served {
+			err = errors.Join(err, fault("the port was not given back", bound.Close()))
+		}
+	}()
 	data, err := o.openData()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fault("the folder "+o.data+" was not left well", data.close())) }()
-	control, err := o.control(cfg.Govc.APIKey, log)
-	if err != nil {
-		return err
+	if err := control.Remember(); err != nil {
+		return fault("the service does not start", err)
 	}
 	service, err := o.open(ctx, data, govcd.Options{
 		Access: control, Audit: data.audit, Certificate: certificate, Hosts: o.names, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
@@ -131,10 +145,11 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if err != nil {
 		return err
 	}
-	url, err := service.Start(net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	url, err := service.Serve(bound)
 	if err != nil {
-		return errors.Join(serverFault(o, err), service.Stop(ctx))
+		return errors.Join(fault("the service cannot be started", err), service.Stop(ctx))
 	}
+	served = true
 	if certificate == nil && !govcd.IsLoopback(o.host) {
 		log.Warn("other machines can reach this service, over plain HTTP: give it --tls-cert and --tls-key, or put a proxy with TLS in front of it", "address", url)
 	}

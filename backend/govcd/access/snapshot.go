@@ -162,6 +162,9 @@ func (c *Control) take(next *snapshot) {
 		c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
 		c.problem.Store(&errGone)
 	case next.info != nil && before.info == nil:
+		if err := c.register.remember(TraceFile); err != nil {
+			c.log.Error("it is not remembered that there is an access file: do not lose it", "file", c.AccessFile(), "error", err)
+		}
 		c.log.Info("the access file is in force", "file", c.AccessFile(), "keys", len(next.keys), "subjects", len(next.grants))
 	case next.info != nil && !before.info.ModTime().Equal(next.info.ModTime()):
 		c.log.Info("the access file was read again", "file", c.AccessFile(), "keys", len(next.keys), "subjects", len(next.grants))
