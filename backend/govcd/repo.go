@@ -131,8 +131,11 @@ func (r *repo) answer() repoAnswer {
 	if d := r.service.disk; d != nil {
 		out.Path, out.Durable = d.path(r.id), true
 	}
-	if r.broken != nil {
+	switch {
+	case r.broken != nil:
 		out.Error = "it cannot be opened; the log of the service says why"
+	case r.vanished():
+		out.Error = folderGone
 	}
 	return out
 }

@@ -54,6 +54,8 @@ type serverReady struct {
 	Auth string `json:"auth"`           // open, key or managed
 	Data string `json:"data,omitempty"` // the folder of rights and audit, and of repositories where they are durable
 	PID  int    `json:"pid"`
+	// Trouble is why the access file is not in force, if it is not.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 func (a *app) serverCommand() *cobra.Command {
@@ -153,7 +155,7 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if certificate == nil && !govcd.IsLoopback(o.host) {
 		log.Warn("other machines can reach this service, over plain HTTP: give it --tls-cert and --tls-key, or put a proxy with TLS in front of it", "address", url)
 	}
-	err = a.serverReady(callable(url), o, control.Mode())
+	err = a.serverReady(callable(url), o, control)
 	if err == nil {
 		<-ctx.Done()
 		log.Info("told to end: requests under way are finished", "grace", serverDrain.String())
@@ -226,7 +228,8 @@ func callable(url string) string {
 }
 
 // serverReady says in one line that the service answers.
-func (a *app) serverReady(url string, o serverOptions, mode access.Mode) error {
+func (a *app) serverReady(url string, o serverOptions, control *access.Control) error {
+	mode := control.Mode()
 	who := "open: no key is asked for, and only this machine is answered"
 	switch mode {
 	case access.ModeKey:
@@ -242,6 +245,10 @@ func (a *app) serverReady(url string, o serverOptions, mode access.Mode) error {
 		ready.Mode, how = "durable", "durable, in "+o.data
 	case o.data != "":
 		who += ", rights and audit in " + o.data
+	}
+	if err := control.Problem(); err != nil {
+		ready.Trouble = err.Error()
+		who += "; BUT " + ready.Trouble
 	}
 	if !a.json {
 		return emit(a.Stdout, "caiatop server: %s, %s, %s\n", safe(url), safe(how), safe(who))

@@ -132,8 +132,9 @@ func (c *Control) refresh() {
 	defer c.loading.Unlock()
 	before := c.current.Load()
 	info, err := c.register.Volume.Stat(c.register.path())
-	gone := errors.Is(err, fs.ErrNotExist)
-	if (gone && before.info == nil) || (err == nil && before.same(info) && c.trouble() == nil) {
+	trouble := c.trouble()
+	stillGone := errors.Is(err, fs.ErrNotExist) && before.info == nil && (trouble == nil || errors.Is(trouble, fs.ErrNotExist))
+	if stillGone || (err == nil && before.same(info) && trouble == nil) {
 		return
 	}
 	next, err := c.load(before)
@@ -158,8 +159,10 @@ func (c *Control) take(next *snapshot) {
 	before := c.current.Swap(next)
 	c.problem.Store(nil)
 	switch {
-	case next.info == nil && before.info != nil:
-		c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+	case next.info == nil && next.present:
+		if before.info != nil {
+			c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+		}
 		c.problem.Store(&errGone)
 	case next.info != nil && before.info == nil:
 		if err := c.register.remember(TraceFile); err != nil {
