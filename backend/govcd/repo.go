@@ -48,7 +48,7 @@ func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Rep
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
 		queue: queue{arrived: make(chan struct{}, 1)},
 		areas: map[scope]*area{}, swept: created,
-		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
+		author: unknownAuthor,
 	}
 	if err := r.reload(ctx); err != nil {
 		return nil, err
