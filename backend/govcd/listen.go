@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -189,7 +190,20 @@ func networkOf(at net.Addr) (netip.Addr, bool) {
 	if !ok {
 		return netip.Addr{}, false
 	}
-	a := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return networkAt(tcp.AddrPort())
+}
+
+// senderOf is networkOf of a request's connection.
+func senderOf(r *http.Request) (netip.Addr, bool) {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return networkAt(at)
+}
+
+func networkAt(at netip.AddrPort) (netip.Addr, bool) {
+	a := at.Addr().Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
 		return a, false
 	}
