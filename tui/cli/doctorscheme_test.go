@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"crypto/tls"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -46,7 +48,7 @@ func listening(t *testing.T, answer func(net.Conn)) (address string) {
 // to a URL of plain HTTP.
 func TestDoctorAtTheOtherScheme(t *testing.T) {
 	secure := httptest.NewUnstartedServer(ours(t))
-	secure.Config.ErrorLog = nil
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	certificate := secure.TLS.Certificates[0]

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/govcd/access"
@@ -81,8 +82,11 @@ func (a *app) serverCommand() *cobra.Command {
 			if err := o.memoryMode(cmd.Flags().Changed("memory-mode")); err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("data") && o.data == "" { // such as of a variable that is not set
-				return usage("--data names no folder", "name the folder, or leave --data away and give --memory-mode to keep nothing")
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("jwt-secret") && cmd.Flags().Changed("jwt-secret-file") {
+				return usage("--jwt-secret and --jwt-secret-file are both given", "give one of them, better the file")
 			}
 			return a.server(cmd.Context(), o, flagsOf(cmd))
 		},
@@ -95,7 +99,6 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of repositories, rights and audit")
 	cmd.Flags().StringVar(&o.jwtSecretFile, "jwt-secret-file", "", "the `file` of the secret of tokens, for its owner alone (GOVC_JWT_SECRET)")
 	cmd.Flags().StringVar(&o.jwtSecret, "jwt-secret", "", "the `secret` itself, which every user of this machine can then see")
-	cmd.MarkFlagsMutuallyExclusive("jwt-secret", "jwt-secret-file")
 	cmd.Flags().StringVar(&o.tlsCert, "tls-cert", "", "the `file` of the certificate, in PEM, to answer https; needs --tls-key")
 	cmd.Flags().StringVar(&o.tlsKey, "tls-key", "", "the `file` of the certificate's key, in PEM")
 	a.jsonFlag(cmd)
@@ -163,6 +166,18 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), serverDrain)
 	defer cancel()
 	return errors.Join(err, fault("the service did not end well", service.Stop(stopping)))
+}
+
+// notEmpty refuses a flag that was given nothing, as by a variable that is not
+// set: a service that is to have a secret, a certificate or a folder must not
+// start without.
+func notEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if empty := f.Value.String() == "" || f.Value.String() == "[]"; empty && err == nil {
+			err = usage("--"+f.Name+" is given nothing", "give it a value, or leave it away; a variable may not be set")
+		}
+	})
+	return err
 }
 
 // serverConfig reads the key and the level of the log. The engine's state folder

@@ -53,7 +53,12 @@ func (a *app) serverTokenCommand() *cobra.Command {
 			"no longer signs. What the token allows is what --repo names and what the subject is granted.",
 		Example: "  (umask 077; openssl rand -hex 32 > /srv/caiatop/" + access.SecretName + ")\n" +
 			"  caiatop server token --data /srv/caiatop --sub ann --ttl 8h --repo docs:write",
-		RunE: func(*cobra.Command, []string) error { return a.mint(o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
+			return a.mint(o)
+		},
 	}
 	cmd.Flags().StringVar(&o.subject, "sub", "", "the `name` of whom it is for")
 	cmd.Flags().DurationVar(&o.ttl, "ttl", defaultTTL, "how long it lives, a `duration` like 8h; at most 2160h")
