@@ -120,7 +120,7 @@ func readKeyring(file, data string) (ring access.Keyring, from string, err error
 	switch text, set := os.LookupEnv(secretEnv); {
 	case file != "":
 		secrets, err = access.ReadSecrets(durable.Volume{}, file)
-	case set && strings.TrimSpace(text) != "":
+	case set && text != "":
 		from = secretEnv
 		secrets, err = access.ParseSecrets(text)
 	case data != "":

@@ -147,3 +147,13 @@ func TestAGrantIsRemovedInTheFormOfAdd(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }
+
+// TestABlankSecretIsNone: it counted as one that is not set, and the service was
+// open.
+func TestABlankSecretIsNone(t *testing.T) {
+	clean(t)
+	t.Setenv(secretEnv, "  ")
+	if code, text := refusedServer(t, "--port", "0"); code != ExitConfig || !strings.Contains(text, secretEnv) {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+}

@@ -88,6 +88,9 @@ func (c *Control) load(before *snapshot) (next *snapshot, err error) {
 	readAt := time.Now()
 	file, err := c.register.Volume.Open(c.register.path())
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := dangling(c.register.Volume, c.register.path()); err != nil {
+			return nil, err
+		}
 		none.present = before != nil && before.present
 		return none, nil
 	}
@@ -151,8 +154,18 @@ func (s *snapshot) same(info os.FileInfo) bool {
 		s.info.ModTime().Equal(info.ModTime()) && s.readAt.Sub(info.ModTime()) > settled
 }
 
-// errGone: there was an access file.
-var errGone = fmt.Errorf("the access file is gone: %w", fs.ErrNotExist)
+// goneError: there was an access file.
+type goneError struct{}
+
+// Error says what that means.
+func (goneError) Error() string {
+	return "the access file is gone: no API key and no grant holds any more"
+}
+
+// Unwrap returns fs.ErrNotExist.
+func (goneError) Unwrap() error { return fs.ErrNotExist }
+
+var errGone error = goneError{}
 
 // take puts a snapshot in force.
 func (c *Control) take(next *snapshot) {
@@ -161,7 +174,7 @@ func (c *Control) take(next *snapshot) {
 	switch {
 	case next.info == nil && next.present:
 		if before.info != nil {
-			c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+			c.log.Error(errGone.Error(), "file", c.AccessFile())
 		}
 		c.problem.Store(&errGone)
 	case next.info != nil && before.info == nil:

@@ -31,7 +31,7 @@ type LostError struct{ Before Trace }
 
 // Error says what was there.
 func (e *LostError) Error() string {
-	return fmt.Sprintf("%v: it asked for credentials before (%s), and now it would answer everybody", ErrLost, e.Before)
+	return fmt.Sprintf("%v: it asked for them before (%s)", ErrLost, e.Before)
 }
 
 // Unwrap returns ErrLost.
@@ -158,7 +158,7 @@ func (c *Control) heed() error {
 	case before == TraceFile:
 		first.present = true
 		c.problem.Store(&errGone)
-		c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+		c.log.Error(errGone.Error(), "file", c.AccessFile())
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -165,5 +166,20 @@ func TestAGrantIsTakenAwayAsItWasGiven(t *testing.T) {
 	}
 	if left, err := r.Grants(); err != nil || len(left) != 1 || left[0].Scope.String() != "*:admin" {
 		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// TestALinkThatLeadsNowhereIsNoMissingFile: with the access file or the secret on
+// a disk that was not mounted a service began as an open one.
+func TestALinkThatLeadsNowhereIsNoMissingFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{FileName, SecretName} {
+		must(t, os.Symlink(filepath.Join(dir, "not", "mounted"), filepath.Join(dir, name)))
+	}
+	if _, err := New(Options{Dir: dir}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("the access file: %v", err)
+	}
+	if _, err := ReadSecrets(durable.Volume{}, filepath.Join(dir, SecretName)); !errors.Is(err, ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the secret: %v", err)
 	}
 }
