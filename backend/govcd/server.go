@@ -118,6 +118,8 @@ func (s *Service) server(ctx context.Context) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSConfig: s.tls,
+		// "OPTIONS *" is answered as every other request is.
+		DisableGeneralOptionsHandler: true,
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
