@@ -120,7 +120,7 @@ func (s *Service) server(ctx context.Context) *http.Server {
 		TLSConfig: s.tls,
 		// "OPTIONS *" is answered as every other request is.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
 
