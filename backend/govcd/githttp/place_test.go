@@ -10,20 +10,22 @@ import (
 	"time"
 )
 
+func sender(r *http.Request) (netip.Addr, bool) {
+	at := netip.MustParseAddrPort(r.RemoteAddr).Addr()
+	return at, !at.IsLoopback()
+}
+
+func from(address string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.RemoteAddr = address + ":4711"
+	return r
+}
+
 // TestOneAddressDoesNotTakeEveryPlace: sixteen transfers of one client kept all
 // others from theirs for as long as they moved.
 func TestOneAddressDoesNotTakeEveryPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := func(r *http.Request) (netip.Addr, bool) {
-			at := netip.MustParseAddrPort(r.RemoteAddr).Addr()
-			return at, !at.IsLoopback()
-		}
-		s := New(Options{Transfers: 5, OfOne: 2, Client: client})
-		from := func(address string) *http.Request {
-			r := httptest.NewRequest(http.MethodPost, "/", nil)
-			r.RemoteAddr = address + ":4711"
-			return r
-		}
+		s := New(Options{Transfers: 5, OfOne: 2, Client: sender})
 		var leave []func()
 		take := func(address string, fits bool) {
 			t.Helper()
