@@ -170,7 +170,7 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 	}
 	empty := created
 	if !empty {
-		if empty, err = e.repositoryEmpty(ctx); err != nil {
+		if empty, err = e.o.Primary.Empty(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -182,21 +182,7 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 	if err := e.importHeld(ctx); err != nil {
 		return nil, err
 	}
-	// What is written from here on makes this state one that is not new: that it
-	// was when this was decided is known after a crash, too.
-	if err := e.o.State.SetMeta(ctx, metaRefill, "first"); err != nil {
-		return nil, local(err)
-	}
 	return reseeding("first attachment to this service"), nil
-}
-
-// repositoryEmpty reports whether the repository has no commit.
-func (e *Engine) repositoryEmpty(ctx context.Context) (bool, error) {
-	revisions, err := e.o.Primary.History(ctx, store.Key{}, 1)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return false, nil // cannot be known: a person decides
-	}
-	return len(revisions) == 0, err
 }
 
 // isNew reports whether this state began empty and belongs to no service yet:

@@ -140,15 +140,15 @@ func serveDirect(to http.Handler, r *http.Request, body []byte) *http.Response {
 		in.Host = in.URL.Host
 	}
 	in.URL.Scheme, in.URL.Host = "", ""
-	out, into := io.Pipe()
-	w := &directWriter{header: http.Header{}, body: into, began: make(chan struct{})}
+	answer := &stream{more: make(chan struct{}, 1)}
+	w := &directWriter{header: http.Header{}, body: answer, began: make(chan struct{})}
 	go func() {
 		defer func() {
 			if broken := recover(); broken != nil {
 				w.broken = true
 			}
 			w.begin(http.StatusOK)
-			into.Close()
+			answer.end()
 		}()
 		to.ServeHTTP(w, in)
 	}()
@@ -162,14 +162,56 @@ func serveDirect(to http.Handler, r *http.Request, body []byte) *http.Response {
 	}
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: out, ContentLength: length, Request: r,
+		Header: w.sent, Body: answer, ContentLength: length, Request: r,
 	}
 }
+
+// stream is a body that is read while it is written. Whoever writes never waits:
+// a service does not stand still because of one reader.
+type stream struct {
+	more chan struct{} // something was written, or the end
+
+	mu    sync.Mutex // guards what follows
+	data  bytes.Buffer
+	ended bool
+}
+
+// Write implements io.Writer.
+func (s *stream) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer signal(s.more)
+	return s.data.Write(b)
+}
+
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	signal(s.more)
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(b []byte) (int, error) {
+	for {
+		s.mu.Lock()
+		n, err := s.data.Read(b)
+		ended := s.ended
+		s.mu.Unlock()
+		if err == nil || ended {
+			return n, err
+		}
+		<-s.more
+	}
+}
+
+// Close implements io.Closer.
+func (s *stream) Close() error { return nil }
 
 // directWriter is the writer of an answer that is read while it is written.
 type directWriter struct {
 	header http.Header
-	body   *io.PipeWriter
+	body   *stream
 
 	once   sync.Once
 	began  chan struct{} // closed once what follows is final

@@ -17,6 +17,7 @@ import (
 // rest takes every fault away and waits until everything is in step.
 func (m *model) rest() error {
 	m.w.link.set(linkWell, 0)
+	time.Sleep(5 * time.Second) // what was done to the service is noticed by then
 	deadline := time.Now().Add(modelPatience)
 	for time.Now().Before(deadline) {
 		s := m.w.host.Stats()
@@ -45,6 +46,15 @@ func (m *model) look() error {
 	}
 	if err := m.rest(); err != nil {
 		return err
+	}
+	if m.w.host.Stats().Parked > 0 { // what a fault refused is tried again whenever the service comes back
+		err := m.command(m.w.host.Fallback)
+		if err == nil {
+			err = m.rest()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if n := m.w.host.Stats().Parked; n > 0 {
 		return fmt.Errorf("%d operations are set aside: %v", n, m.w.host.Stats().Events)
@@ -93,7 +103,7 @@ func (m *model) lookAt(k int) error {
 		return fmt.Errorf("acknowledged was %s, there is %q", last, have)
 	}
 	overwritten := slices.ContainsFunc(possible, func(f fact) bool { return f.at > theirs.at })
-	if !overwritten && !has(theirs) {
+	if !overwritten && !theirs.forgotten && !has(theirs) {
 		return fmt.Errorf("a stranger wrote %s, there is %q; ours were %v", theirs, have, possible)
 	}
 	return nil

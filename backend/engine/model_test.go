@@ -110,6 +110,11 @@ func (p plan) run(t *testing.T) (err error) {
 			err = m.look()
 		}
 		m.group.Wait()
+		if err != nil {
+			for _, ev := range m.w.host.Journal().Since(0) {
+				m.tell("%s  %s %s: %s", ev.At.Format("04:05.000"), ev.Level, ev.Kind, ev.Text)
+			}
+		}
 		err = errors.Join(err, m.w.close())
 	})
 	if err != nil {
@@ -123,6 +128,8 @@ type fact struct {
 	text string
 	gone bool
 	at   int // when, as a number that grows
+	// forgotten: it may be gone, as the service is that had it.
+	forgotten bool
 }
 
 func (f fact) String() string {
@@ -195,6 +202,9 @@ func (m *model) step(s step) error {
 		return m.w.restart()
 	case "service restarts":
 		m.group.Wait()
+		if m.w.kind != serviceDurable {
+			m.forgive()
+		}
 		return m.w.startService()
 	case "stranger":
 		m.group.Wait()
@@ -303,6 +313,17 @@ func (m *model) answered(k int, f fact, err error) bool {
 	return true
 }
 
+// forgive lets go of what strangers wrote and a service forgets: nobody promised
+// it to them.
+func (m *model) forgive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, f := range m.theirs {
+		f.forgotten = true
+		m.theirs[k] = f
+	}
+}
+
 // read is read-your-writes.
 func (m *model) read(k int) error {
 	found, err := m.w.host.Get(context.Background(), mustID(docID(k)))
@@ -345,4 +366,25 @@ func (m *model) strange(k int) error {
 	defer m.mu.Unlock()
 	m.theirs[k], m.over[k] = f, before
 	return nil
+}
+
+// TestPlansThatBrokeAPromiseOnce are those that the drawing found.
+func TestPlansThatBrokeAPromiseOnce(t *testing.T) {
+	const ms = time.Millisecond
+	for name, p := range map[string]plan{
+		"written before the first look at the service": {serviceDurable, false, []step{{Do: "put"}, {Do: "burst", N: 2}}},
+		"crash in the first attachment": {serviceMemory, false, []step{
+			{Do: "burst", N: 6}, {Do: linkSlow, Wait: 20 * ms}, {Do: "put", Doc: 2}, {Do: "put"}, {Do: "put", Doc: 1}, {Do: "crash"},
+		}},
+		"a staged write is torn": {servicePlain, true, []step{
+			{Do: "put", Doc: 1}, {Do: "put", Doc: 2}, {Do: linkLost}, {Do: "put", Doc: 1}, {Do: "put", Doc: 2}, {Do: "delete", Doc: 1}, {Do: "put", Doc: 1},
+		}},
+		"empty at the very end": {serviceMemory, true, []step{{Do: "burst", N: 4}, {Do: "wait", Wait: ms}, {Do: "service restarts"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := p.run(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -122,7 +122,7 @@ func (d *door) shut() {
 }
 
 func worldClient(through http.RoundTripper) (*govc.Client, error) {
-	return govc.New(govc.Options{URL: worldURL, Repo: "caia-documents", APIKey: "k", Transport: through, Random: func(n int64) int64 { return n / 2 }})
+	return govc.New(govc.Options{URL: worldURL, Repo: "caia-documents", APIKey: "k", Transport: through})
 }
 
 // startEngine starts an engine on the present folder, as host.go does, but for
