@@ -43,10 +43,24 @@ var modelSteps = []struct {
 	do     string
 	weight int
 }{
-	{"put", 10}, {"delete", 3}, {"get", 3}, {"burst", 4}, {"wait", 5},
-	{"crash", 3}, {"restart", 2}, {"service restarts", 3}, {"stranger", 2},
-	{linkDown, 2}, {linkSlow, 2}, {linkLost, 2}, {linkFails, 2}, {linkHole, 1}, {linkWell, 6},
-	{"flap", 1}, {"fallback", 1}, {"recover", 2},
+	{"put", 10},
+	{"delete", 3},
+	{"get", 3},
+	{"burst", 4},
+	{"wait", 5},
+	{"crash", 3},
+	{"restart", 2},
+	{"service restarts", 3},
+	{"stranger", 2},
+	{linkDown, 2},
+	{linkSlow, 2},
+	{linkLost, 2},
+	{linkFails, 2},
+	{linkHole, 1},
+	{linkWell, 6},
+	{"flap", 1},
+	{"fallback", 1},
+	{"recover", 2},
 }
 
 // drawPlan draws everything before anything happens: a world runs on a clock of
