@@ -163,6 +163,11 @@ func (l *late) EnsureRepo(ctx context.Context) (created bool, err error) {
 	return asked(l, func(c *govc.Client) (bool, error) { return c.EnsureRepo(ctx) })
 }
 
+// Empty implements Attachment.
+func (l *late) Empty(ctx context.Context) (bool, error) {
+	return asked(l, func(c *govc.Client) (bool, error) { return c.Empty(ctx) })
+}
+
 // ReadMarker implements Attachment.
 func (l *late) ReadMarker(ctx context.Context) (m govc.Marker, found bool, err error) {
 	c, err := l.there()

@@ -41,27 +41,27 @@ const (
 	askedByConfiguration = "configuration"
 )
 
-// parts are stores that come and go with the phase.
-type parts struct{ govc, git, kept bool }
+// storeSet are stores that come and go with the phase.
+type storeSet struct{ govc, git, kept bool }
 
 // stores returns the stores of a phase.
-func (p Phase) stores() parts {
+func (p Phase) stores() storeSet {
 	switch p {
 	case PhaseGovcOnly:
-		return parts{govc: true, kept: true}
+		return storeSet{govc: true, kept: true}
 	case PhaseGitOnly:
-		return parts{git: true}
+		return storeSet{git: true}
 	}
-	return parts{govc: true, git: true}
+	return storeSet{govc: true, git: true}
 }
 
 // without returns the stores of a that are not in b.
-func (a parts) without(b parts) parts {
-	return parts{a.govc && !b.govc, a.git && !b.git, a.kept && !b.kept}
+func (a storeSet) without(b storeSet) storeSet {
+	return storeSet{a.govc && !b.govc, a.git && !b.git, a.kept && !b.kept}
 }
 
 // replicas names the cursors of the stores.
-func (a parts) replicas() []string {
+func (a storeSet) replicas() []string {
 	var names []string
 	for _, part := range []struct {
 		in   bool
@@ -186,7 +186,7 @@ type KeptStats struct {
 // atStart returns the record of the phase with which an engine begins that is
 // configured so ("" for not at all), and the stores of a change that the
 // configuration took back.
-func atStart(db *state.DB, configured Phase, gitEmpty bool, now time.Time) (rec state.Phase, drop parts) {
+func atStart(db *state.DB, configured Phase, gitEmpty bool, now time.Time) (rec state.Phase, drop storeSet) {
 	rec = db.Phase()
 	if rec.Name == "" {
 		rec = firstPhase(db, configured, gitEmpty)
@@ -199,7 +199,7 @@ func atStart(db *state.DB, configured Phase, gitEmpty bool, now time.Time) (rec 
 		rec.Configured = "" // what is configured later is a change
 	}
 	if said == rec.Wanted || (said == rec.Configured && !stale) {
-		return rec, parts{}
+		return rec, storeSet{}
 	}
 	if rec.Wanted != "" {
 		drop = Phase(rec.Wanted).stores().without(Phase(rec.Name).stores())

@@ -240,7 +240,7 @@ func (e *Engine) regarded(rec state.Phase) string {
 }
 
 // resumeParts starts stores again that could not be left.
-func (e *Engine) resumeParts(ctx context.Context, list parts) {
+func (e *Engine) resumeParts(ctx context.Context, list storeSet) {
 	if list.govc {
 		e.runPart(ctx, &e.phased.govc, e.prober.Run, e.runPrimary)
 	}

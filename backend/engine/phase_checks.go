@@ -40,7 +40,7 @@ func (e *Engine) gitLacks(from, to Phase) error {
 }
 
 // attachedWhole says what is missing until the stores that come hold everything.
-func (e *Engine) attachedWhole(ctx context.Context, from, to Phase, comes parts) (waiting string, err error) {
+func (e *Engine) attachedWhole(ctx context.Context, from, to Phase, comes storeSet) (waiting string, err error) {
 	serves := e.current() == StatePrimary
 	// A store that is to be the only one beside copies in the state file, or that
 	// is attached, must serve.
@@ -79,7 +79,7 @@ func (e *Engine) busyWith(what, replica string) string {
 }
 
 // drained says what the stores that are left still have to take.
-func (e *Engine) drained(ctx context.Context, rec state.Phase, goes parts) (waiting string, err error) {
+func (e *Engine) drained(ctx context.Context, rec state.Phase, goes storeSet) (waiting string, err error) {
 	late := e.o.Now().Sub(rec.Begun) > drainMost
 	newest := e.o.State.Summary().MaxSeq
 	if goes.govc {

@@ -131,7 +131,7 @@ func TestAStateOfAnEarlierVersionKeepsItsPhase(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, drop := atStart(db, c.configured, false, time.Time{})
-		if got != c.want || drop != (parts{}) {
+		if got != c.want || drop != (storeSet{}) {
 			t.Errorf("%+v: %+v, %v", c, got, drop)
 		}
 		if err := db.Close(); err != nil {

@@ -154,7 +154,7 @@ func (e *Engine) resumeGitPart(ctx context.Context) (gitResume, error) {
 	}
 	seq, _ := e.o.State.Cursor(gitReplica)
 	e.gitMark = newWatermark(seq)
-	return gitFollow, nil
+	return gitFollow, e.noteBeginning(ctx)
 }
 
 // settleAtEnd waits for git where the phase has it. Without, the state file has
@@ -177,7 +177,7 @@ func (e *Engine) settleKept(ctx context.Context) error {
 
 // attachParts attaches stores that are not attached yet. What is not there when
 // it fails is attached by the next call.
-func (e *Engine) attachParts(ctx context.Context, want parts) error {
+func (e *Engine) attachParts(ctx context.Context, want storeSet) error {
 	if want.govc && !e.talks() {
 		if err := e.attachGovc(ctx); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (e *Engine) gitDetachedAt() int64 {
 }
 
 // endParts ends the goroutines of stores.
-func (e *Engine) endParts(gone parts) {
+func (e *Engine) endParts(gone storeSet) {
 	if gone.govc {
 		e.phased.govc.leavePart()
 	}
@@ -277,9 +277,9 @@ func (e *Engine) endParts(gone parts) {
 
 // letGo is what is recorded when stores are left: their hold on the outbox ends,
 // and how they are met again.
-func (e *Engine) letGo(gone parts) state.With {
+func (e *Engine) letGo(gone storeSet) state.With {
 	with := state.With{Detach: gone.replicas(), Meta: map[string]string{}}
-	if gone.govc {
+	if gone.govc && e.o.State.Meta(metaLineage) != "" && e.o.State.Meta(metaRefill) == "" {
 		with.Meta[metaRefill] = "detached" // everything is compared when it comes back
 	}
 	if gone.git && e.isKnown(gitReplica) {
@@ -292,7 +292,7 @@ func (e *Engine) letGo(gone parts) state.With {
 }
 
 // forgetParts forgets what was known of stores that were left.
-func (e *Engine) forgetParts(ctx context.Context, gone parts) error {
+func (e *Engine) forgetParts(ctx context.Context, gone storeSet) error {
 	if gone.govc {
 		if err := e.forgetGovc(ctx); err != nil {
 			return err

@@ -120,6 +120,7 @@ const (
 	qKept
 	qKeptPage
 	qUnkept
+	qIssued
 	readStatements
 )
 
@@ -156,4 +157,5 @@ var readSQL = [readStatements]string{
 	qKeptPage:    `SELECT id, seq, hash, size FROM kept WHERE id > ? ORDER BY id LIMIT ?`,
 	qUnkept: `SELECT ` + rowColumns + ` FROM documents WHERE id > ? AND deleted = 0
 		AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id = documents.id AND kept.hash = documents.hash) ORDER BY id LIMIT ?`,
+	qIssued: `SELECT ` + outgoingColumns + ` FROM outbox WHERE id = ? AND kind = 0 ORDER BY seq`,
 }
