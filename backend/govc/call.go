@@ -32,6 +32,7 @@ type request struct {
 	repeat  bool          // sending it twice does what sending it once does
 	timeout time.Duration // of one attempt; 0 is Read or Write
 	header  http.Header   // more headers; nil is none
+	accept  string        // "" is JSON
 	consume func(io.Reader) error
 	csrf    bool // it takes a CSRF token as a write does, though it is none
 	// keepsCSRF: the token that comes with the answer is for the caller.
@@ -127,6 +128,9 @@ func (c *Client) exchange(ctx context.Context, q request, p proof, token string)
 	out := c.http.R().SetContext(c.follow(limited, seen, start, q.probe)).SetDoNotParseResponse(true)
 	if q.body != nil {
 		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
+	}
+	if q.accept != "" {
+		out.SetHeader("Accept", q.accept)
 	}
 	for name := range q.header {
 		out.SetHeader(name, q.header.Get(name))
