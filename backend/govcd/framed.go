@@ -35,7 +35,6 @@ func answerFrame(w http.ResponseWriter, status int, m message) error {
 	h := w.Header()
 	h["Content-Type"] = frameType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h["Vary"] = byAccept
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the only reader is gone if this fails
 	if cap(body) <= keptMessage {
@@ -44,8 +43,8 @@ func answerFrame(w http.ResponseWriter, status int, m message) error {
 	return nil
 }
 
-// The values are shared by all and never changed.
-var frameType, byAccept = []string{frame.Type}, []string{"Accept"}
+// frameType is shared by all answers and never changed.
+var frameType = []string{frame.Type}
 
 // askedInFrame reads the body of a batch in the form of package frame. The
 // contents of its items are those of the body.

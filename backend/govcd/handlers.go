@@ -159,7 +159,7 @@ func (s *Service) deleteFile(w http.ResponseWriter, r *http.Request, repo *repo)
 }
 
 func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, repo *repo) error {
-	p, err := readablePath(r.URL.Query().Get("path"))
+	p, err := readablePath(parameter(r.URL.RawQuery, "path"))
 	if err != nil {
 		return err
 	}
