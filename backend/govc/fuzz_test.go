@@ -42,7 +42,8 @@ func FuzzAnswers(f *testing.F) {
 	}
 	for _, m := range []interface{ Append(to []byte) []byte }{
 		&frame.Made{Commit: frame.Hash{1}, Items: []frame.Done{{Hash: frame.Hash{2}}, {Code: "X"}}}, &frame.Made{Code: "BATCH_FAILED", Items: make([]frame.Done, 2)},
-		frame.Folder{Files: []frame.File{{Name: "metadata.json", Data: []byte("{}")}}}, frame.Folders{Left: []string{"x"}},
+		frame.Folder{Files: []frame.File{{Name: "metadata.json", Data: []byte("{}")}}},
+		frame.Folders{Left: []string{"x"}},
 	} {
 		f.Add(string(m.Append(nil)), 200, uint8(5))
 		f.Add(string(m.Append(nil)), 409, uint8(5))
