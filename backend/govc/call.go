@@ -145,7 +145,7 @@ func (c *Client) exchange(ctx context.Context, q request, p proof, token string)
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
 	}
-	if strings.Contains(q.path, c.repoPath("", "/")) {
+	if c.inRepo(q.path) {
 		c.touched.Store(start.UnixNano())
 	}
 	in, err := out.Execute(q.method, target)
@@ -230,7 +230,13 @@ func withoutURL(err error) error {
 	return err
 }
 
+// inRepo reports whether a path is that of something in the client's repository.
+func (c *Client) inRepo(path string) bool {
+	_, rest, found := strings.Cut(path, c.root)
+	return found && strings.HasPrefix(rest, "/")
+}
+
 // repoPath is the path of something in the client's repository.
 func (c *Client) repoPath(api, rest string) string {
-	return api + "/repos/" + url.PathEscape(c.repo) + rest
+	return api + c.root + rest
 }
