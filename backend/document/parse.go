@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -13,7 +14,10 @@ import (
 // that are not UTF-8, deep nesting) it does not read: its methods report false then,
 // and what they returned counts for nothing.
 type metadataReader struct {
-	text  string // all of it, of which strings are parts; "" if each is a copy
+	// text is all of it, of which the names and strings of the metadata are parts;
+	// "" if each is a copy. Identity and source are copies in any case: they are
+	// kept in indexes, long after the document is gone.
+	text  string
 	from  []byte
 	at    int
 	level int
@@ -47,7 +51,7 @@ func (r *metadataReader) metadata(m *metadata) bool {
 		field := 0
 		switch name {
 		case "id":
-			m.ID, ok = r.string()
+			m.ID, ok = r.copied()
 		case "source":
 			field, ok = 1, r.source(&m.Source)
 		case "created_at":
@@ -73,13 +77,13 @@ func (r *metadataReader) source(s *source) bool {
 		field := 0
 		switch name {
 		case "type":
-			s.Type, ok = r.string()
+			s.Type, ok = r.copied()
 		case "url":
 			field = 1
-			s.URL, ok = r.string()
+			s.URL, ok = r.copied()
 		case "path":
 			field = 2
-			s.Path, ok = r.string()
+			s.Path, ok = r.copied()
 		}
 		ok = ok && !seen[field]
 		seen[field] = true
@@ -184,6 +188,12 @@ func (r *metadataReader) time(into *time.Time) bool {
 		return false
 	}
 	return into.UnmarshalJSON(r.from[start:r.at]) == nil
+}
+
+// copied reads a string that shares nothing with others.
+func (r *metadataReader) copied() (string, bool) {
+	s, ok := r.string()
+	return strings.Clone(s), ok
 }
 
 // string reads a string.

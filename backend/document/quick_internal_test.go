@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -71,6 +72,32 @@ func FuzzQuickMetadata(f *testing.F) {
 			t.Errorf("%q is read as\n%+v, by encoding/json as\n%+v, %v", raw, quick, slow, ok)
 		}
 	})
+}
+
+// TestAnIdentityKeepsNoMetadata: who keeps the identity or the source of a document
+// does not keep all of its metadata.json.
+func TestAnIdentityKeepsNoMetadata(t *testing.T) {
+	raw := []byte(`{"id":"an-id","source":{"type":"a-type","url":"a-url","path":"a-path"},"metadata":{"k":"` + strings.Repeat("x", 200) + `"}}`)
+	m, ok := quickMetadata(raw)
+	if !ok {
+		t.Fatal("it is not read quickly")
+	}
+	value := m.Metadata["k"].(string)
+	if !sharesText(value, value, raw) {
+		t.Error("nothing is told of what is a part")
+	}
+	for _, s := range []string{m.ID, m.Source.Type, m.Source.URL, m.Source.Path} {
+		if sharesText(value, s, raw) {
+			t.Errorf("%q is a part of metadata.json", s)
+		}
+	}
+}
+
+// sharesText reports whether s lies where it does in the text that value is a part
+// of.
+func sharesText(value, s string, raw []byte) bool {
+	start := uintptr(unsafe.Pointer(unsafe.StringData(value))) - uintptr(bytes.Index(raw, []byte(value)))
+	return uintptr(unsafe.Pointer(unsafe.StringData(s)))-start == uintptr(bytes.Index(raw, []byte(s)))
 }
 
 // anyMember draws a value, most of them such that decoding JSON yields them.
