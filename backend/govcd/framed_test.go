@@ -245,6 +245,12 @@ func TestFramedRequestsAreGuarded(t *testing.T) {
 	want(t, ask("POST", docs+"/batch", body), 401, `"code":"UNAUTHORIZED"`)
 	want(t, ask("POST", docs+"/batch", body, "Authorization", bearer("docs:read")), 403, `"code":"FORBIDDEN"`)
 	made := madeOf(t, ask("POST", docs+"/batch", body, "Authorization", bearer("docs:write")), 201)
+	unsigned := &frame.Batch{Message: "whose", Items: []frame.Item{framePut("a/b", "2")}}
+	madeOf(t, ask("POST", docs+"/batch", string(unsigned.Append(nil)), "Authorization", bearer("docs:write")), 201)
+	newest := decode[logAnswer](t, send(t, h, "GET", docs+"/commits?limit=1", "", "Authorization", bearer("docs:read")))
+	if len(newest.Commits) != 1 || newest.Commits[0].Message != "whose" || newest.Commits[0].Author != "ann" {
+		t.Errorf("a commit that names nobody is not its caller's: %+v", newest)
+	}
 	want(t, ask("GET", docs+"/folder?path=a", "", "Authorization", bearer("other:read")), 403, `"code":"FORBIDDEN"`)
 	if w := ask("GET", docs+"/folder?path=a", "", "Authorization", bearer("docs:read")); w.Code != 200 || !frame.Is(w.Header().Get("Content-Type")) {
 		t.Errorf("%d %v", w.Code, w.Header())
@@ -259,8 +265,8 @@ func TestFramedRequestsAreGuarded(t *testing.T) {
 		}
 		return nil
 	})
-	if last := "ok " + hex.EncodeToString(made.Commit[:]); err != nil || len(refs) != 3 || refs[2] != last {
-		t.Errorf("%v: the audit has %q, want %q last", err, refs, last)
+	if last := "ok " + hex.EncodeToString(made.Commit[:]); err != nil || len(refs) != 4 || refs[2] != last {
+		t.Errorf("%v: the audit has %q, want %q", err, refs, last)
 	}
 }
 
