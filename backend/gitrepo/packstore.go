@@ -37,6 +37,8 @@ type packStore struct {
 	keeper keeper
 	spares *spares
 	keeps  *keeps
+	// journal has objects that are in no pack yet; nil if there is none.
+	journal *journal
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -146,6 +148,10 @@ func (s *packStore) object(h Hash) (object, error) {
 // closes under it has its objects in another one, so it looks again.
 func (s *packStore) packed(h Hash) (object, error) {
 	const rounds = 4
+	// First: what leaves the journal is in a pack by then.
+	if o, ok := s.journal.object(h); ok {
+		return o, nil
+	}
 	var err error
 	for range rounds {
 		var o object
