@@ -144,6 +144,9 @@ func (j *journal) commit(ctx context.Context, c *Chain) error {
 	if err := j.clear(ctx); err != nil {
 		return err
 	}
+	if err := j.trouble(); errors.Is(err, ErrDiverged) {
+		return err
+	}
 	e := &entry{ref: c.ref, old: c.was, new: c.at, objects: c.b.out}
 	if err := j.room(ctx, c.size+len(e.objects)*journalObject+2*journalBlock); err != nil {
 		return err
@@ -180,6 +183,10 @@ func (j *journal) append(ctx context.Context, e *entry) error {
 		return err
 	}
 	s := j.active
+	if err := j.there(s); err != nil {
+		j.unlock(e.ref)
+		return err
+	}
 	first := s.end == 0
 	e.number = j.number
 	if first {
@@ -201,6 +208,19 @@ func (j *journal) append(ctx context.Context, e *entry) error {
 	j.mu.Unlock()
 	if first {
 		j.wake()
+	}
+	return nil
+}
+
+// there fails if somebody deleted the repository: what is written to a file
+// without a name is lost.
+func (j *journal) there(s *segment) error {
+	_, err := j.refs.volume.Stat(filepath.Join(j.refs.dir, "HEAD"))
+	if err == nil && s.file != nil {
+		_, err = j.refs.volume.Stat(s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return nil
 }
@@ -253,6 +273,7 @@ func (j *journal) room(ctx context.Context, size int) error {
 		return nil
 	}
 	if err := j.publish(ctx, false); err != nil {
+		j.wake()
 		return err
 	}
 	j.rotate()
@@ -302,6 +323,7 @@ func (j *journal) flush(ctx context.Context) error {
 	}
 	for range 2 {
 		if err := j.publish(ctx, true); err != nil {
+			j.wake()
 			return err
 		}
 	}

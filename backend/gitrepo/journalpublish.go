@@ -105,6 +105,7 @@ func unpublished(err error) error {
 // publishSegment may be done again after any error.
 func (j *journal) publishSegment(ctx context.Context, s *segment) (err error) {
 	h := j.repo.hold()
+	h.journaled = true
 	err = j.store(ctx, s, h)
 	for ref, to := range s.moves {
 		if err != nil {

@@ -40,7 +40,8 @@ func (r *Repo) openJournal(d *disk, o Options) error {
 		return errors.Join(err, held.Release())
 	}
 	r.journal = newJournal(r, d.refs, held, uses)
-	d.refs.journal, d.packs.journal = r.journal, r.journal
+	d.refs.journal = r.journal
+	d.packs.journal.Store(r.journal)
 	r.journal.start()
 	return nil
 }
@@ -186,6 +187,7 @@ func (p *replayed) publish(ctx context.Context) (err error) {
 		return nil
 	}
 	h := p.repo.hold()
+	h.journaled = true
 	defer func() { h.done(err == nil || errors.Is(err, ErrDiverged)) }()
 	if err := p.repo.storeAll(ctx, p.objects, h, nil); err != nil {
 		return err

@@ -38,7 +38,7 @@ type segment struct {
 	// suspect: a write failed, and what it wrote may be on the disk.
 	suspect bool
 
-	first, last time.Time // when the first and the last record came; guarded by journal.mu
+	first, last time.Time        // when the first and the last record came; guarded by journal.mu
 	staged      []staged         // all objects, in their order
 	moves       map[string]*span // by reference
 

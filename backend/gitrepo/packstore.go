@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,7 +39,7 @@ type packStore struct {
 	spares *spares
 	keeps  *keeps
 	// journal has objects that are in no pack yet; nil if there is none.
-	journal *journal
+	journal atomic.Pointer[journal]
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -149,7 +150,8 @@ func (s *packStore) object(h Hash) (object, error) {
 func (s *packStore) packed(h Hash) (object, error) {
 	const rounds = 4
 	// First: what leaves the journal is in a pack by then.
-	if o, ok := s.journal.object(h); ok {
+	if o, ok := s.journal.Load().object(h); ok {
+		o.data = bytes.Clone(o.data) // it is a part of a record, which goes as a whole
 		return o, nil
 	}
 	var err error

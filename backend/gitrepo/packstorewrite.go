@@ -46,8 +46,10 @@ func (s *packStore) storeFor(ctx context.Context, objects []staged, h *hold, syn
 	if err := s.writeAndAttach(ctx, missing, h, syncing); err != nil {
 		return err
 	}
-	for _, o := range missing {
-		s.cacheStaged(o)
+	if !h.journaled {
+		for _, o := range missing {
+			s.cacheStaged(o)
+		}
 	}
 	s.keeper.wake()
 	return nil

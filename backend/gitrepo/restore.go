@@ -254,7 +254,7 @@ func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, err
 
 // stored reports whether an object is in the folder, or in the journal.
 func (p *packStore) stored(h Hash) (bool, error) {
-	if _, ok := p.journal.object(h); ok {
+	if _, ok := p.journal.Load().object(h); ok {
 		return true, nil
 	}
 	_, _, err := p.find(h)
