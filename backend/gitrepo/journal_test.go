@@ -319,7 +319,7 @@ func TestReadersFindWhatTheJournalAcknowledged(t *testing.T) {
 			}
 		})
 	}
-	const rounds = 60
+	const rounds = 30
 	for i := range rounds {
 		h := chain(t, r, "", put(t, fmt.Sprintf("d/%d/%d", i%5, i), strings.Repeat("x", i)))
 		tip.Store(&h)
