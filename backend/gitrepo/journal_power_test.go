@@ -3,8 +3,11 @@ package gitrepo
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -208,4 +211,64 @@ func wantExactly(t *testing.T, d *powercut.Disk, f powercut.Fault, history []Has
 	if err != nil {
 		t.Fatalf("%+v: %v", f, err)
 	}
+}
+
+// misled is a disk that says that a sync of the journal failed when all is on
+// the platter, as often as fail says.
+type misled struct {
+	durable.FS
+	fail *atomic.Int32
+}
+
+type misledFile struct {
+	durable.Handle
+	fail *atomic.Int32
+}
+
+func (m misled) OpenFile(name string, flag int, perm os.FileMode) (durable.Handle, error) {
+	f, err := m.FS.OpenFile(name, flag, perm)
+	if err != nil || !strings.Contains(name, journalPrefix) {
+		return f, err
+	}
+	return misledFile{f, m.fail}, nil
+}
+
+func (f misledFile) WriteAt(b []byte, at int64) (int, error) {
+	return f.Handle.(io.WriterAt).WriteAt(b, at) //nolint:forcetypeassert // of powercut
+}
+
+func (f misledFile) Sync() error {
+	err := f.Handle.Sync()
+	if f.fail.Add(-1) >= 0 {
+		err = errors.Join(err, syscall.EIO)
+	}
+	return err
+}
+
+// A commit whose sync failed is refused, and is not there after a crash either,
+// though all of it is on the disk: it must not be acknowledged by accident.
+func TestARefusedCommitComesBackFromTheJournal(t *testing.T) {
+	d, fail := powercut.New(), &atomic.Int32{}
+	r, err := OpenDisk(powerDir, Options{Volume: durable.Volume{FS: misled{d, fail}}, Journal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeRepo(t, r)
+	history := []Hash{commit(t, r, put(t, "first", "1"))}
+	for i := range 6 {
+		name := fmt.Sprint("d/", i)
+		for range i % 3 {
+			history = append(history, chain(t, r, "", put(t, name, "acknowledged "+fmt.Sprint(len(history)))))
+		}
+		fail.Store(1)
+		if h, err := inChain(r, "", put(t, name, "refused")); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("%s, %v; want EIO", h, err)
+		}
+		wantExactly(t, d.Cut(rand.New(rand.NewPCG(uint64(i), 1))), powercut.Fault{}, history) //nolint:gosec // small
+		if tip, err := r.Tip(""); err != nil || tip != history[len(history)-1] {
+			t.Fatalf("%s, %v; acknowledged is %v", tip, err, history)
+		}
+	}
+	history = append(history, chain(t, r, "", put(t, "last", "1")))
+	wantExactly(t, d.Cut(rand.New(rand.NewPCG(7, 1))), powercut.Fault{}, history)
 }
