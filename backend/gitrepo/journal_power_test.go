@@ -129,7 +129,7 @@ func TestEveryFaultOfTheJournalIsSurvived(t *testing.T) {
 	case soakRounds(t) > 0:
 		stride = 1
 	case raced:
-		stride = 7
+		stride = 13
 	}
 	for _, f := range []powercut.Fault{
 		{Kind: powercut.Change, Err: syscall.EIO},
@@ -145,7 +145,7 @@ func TestEveryFaultOfTheJournalIsSurvived(t *testing.T) {
 			}
 			hit++
 		}
-		if hit < 3 {
+		if hit < 2 {
 			t.Errorf("%s failed %d times only", f.Kind, hit)
 		}
 	}

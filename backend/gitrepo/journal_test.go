@@ -88,8 +88,8 @@ func TestACommitInTheJournalIsSeenAtOnce(t *testing.T) {
 	release := paused(r)
 	defer release()
 	before := git(t, dir, "rev-parse", "main")
-	h := chain(t, r, "", put(t, "a/1", "one"), put(t, "a/2", "two"))
-	h = chain(t, r, "", put(t, "a/1", "changed"))
+	chain(t, r, "", put(t, "a/1", "one"), put(t, "a/2", "two"))
+	h := chain(t, r, "", put(t, "a/1", "changed"))
 	if tip, err := r.Tip(""); err != nil || tip != h {
 		t.Fatalf("%s, %v; want %s", tip, err, h)
 	}
