@@ -246,6 +246,7 @@ func TestEveryFaultOfTheSystemIsSurvivedByTheJournal(t *testing.T) {
 		{"fdatasync", "EIO", 0, 2},
 		{"fdatasync", "ENOSPC", 1, 3},
 		{"renameat", "EIO", 1, 3},
+		{"unlinkat", "EIO", 0, 3},
 	})
 }
 

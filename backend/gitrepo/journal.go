@@ -48,11 +48,12 @@ type journal struct {
 	turn chan struct{}
 
 	// writing is held by who writes a record, and by who changes which segment is
-	// which. It guards the segments, uses, number and heads, but for what is said
+	// which. It guards the segments, uses, number, stuck and heads, but for what is said
 	// of mu.
 	writing sync.Mutex
 	uses    uint64
-	number  uint64 // of the next record
+	number  uint64              // of the next record
+	stuck   map[string]struct{} // references whose lock could not be removed
 
 	mu     sync.RWMutex // guards reading and changing what follows
 	active *segment
@@ -77,7 +78,7 @@ type journalHead struct {
 func newJournal(r *Repo, refs *diskRefs, held *durable.Lock, uses uint64) *journal {
 	j := &journal{
 		repo: r, refs: refs, held: held, turn: make(chan struct{}, 1), uses: uses, number: 1,
-		heads: make(map[string]*journalHead), wanted: make(chan struct{}, 1),
+		heads: make(map[string]*journalHead), stuck: make(map[string]struct{}), wanted: make(chan struct{}, 1),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	j.active = &segment{volume: refs.volume, path: segmentPath(refs.dir, 0)}
@@ -234,6 +235,9 @@ func (j *journal) lock(ctx context.Context, e *entry) (*journalHead, error) {
 		}
 		return head, nil
 	}
+	if err := j.unstick(e.ref); err != nil {
+		return nil, err
+	}
 	hold, err := j.refs.holdRef(ctx, e.ref, e.old)
 	if err != nil {
 		return nil, err
@@ -260,8 +264,30 @@ func (j *journal) unlock(ref string) {
 	j.mu.Lock()
 	delete(j.heads, ref)
 	j.mu.Unlock()
-	// A lock that stays is taken for that of a dead program in time.
-	_ = head.lock.release()
+	j.letGo(head)
+}
+
+// letGo releases a reference. What cannot be removed is tried again before the
+// reference is wanted next: to others it is the lock of a living journal. The
+// caller holds writing.
+func (j *journal) letGo(head *journalHead) {
+	if head.lock.release() != nil {
+		j.stuck[head.lock.ref] = struct{}{}
+	}
+}
+
+// unstick removes a lock that could not be removed. The caller holds writing.
+func (j *journal) unstick(ref string) error {
+	if _, ok := j.stuck[ref]; !ok {
+		return nil
+	}
+	if path := j.refs.path(ref) + ".lock"; j.refs.isHold(path) {
+		if err := ignoreMissing(j.refs.volume.Discard(path)); err != nil {
+			return err
+		}
+	}
+	delete(j.stuck, ref)
+	return nil
 }
 
 // room makes sure that the active segment takes a record of that size.
@@ -325,6 +351,13 @@ func (j *journal) flush(ctx context.Context) error {
 		if err := j.publish(ctx, true); err != nil {
 			j.wake()
 			return err
+		}
+	}
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	for ref := range j.stuck {
+		if err := j.unstick(ref); err != nil {
+			return fmt.Errorf("let go of %s: %w", ref, err)
 		}
 	}
 	return nil

@@ -164,7 +164,6 @@ func (j *journal) finish(s *segment) {
 	j.sealed, j.spare = nil, s
 	j.mu.Unlock()
 	for _, head := range free {
-		// A lock that stays is taken for that of a dead program in time.
-		_ = head.lock.release()
+		j.letGo(head)
 	}
 }
