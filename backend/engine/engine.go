@@ -85,6 +85,7 @@ type Engine struct {
 	lastWritten    writtenDocument
 	unfed          map[document.ID]struct{} // left out of memory
 	missing        map[document.ID]bool     // seen missing at the primary; true once written again
+	collided       map[document.ID]collision
 	subscribers    map[*Subscription]struct{}
 
 	stop     context.CancelFunc
@@ -198,6 +199,7 @@ func newEngine(o Options) *Engine {
 		strangers:   map[string]struct{}{},
 		incoming:    newIncoming(o.GitDir, o.Now),
 		missing:     map[document.ID]bool{},
+		collided:    map[document.ID]collision{},
 		subscribers: map[*Subscription]struct{}{},
 	}
 	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused

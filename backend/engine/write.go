@@ -201,7 +201,9 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 	defer cancel()
 	release := context.AfterFunc(stateCtx, cancel) // leaving the state ends the wait
 	defer release()
-	if commit, passed := e.govcMark.wait(wait, last); passed && !e.setAside(ctx, ops) {
+	commit, passed := e.govcMark.wait(wait, last)
+	ack.Conflicts = e.conflictsOf(ops, issued)
+	if passed && len(ack.Conflicts) == 0 && !e.setAside(ctx, ops) {
 		ack.Durability, ack.Commit = PrimaryAndLocal, commit
 	}
 	return ack, nil

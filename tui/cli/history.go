@@ -255,10 +255,8 @@ func (a *app) restoreCommand() *cobra.Command {
 				if err != nil {
 					return fault(what, err)
 				}
-				if a.json {
-					return a.printJSON(a.Stdout, stored{doc.ID, doc.Type, len(doc.Text) + len(doc.Raw), ack})
-				}
-				return emit(a.Stdout, "restored %s as of %s: %s\n", safe(id), stamp(doc.UpdatedAt), safe(ack.Durability))
+				reply := stored{doc.ID, doc.Type, len(doc.Text) + len(doc.Raw), ack}
+				return a.acknowledged(ack, reply, "restored %s as of %s: %s\n", safe(id), stamp(doc.UpdatedAt), safe(ack.Durability))
 			})
 		},
 	}
@@ -336,10 +334,7 @@ func (a *app) undo(ctx context.Context, session Session, what string, change htt
 	if err != nil {
 		return fault(what, err)
 	}
-	if a.json {
-		return a.printJSON(a.Stdout, reply)
-	}
-	return emit(a.Stdout, "undone: %s is %s: %s\n", safe(reply.ID), reply.Did, safe(reply.Durability))
+	return a.acknowledged(reply.Ack, reply, "undone: %s is %s: %s\n", safe(reply.ID), reply.Did, safe(reply.Durability))
 }
 
 // ask asks a person, who must be there, and takes only a clear yes for one.

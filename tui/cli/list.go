@@ -17,11 +17,6 @@ const (
 	defaultSearch = 20
 )
 
-// found is what search answers with --json.
-type found struct {
-	Hits []httpapi.Hit `json:"hits"`
-}
-
 func (a *app) listCommand() *cobra.Command {
 	query := httpapi.ListQuery{}
 	cmd := &cobra.Command{
@@ -96,6 +91,9 @@ func (a *app) searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search QUERY...",
 		Short: "find documents by the words of their text, best first",
+		Long: "Finds documents by the words of their text and metadata, best first. It waits until the\n" +
+			"text index has every write that was acknowledged before, for at most a few seconds, and\n" +
+			"says by how many operations the index is behind if that was not enough.",
 		Args:  args(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkLimit(limit); err != nil {
@@ -122,18 +120,23 @@ func (a *app) searchCommand() *cobra.Command {
 // marks turns the words found into something that every terminal shows.
 var marks = strings.NewReplacer("\x02", "*", "\x03", "*", "\n", " ", "\r", " ", "\t", " ")
 
-func (a *app) printHits(hits []httpapi.Hit) error {
+func (a *app) printHits(found httpapi.Hits) error {
 	if a.json {
-		if hits == nil {
-			hits = []httpapi.Hit{}
+		if found.Hits == nil {
+			found.Hits = []httpapi.Hit{}
 		}
-		return a.printJSON(a.Stdout, found{hits})
+		return a.printJSON(a.Stdout, found)
 	}
-	for _, h := range hits {
+	for _, h := range found.Hits {
 		if err := emit(a.Stdout, "%s  %s\n    %s\n", safe(h.ID), safe(h.Type), safe(strings.TrimSpace(marks.Replace(h.Snippet)))); err != nil {
 			return err
 		}
 	}
-	a.note("%s", count(len(hits), "hit"))
+	if found.Behind > 0 {
+		a.note("%s so far: the text index is behind by %s, search again in a moment; how far it is says: caiatop status",
+			count(len(found.Hits), "hit"), count(found.Behind, "operation"))
+		return nil
+	}
+	a.note("%s", count(len(found.Hits), "hit"))
 	return nil
 }

@@ -172,8 +172,8 @@ func (f *following) List(ctx context.Context, query httpapi.ListQuery) (httpapi.
 }
 
 // Search implements httpapi.Documents.
-func (f *following) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
-	return follow(ctx, f, func(s Session) ([]httpapi.Hit, error) { return s.Search(ctx, query, limit) })
+func (f *following) Search(ctx context.Context, query string, limit int) (httpapi.Hits, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Hits, error) { return s.Search(ctx, query, limit) })
 }
 
 // History implements httpapi.Versions.
