@@ -27,6 +27,7 @@ func TestACommandThatMetAConflictSaysThatAllIsWell(t *testing.T) {
 			t.Errorf("%s --json: exit code %d\n%s%s", line, code, stdout, stderr)
 		}
 	}
+	w.put("a", "one", nil)
 	w.engine.Meets(httpapi.Conflict{ID: "a"})
 	if code, stdout, stderr := w.run("rm", "a"); code != cli.ExitTempFail || !strings.Contains(stderr, "their version stays") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
