@@ -86,7 +86,7 @@ func TestAStartOfTheEmbeddedServiceCopiesEverything(t *testing.T) {
 		t.Errorf("in memory: %q", copies)
 	}
 	// What lies in the folder is of an earlier epoch by now: it is compared.
-	if copies := newlyCopied(t, setup(dir), nothing); !slices.Equal(copies, []string{"Copied 300 documents to govc"}) {
+	if copies := newlyCopied(t, setup(dir), nothing); !slices.Equal(copies, []string{"Compared 300 documents with govc and copied 0"}) {
 		t.Errorf("with a folder again: %q", copies)
 	}
 	if copies := newlyCopied(t, setup(dir), nothing); len(copies) != 0 {
@@ -147,8 +147,12 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 		if page, err := h.List(t.Context(), Query{Contains: ".conflict-"}); err != nil || page.Total != 0 {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
+		// The messages there tell what changed, and not what was compared.
+		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%s"); !strings.Contains(log, "Update 2 documents") {
+			t.Errorf("the log of the service: %s", log)
+		}
 	})
-	if !slices.Equal(copies, []string{"Copied 3 documents to govc"}) {
+	if !slices.Equal(copies, []string{"Compared 3 documents with govc and copied 2"}) {
 		t.Errorf("%q", copies)
 	}
 }
@@ -194,7 +198,7 @@ func TestAServiceThatRestsKeepsTheOutboxForEver(t *testing.T) {
 	})
 	stop(t, h)
 	copies := newlyCopied(t, setup(dir), func(h *Host) { wantText(t, h, "d", "four", probe.Govc) })
-	if !slices.Equal(copies, []string{"Copied 4 documents to govc"}) {
+	if !slices.Equal(copies, []string{"Compared 4 documents with govc and copied 3"}) {
 		t.Errorf("%q", copies)
 	}
 }

@@ -46,9 +46,10 @@ type Engine struct {
 	slow      slowness
 	repeats   repeats
 
-	// batchOps and failing belong to the goroutine that owns the primary: failing
-	// counts the attempts of one operation.
-	batchOps int // of the next batch
+	// batchOps, written and failing belong to the goroutine that owns the primary:
+	// failing counts the attempts of one operation.
+	batchOps int   // of the next batch
+	written  int64 // operations that changed something at the primary
 	failing  struct {
 		seq    int64
 		count  int

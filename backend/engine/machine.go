@@ -276,6 +276,15 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 
 // stepReplaying sends what the primary lacks until nothing is left.
 func (e *Engine) stepReplaying(ctx context.Context) *verdict {
+	for ctx.Err() == nil {
+		err := e.takeAhead(ctx)
+		if err == nil {
+			break
+		}
+		if v := e.judge(ctx, err); v != nil {
+			return v
+		}
+	}
 	pending, target, conflicts := e.lag(primaryReplica), e.o.State.Summary().MaxSeq, e.conflicts.Load()
 	started := e.o.Now()
 	sent := int64(0)

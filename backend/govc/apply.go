@@ -114,7 +114,7 @@ func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*tas
 	if err != nil || len(left) == 0 {
 		return store.Receipt{}, cmp.Or(err, contested(tasks))
 	}
-	receipt, err := c.stageTasks(ctx, info, batch, left)
+	receipt, err := c.stageTasks(ctx, info, only(batch, left), left)
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
@@ -273,7 +273,7 @@ func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, t
 			return store.Receipt{}, fmt.Errorf("%w: %w", store.ErrAmbiguous, err)
 		}
 	}
-	receipt := store.Receipt{Commit: hash}
+	receipt := store.Receipt{Commit: hash, Written: len(tasks)}
 	return receipt, c.readBack(ctx, info, tasks)
 }
 

@@ -105,6 +105,9 @@ type Receipt struct {
 	// Commit is the hash of the commit that holds the batch, or "" if the
 	// store has no commits or nothing changed.
 	Commit string
+	// Written is how many of the operations changed something, as far as the store
+	// tells; 0 where it does not.
+	Written int
 }
 
 // Revision is one version of a document in a store's history.

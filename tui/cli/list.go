@@ -94,7 +94,7 @@ func (a *app) searchCommand() *cobra.Command {
 		Long: "Finds documents by the words of their text and metadata, best first. It waits until the\n" +
 			"text index has every write that was acknowledged before, for at most a few seconds, and\n" +
 			"says by how many operations the index is behind if that was not enough.",
-		Args:  args(1, -1),
+		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkLimit(limit); err != nil {
 				return err
