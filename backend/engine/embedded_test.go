@@ -148,7 +148,7 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
 		// The messages there tell what changed, and not what was compared.
-		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%s"); !strings.Contains(log, "Update 2 documents") {
+		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
 			t.Errorf("the log of the service: %s", log)
 		}
 	})
