@@ -76,10 +76,14 @@ func (t *takeover) named(ctx context.Context) error {
 	return nil
 }
 
-// take records a document that the index does not know.
+// take records a document that the index does not know, unless it is known to be
+// deleted at the very version that the service holds.
 func (t *takeover) take(ctx context.Context, key store.Key) error {
 	if _, err := t.e.o.State.Lookup(ctx, key.ID); !errors.Is(err, store.ErrNotFound) {
 		return local(err)
+	}
+	if _, buried, err := t.e.buried(ctx, key); err != nil || buried {
+		return err
 	}
 	doc, err := t.e.o.Primary.Get(ctx, key)
 	switch {
