@@ -100,6 +100,7 @@ type view struct {
 	since        time.Time
 	reason, next string
 	held         bool
+	unjudged     bool // the service answers probes, and nobody can tell what it holds
 	switches     int
 	drill        bool
 	info         govc.Info

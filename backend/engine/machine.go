@@ -30,6 +30,8 @@ type verdict struct {
 	next   string
 	// held: FALLBACK lasts until the operator ends it.
 	held bool
+	// unjudged: the service answers, and it cannot be told what it holds.
+	unjudged bool
 	// lost: the service had something that it lacks now.
 	lost bool
 }
@@ -111,7 +113,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 		}
 		return
 	}
-	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.view.reason, e.view.next, e.view.held, e.view.unjudged = v.reason, v.next, v.held, v.unjudged
 	e.view.state, e.view.since = v.to, now
 	if v.to == StateFallback {
 		e.view.switches++
@@ -143,7 +145,7 @@ func (e *Engine) current() State {
 // explain gives the present state another reason.
 func (e *Engine) explain(v *verdict) {
 	e.mu.Lock()
-	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.view.reason, e.view.next, e.view.held, e.view.unjudged = v.reason, v.next, v.held, v.unjudged
 	e.mu.Unlock()
 	e.touch()
 }
@@ -184,11 +186,14 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 			}
 		case h := <-e.healthC:
 			if !h.Up {
+				if err := e.troubled(); err != nil {
+					return &verdict{to: StateFallback, reason: "the embedded service cannot be started: " + err.Error(), next: e.embeddedAdvice(err)}
+				}
 				return unreachable("no good answer yet: " + h.Err)
 			}
 			v, err := e.assess(ctx, false)
 			if err != nil {
-				return unreachable(err.Error())
+				return unassessed(err)
 			}
 			return v
 		}
@@ -196,8 +201,18 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 	return nil
 }
 
+// unreachableNext is what ends an outage of which no more is known.
+const unreachableNext = "It ends after good probes, or press r (caiatop recover) to try now"
+
 func unreachable(reason string) *verdict {
-	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r (caiatop recover) to try now"}
+	return &verdict{to: StateFallback, reason: reason, next: unreachableNext}
+}
+
+// unassessed is a service that answers probes, and not what it is or holds.
+func unassessed(err error) *verdict {
+	v := unreachable(errorText(err))
+	v.unjudged = true
+	return v
 }
 
 // stepFallback waits for the operator, or for good probes if the operator does
@@ -231,7 +246,7 @@ func (e *Engine) stepFallback(ctx context.Context) *verdict {
 				return v
 			}
 			goodSince = time.Time{}
-			e.explain(unreachable(errorText(err)))
+			e.explain(unassessed(err))
 		}
 	}
 	return nil

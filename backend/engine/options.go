@@ -85,6 +85,8 @@ type Primary interface {
 
 // Embedded is the service that runs in this process, for drills.
 type Embedded interface {
+	// Trouble is why it could not be started, nil if it could.
+	Trouble() error
 	// Keeps reports whether what it holds lies in a folder, and survives its end.
 	Keeps() bool
 	// Start brings the service up again at its address, with what its folder

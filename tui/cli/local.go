@@ -254,12 +254,14 @@ func toStatus(s *engine.Stats) httpapi.Status {
 // does the same, in those that have one, and those that only the console has.
 var (
 	keyWithCommand = regexp.MustCompile(`press [a-zA-Z] \((caiatop [^)]+)\)`)
+	keyAtTheStart  = regexp.MustCompile(`Press [a-zA-Z] \((caiatop [^)]+)\)`)
 	keyAlone       = regexp.MustCompile(` \(press [a-zA-Z][^)]*\)`)
 )
 
 // withoutKeys makes words for the console ones for whoever has no keys.
 func withoutKeys(words string) string {
-	return keyAlone.ReplaceAllString(keyWithCommand.ReplaceAllString(words, "run $1"), "")
+	words = keyAtTheStart.ReplaceAllString(keyWithCommand.ReplaceAllString(words, "run $1"), "Run $1")
+	return keyAlone.ReplaceAllString(words, "")
 }
 
 func latency(op probe.OpStats) httpapi.Latency {
