@@ -51,7 +51,7 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	left := e.o.Git.Left()
 	e.tellOthers(gitstore.Others{Count: int64(left.Total()), Named: left.First[:min(len(left.First), toldParked)]})
 	if a.adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", a.adopted, roundDuration(e.o.Now().Sub(started))), "")
+		e.event(Info, "git", fmt.Sprintf("Took over %s documents that git held already, in %s", number(a.adopted), roundDuration(e.o.Now().Sub(started))), "")
 	}
 	return nil
 }

@@ -206,7 +206,7 @@ type Service struct {
 type Outbox struct {
 	Pending int64     // operations that govc (git in git-only) lacks
 	Oldest  time.Time // zero if none
-	Bytes   int64     // of payload kept
+	Bytes   int64     // of payload kept; what git has is let go of
 }
 
 // StoreStats describes one replica.

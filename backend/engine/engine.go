@@ -106,6 +106,7 @@ type view struct {
 	info         govc.Info
 	facts        Facts
 	waits        []time.Duration // for first bytes of good probes, oldest first
+	windows      []time.Duration // of the last batches, oldest first
 	probed       time.Time       // when the newest of them began
 	health       probe.Health
 	began        time.Time // the service, as its uptime said last
@@ -167,6 +168,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		// What was missing may have been put back meanwhile. A service is asked
 		// when it serves.
 		e.gitFill.Store(o.State.ParkedCount() > 0)
+	}
+	if o.Primary != nil {
+		e.view.facts.Tip = o.State.Tip(primaryReplica) // seen by an earlier process
 	}
 	e.published.Store(e.snapshot())
 	e.start(func() { e.runGit(run, resume) })
@@ -254,7 +258,7 @@ func (e *Engine) Sync(ctx context.Context) error {
 		return err
 	}
 	if n, _ := e.gitMissing(); n > 0 {
-		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
+		return fmt.Errorf("%w: %s documents are missing in git: %s", store.ErrUnavailable, number(n), gitMissingAdvice)
 	}
 	return nil
 }
@@ -277,7 +281,7 @@ func (e *Engine) meetPushed(ctx context.Context) {
 func (e *Engine) settleGit(ctx context.Context) error {
 	through := e.o.State.Summary().MaxSeq
 	if _, passed := e.gitMark.wait(ctx, through); !passed {
-		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), e.replicaError(gitReplica))
+		return fmt.Errorf("git does not hold every write yet, %s are kept in the outbox: %w %s", number(through-e.gitMark.now()), ctx.Err(), e.replicaError(gitReplica))
 	}
 	for through > 0 {
 		known := e.isKnown(gitReplica)

@@ -334,12 +334,12 @@ func (e *Engine) stepReplaying(ctx context.Context) *verdict {
 
 // tellReplay records what a replay did.
 func (e *Engine) tellReplay(sent int64, started time.Time, conflicts int64) {
-	text := fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started)))
+	text := fmt.Sprintf("Replayed %s operations to govc in %s", number(sent), roundDuration(e.o.Now().Sub(started)))
 	if conflicts == 0 {
 		e.event(Info, "replay", text+", without a conflict", "")
 		return
 	}
-	e.event(Warning, "replay", fmt.Sprintf("%s, with %d conflicts", text, conflicts), "Look at the events before this one: each conflict names its copy")
+	e.event(Warning, "replay", fmt.Sprintf("%s, with %s", text, count(conflicts, "conflict")), "Look at the events before this one: each conflict names its copy")
 }
 
 // stepPrimary carries operations to the service as they come.

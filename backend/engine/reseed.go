@@ -253,7 +253,7 @@ func parkedAdvice(reason string) string {
 func (e *Engine) tellParked(parked []state.Parked) {
 	for i, p := range parked {
 		if i == toldParked {
-			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked), "List the documents: the column govc shows them")
+			e.event(Warning, "parked", fmt.Sprintf("%s more documents are set aside at govc", number(len(parked)-toldParked)), "List the documents: the column govc shows them")
 			return
 		}
 		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))

@@ -159,7 +159,7 @@ func (e *Engine) admit(ctx context.Context, n int) error {
 	case n == 0:
 		return fmt.Errorf("%w: nothing is given", document.ErrInvalid)
 	case n > MaxBatch:
-		return fmt.Errorf("%w: %d documents at once, the limit is %d", document.ErrInvalid, n, MaxBatch)
+		return fmt.Errorf("%w: %s documents at once, the limit is %s", document.ErrInvalid, number(n), number(MaxBatch))
 	case e.o.State.Summary().PayloadBytes > MaxOutboxBytes:
 		return fmt.Errorf("%w: the outbox holds more than %d bytes that git could not take: %s", store.ErrUnavailable, MaxOutboxBytes, e.replicaError(gitReplica))
 	}

@@ -108,6 +108,10 @@ type Receipt struct {
 	// Written is how many of the operations changed something, as far as the store
 	// tells; 0 where it does not.
 	Written int
+	// Window is how long others could have written between the look at what was
+	// there and the commit, where a store takes no conditions; 0 elsewhere, and
+	// where it does not tell.
+	Window time.Duration
 }
 
 // Revision is one version of a document in a store's history.

@@ -333,7 +333,7 @@ type Service struct {
 type Outbox struct {
 	Pending int64      `json:"pending"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
-	Bytes   int64      `json:"bytes"`
+	Bytes   int64      `json:"bytes"` // of content that git lacks
 }
 
 // Store describes one replica.

@@ -14,6 +14,7 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui/compare"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 const (
@@ -52,7 +53,7 @@ func (a *app) historyCommand() *cobra.Command {
 				return err
 			}
 			if limit < 1 || limit > httpapi.MaxHistory {
-				return usage(fmt.Sprintf("--limit %d is out of range", limit), fmt.Sprintf("give 1 to %d", httpapi.MaxHistory))
+				return usage(fmt.Sprintf("--limit %d is out of range", limit), "give 1 to "+ui.Count(httpapi.MaxHistory))
 			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 				// One more, to compare the last one with.
@@ -64,7 +65,7 @@ func (a *app) historyCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxHistory))
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many, 1 to "+ui.Count(httpapi.MaxHistory))
 	cmd.Flags().BoolVar(&diff, "diff", false, "show what each version changed")
 	a.jsonFlag(cmd)
 	return cmd

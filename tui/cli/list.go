@@ -41,7 +41,7 @@ func (a *app) listCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&query.Type, "type", "", "only documents of this `TYPE`")
 	cmd.Flags().StringVar(&query.Contains, "contains", "", "only documents whose id contains this `TEXT`")
-	cmd.Flags().IntVar(&query.Limit, "limit", defaultList, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxList))
+	cmd.Flags().IntVar(&query.Limit, "limit", defaultList, "at most so many, 1 to "+ui.Count(httpapi.MaxList))
 	cmd.Flags().IntVar(&query.Offset, "offset", 0, "leave out so many at the beginning")
 	a.jsonFlag(cmd)
 	return cmd
@@ -49,7 +49,7 @@ func (a *app) listCommand() *cobra.Command {
 
 func checkLimit(limit int) error {
 	if limit < 1 || limit > httpapi.MaxList {
-		return usage(fmt.Sprintf("--limit %d is out of range", limit), fmt.Sprintf("give 1 to %d", httpapi.MaxList))
+		return usage(fmt.Sprintf("--limit %d is out of range", limit), "give 1 to "+ui.Count(httpapi.MaxList))
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (a *app) searchCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxList))
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many, 1 to "+ui.Count(httpapi.MaxList))
 	a.jsonFlag(cmd)
 	return cmd
 }
