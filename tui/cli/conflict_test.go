@@ -39,10 +39,14 @@ func TestASearchThatIsBehindSaysZero(t *testing.T) {
 	w := newWorld(t).serve()
 	w.engine.Lags(1240)
 	code, stdout, stderr := w.run("search", "nowhere")
-	if code != cli.ExitOK || stdout != "" || !strings.Contains(stderr, "0 hits so far: the text index is behind by 1,240 operations") {
+	if code != cli.ExitTempFail || stdout != "" || !strings.Contains(stderr, "0 hits so far: the text index is behind by 1,240 operations") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if out := w.must("search", "nowhere", "--json"); !strings.Contains(out, `"behind": 1240`) {
-		t.Error(out)
+	if code, out, _ := w.run("search", "nowhere", "--json"); code != cli.ExitTempFail || !strings.Contains(out, `"behind": 1240`) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	w.put("a", "somewhere", nil)
+	if code, _, stderr := w.run("search", "somewhere"); code != cli.ExitOK || !strings.Contains(stderr, "1 hit so far: the text index is behind") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

@@ -93,7 +93,8 @@ func (a *app) searchCommand() *cobra.Command {
 		Short: "find documents by the words of their text, best first",
 		Long: "Finds documents by the words of their text and metadata, best first. It waits until the\n" +
 			"text index has every write that was acknowledged before, for at most a few seconds, and\n" +
-			"says by how many operations the index is behind if that was not enough.",
+			"says by how many operations the index is behind if that was not enough; the exit code is\n" +
+			"75 if nothing was found until then.",
 		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkLimit(limit); err != nil {
@@ -125,7 +126,11 @@ func (a *app) printHits(found httpapi.Hits) error {
 		if found.Hits == nil {
 			found.Hits = []httpapi.Hit{}
 		}
-		return a.printJSON(a.Stdout, found)
+		err := a.printJSON(a.Stdout, found)
+		if err == nil && found.Behind > 0 && len(found.Hits) == 0 {
+			err = ExitCode(ExitTempFail)
+		}
+		return err
 	}
 	for _, h := range found.Hits {
 		if err := emit(a.Stdout, "%s  %s\n    %s\n", safe(h.ID), safe(h.Type), safe(strings.TrimSpace(marks.Replace(h.Snippet)))); err != nil {
@@ -133,8 +138,10 @@ func (a *app) printHits(found httpapi.Hits) error {
 		}
 	}
 	if found.Behind > 0 {
-		a.note("%s so far: the text index is behind by %s, search again in a moment; how far it is says: caiatop status",
-			count(len(found.Hits), "hit"), count(found.Behind, "operation"))
+		a.note("%s so far: the text index is behind by %s; search again in a moment", count(len(found.Hits), "hit"), count(found.Behind, "operation"))
+		if len(found.Hits) == 0 {
+			return ExitCode(ExitTempFail)
+		}
 		return nil
 	}
 	a.note("%s", count(len(found.Hits), "hit"))
