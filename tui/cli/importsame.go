@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caiatech/caiatop/probe/httpapi"
@@ -30,13 +31,29 @@ func storedVersions(ctx context.Context, docs httpapi.Documents) (map[string]ver
 	}
 }
 
-// same reports whether a document is stored already, with this content, source,
-// type and metadata: with the times that it has there, it is that very version.
+// lacking returns those of docs that are not stored just like that.
+func lacking(ctx context.Context, s httpapi.Documents, docs []httpapi.Document) (left []httpapi.Document, err error) {
+	for _, doc := range docs {
+		there, err := s.Get(ctx, doc.ID)
+		if err != nil && !errors.Is(err, httpapi.ErrNotFound) {
+			return nil, err
+		}
+		if err != nil || !(versionThere{there.Hash, there.CreatedAt, there.UpdatedAt}).is(doc) {
+			left = append(left, doc)
+		}
+	}
+	return left, nil
+}
+
+// same reports whether a document was stored just like that before the import.
 func (i *importer) same(doc httpapi.Document) bool {
 	was, stored := i.there[doc.ID]
-	if !stored {
-		return false
-	}
+	return stored && was.is(doc)
+}
+
+// is reports whether a document has the content, source, type and metadata of a
+// version: with the times of that, it is that very version.
+func (was versionThere) is(doc httpapi.Document) bool {
 	d, err := fromAPI(doc)
 	if err != nil {
 		return false // told when it is put
