@@ -112,6 +112,8 @@ func (a *ahead) take(ctx context.Context, c govc.Change) error {
 		return local(err)
 	case err == nil && row.Seq > a.e.govcMark.now():
 		return nil // ours is on its way, and is compared
+	case c.Deleted && !(known && a.deletes):
+		return nil // and is not looked for: it is gone
 	case known && row.Folder != c.Key.Folder:
 		return nil // the one that the index knows lies elsewhere
 	case known:
