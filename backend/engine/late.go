@@ -36,6 +36,16 @@ var (
 // Keeps implements Embedded.
 func (l *late) Keeps() bool { return l.keeps }
 
+// Trouble implements Embedded.
+func (l *late) Trouble() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == nil {
+		return nil
+	}
+	return l.own.Trouble()
+}
+
 // Start implements Embedded.
 func (l *late) Start() (err error) {
 	l.mu.Lock()
@@ -146,6 +156,15 @@ func (l *late) Tip(ctx context.Context) (string, error) {
 // Reaches implements Attachment.
 func (l *late) Reaches(ctx context.Context, commit string) (bool, error) {
 	return asked(l, func(c *govc.Client) (bool, error) { return c.Reaches(ctx, commit) })
+}
+
+// Changed implements Attachment.
+func (l *late) Changed(ctx context.Context, from, to string) (changes []govc.Change, complete bool, err error) {
+	c, err := l.there()
+	if err != nil {
+		return nil, false, err
+	}
+	return c.Changed(ctx, from, to)
 }
 
 // Named implements Attachment.

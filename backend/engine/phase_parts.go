@@ -319,7 +319,7 @@ func (e *Engine) forgetGovc(ctx context.Context) error {
 	stopped := e.drilling()
 	e.mu.Lock()
 	v := &e.view
-	v.state, v.since, v.reason, v.next, v.held, v.drill = StateNone, e.o.Now(), noService(PhaseGitOnly), "", false, false
+	v.state, v.since, v.reason, v.next, v.held, v.unjudged, v.drill = StateNone, e.o.Now(), noService(PhaseGitOnly), "", false, false, false
 	v.info, v.facts, v.waits, v.probed, v.health, v.began = govc.Info{}, Facts{}, nil, time.Time{}, probe.Health{}, time.Time{}
 	v.progress, v.known[primaryReplica], v.errs[primaryReplica] = nil, false, ""
 	clear(e.missing)
