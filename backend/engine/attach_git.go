@@ -54,6 +54,7 @@ func (e *Engine) attachGit(ctx context.Context) error {
 		return fmt.Errorf("state file: %w", err)
 	}
 	e.gitMark.reset(through)
+	e.phased.gitWhole.Store(true)
 	e.event(Info, "git", fmt.Sprintf("git holds every document: copied %d in %s, and read all of them", copied, roundDuration(e.o.Now().Sub(started))), "")
 	return nil
 }

@@ -50,7 +50,8 @@ func (e *Engine) attachedWhole(ctx context.Context, from, to Phase, comes storeS
 		e.mu.Unlock()
 		return waiting, nil
 	}
-	if comes.git && !e.isKnown(gitReplica) {
+	// That git is known says no more than that its branch is.
+	if comes.git && !e.phased.gitWhole.Load() {
 		if why := e.phased.blocked.Load(); why != nil && (serves || !e.talks()) {
 			return "", &PhaseError{From: from, To: to, Why: *why, Next: missingAdvice + ". Then try again"}
 		}

@@ -92,6 +92,9 @@ func TestCopiesThatAKillLeftBehindAreDropped(t *testing.T) {
 	await(t, h, "no copies", func(s *Stats) bool { return s.Kept.Documents == 0 })
 }
 
+// writesPerChange is how much it writes during one change of the phase.
+const writesPerChange = 100
+
 // changingWriter is the process that is killed: it changes the phase without end
 // while it writes, and prints what was acknowledged.
 func changingWriter(dir string) error {
@@ -102,8 +105,12 @@ func changingWriter(dir string) error {
 		return err
 	}
 	failed := make(chan error, 1)
+	may := make(chan struct{}, writesPerChange) // so that it does not write without end
 	go func() {
 		for i := 0; ; i++ {
+			for len(may) < cap(may) {
+				may <- struct{}{}
+			}
 			// A change that goes on from the life before may be in the way.
 			if err := h.SetPhase(context.Background(), Phases()[(i+os.Getpid())%4]); err != nil && h.Stats().Change.Wanted == "" {
 				failed <- err
@@ -113,14 +120,14 @@ func changingWriter(dir string) error {
 	}()
 	prefix := newID()
 	for i := 0; ; i++ {
-		id := fmt.Sprintf("%s-%06d", prefix, i)
-		if _, err := h.Put(context.Background(), doc(id, "text of "+id)); err != nil {
-			return err
-		}
 		select {
 		case err := <-failed:
 			return err
-		default:
+		case <-may:
+		}
+		id := fmt.Sprintf("%s-%06d", prefix, i)
+		if _, err := h.Put(context.Background(), doc(id, "text of "+id)); err != nil {
+			return err
 		}
 		if _, err := fmt.Printf("%s %s\n", id, h.Stats().Phase); err != nil {
 			return err

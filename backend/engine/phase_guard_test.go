@@ -268,3 +268,21 @@ func TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies(t *testing.T) {
 	}
 	refusedPhase(t, h, PhaseGitOnly, PhaseDual, "git lacks 1 documents", "Bring the service back")
 }
+
+// TestGitWasTakenForWholeOnceItsBranchWasKnown, before anything was copied to it:
+// a change to git-only then dropped the only copies.
+func TestGitWasTakenForWholeOnceItsBranchWasKnown(t *testing.T) {
+	h := start(t, forgetful(t.TempDir()))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	setPhase(t, h, PhaseGovcOnly)
+	if err := h.attachGitPart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "git whole", func(*Stats) bool { return h.phased.gitWhole.Load() })
+	h.phased.gitWhole.Store(false) // as while documents are copied
+	if waiting, err := h.attachedWhole(t.Context(), PhaseGovcOnly, PhaseGitOnly, storeSet{git: true}); waiting == "" || err != nil {
+		t.Errorf("git's branch is known, and that is taken for everything: %q, %v", waiting, err)
+	}
+	h.phased.git.leavePart()
+}

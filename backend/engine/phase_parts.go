@@ -32,6 +32,7 @@ type phased struct {
 	requests        chan phaseRequest
 	detail          atomic.Pointer[string]
 	blocked         atomic.Pointer[string] // why an attachment cannot be made whole
+	gitWhole        atomic.Bool            // git was attached before, or everything was copied and read there
 	failed          atomic.Int64           // attempts to make one whole
 	counted         atomic.Int64           // documents that were brought to a store that is being attached
 	wakeKept        chan struct{}
@@ -124,6 +125,7 @@ func (e *Engine) startParts(ctx context.Context, resume gitResume) {
 		e.prober = probe.NewProber(checker{e}, probe.ProberOptions{OnResult: e.onHealth, Now: e.o.Now, Rand: e.o.Rand})
 	}
 	if e.hasGit() {
+		e.phased.gitWhole.Store(true)
 		e.runPart(ctx, &e.phased.git, func(ctx context.Context) { e.runGit(ctx, resume) })
 	}
 	if e.phased.kept.on.Load() {
@@ -244,6 +246,7 @@ func (e *Engine) attachGitPart(ctx context.Context) error {
 	if _, err := e.hold(ctx, gitReplica); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
+	e.phased.gitWhole.Store(false)
 	e.gitMark.reset(e.gitDetachedAt())
 	e.setKnown(gitReplica, false)
 	e.phased.blocked.Store(nil)
@@ -282,7 +285,7 @@ func (e *Engine) letGo(gone storeSet) state.With {
 	if gone.govc && e.o.State.Meta(metaLineage) != "" && e.o.State.Meta(metaRefill) == "" {
 		with.Meta[metaRefill] = "detached" // everything is compared when it comes back
 	}
-	if gone.git && e.isKnown(gitReplica) {
+	if gone.git && e.phased.gitWhole.Load() {
 		with.Meta[metaGitDetached] = strconv.FormatInt(e.gitMark.now(), 10)
 	}
 	if gone.kept {
