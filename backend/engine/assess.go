@@ -18,7 +18,8 @@ const (
 	metaEpoch   = "primary.epoch"
 	// metaJoining is the lineage that a new state is taking over.
 	metaJoining = "primary.joining"
-	// metaBegan is set in a state that held nothing when it was made.
+	// metaBegan is the URL of the service for which a state was made that held
+	// nothing then.
 	metaBegan = "primary.began"
 	// metaRefill is set while everything is copied to the primary.
 	metaRefill = "primary.refill"
@@ -185,12 +186,14 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 	return reseeding("first attachment to this service"), nil
 }
 
-// isNew reports whether this state began empty and belongs to no service yet:
-// what was written since was written for the one that it meets first. Without
-// that, whether a write came before the first look at the service would decide.
+// isNew reports whether this state holds nothing, or began empty in front of this
+// very service and belongs to none yet: what was written since was written for
+// it. Without that, whether a write came before the first look at the service
+// would decide.
 func (e *Engine) isNew() bool {
 	s := e.o.State.Summary()
-	return e.o.State.Meta(metaLineage) == "" && (e.o.State.Meta(metaBegan) != "" || s.MaxSeq == 0 && s.Documents == 0)
+	began := e.o.State.Meta(metaBegan)
+	return e.o.State.Meta(metaLineage) == "" && (s.MaxSeq == 0 && s.Documents == 0 || began != "" && began == e.o.URL)
 }
 
 // noteBeginning records of a state that was made anew whether it began empty,
@@ -199,7 +202,7 @@ func (e *Engine) noteBeginning(ctx context.Context) error {
 	if s := e.o.State.Summary(); s.MaxSeq > 0 || s.Documents > 0 {
 		return nil
 	}
-	return local(e.o.State.SetMeta(ctx, metaBegan, "empty"))
+	return local(e.o.State.SetMeta(ctx, metaBegan, e.o.URL))
 }
 
 // attach records which repository this state belongs to.

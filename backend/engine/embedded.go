@@ -119,7 +119,8 @@ func (e *Engine) restartEmbedded(ctx context.Context) error {
 	}
 	if trouble == nil {
 		if err := e.o.Embedded.Stop(ctx); err != nil {
-			return fmt.Errorf("the embedded service cannot be ended: %w", err)
+			// What it could not write any more is in the outbox or in git.
+			e.event(Warning, "service", "The embedded service did not end well: "+err.Error(), "It is compared with what is known here when it serves again")
 		}
 	}
 	if err := e.o.Embedded.Start(); err != nil {
