@@ -30,6 +30,13 @@ const (
 	wSetMeta
 	wAddEvent
 	wTrimEvents
+	wRecordConflict
+	wKeepConflict
+	wConflictHow
+	wSettleConflict
+	wDropSettled
+	wConflictRemoved
+	wConflictBack
 	writeStatements
 )
 
@@ -75,6 +82,14 @@ var writeSQL = [writeStatements]string{
 	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
 	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
 	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+
+	wRecordConflict:  recordConflict,
+	wKeepConflict:    keepConflict,
+	wConflictHow:     conflictHow,
+	wSettleConflict:  settleConflict,
+	wDropSettled:     dropSettled,
+	wConflictRemoved: conflictRemoved,
+	wConflictBack:    conflictBack,
 }
 
 // Statements of the readers.
@@ -97,6 +112,11 @@ const (
 	qGrave
 	qParkedAmong
 	qParkedFor
+	qConflicts
+	qConflictsOpen
+	qConflictsCount
+	qConflict
+	qConflictsOf
 	readStatements
 )
 
@@ -129,4 +149,10 @@ var readSQL = [readStatements]string{
 	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
+
+	qConflicts:      conflictsAll,
+	qConflictsOpen:  conflictsOpen,
+	qConflictsCount: conflictsCount,
+	qConflict:       conflictNamed,
+	qConflictsOf:    conflictsOf,
 }
