@@ -59,7 +59,7 @@ type memory struct {
 	documents, bytes, payload int64
 	parked                    int64
 	conflicts                 int64 // open
-	graves                    bool // there are some
+	graves                    bool  // there are some
 	cursors                   map[string]cursor
 	meta                      map[string]string
 }
