@@ -134,6 +134,9 @@ func (e *Engine) plan(ctx context.Context, d Dispute, r Resolution) (settling, e
 	if (r.Edited != nil) != (r.Choice == ChooseEdit) || (!r.As.IsZero() && r.Choice != ChooseBoth) {
 		return s, fmt.Errorf("%w: a document belongs to the choice edit, and a new id to both", document.ErrInvalid)
 	}
+	if r.Edited != nil && r.Edited.ID != d.ID {
+		return s, fmt.Errorf("%w: the third version is one of %q, and the conflict is about %q", document.ErrInvalid, r.Edited.ID, d.subject())
+	}
 	choice, err := d.choose(r.Choice)
 	if err != nil {
 		return s, err

@@ -1,0 +1,430 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/probe"
+)
+
+// clash is an engine and a colleague who have both changed documents.
+type clash struct {
+	t       *testing.T
+	h       *Host
+	c       *govc.Client
+	address string
+	keys    map[string]store.Key
+}
+
+// clashing writes "base" to documents, then "theirs" at the service and what
+// ours does here while the engine is away from it, and comes back.
+func clashing(t *testing.T, ours func(h *Host, id string), ids ...string) clash {
+	t.Helper()
+	c := clash{t: t, address: service(t, "k"), keys: map[string]store.Key{}}
+	c.h = start(t, external(t.TempDir(), c.address))
+	awaitState(t, c.h, StatePrimary)
+	for _, id := range ids {
+		put(t, c.h, doc(id, "base"))
+	}
+	await(t, c.h, "every store in step", inStep)
+	c.c = colleague(t, c.address)
+	c.again(ours, ids...)
+	return c
+}
+
+// again makes conflicts about documents that are in step.
+func (c clash) again(ours func(h *Host, id string), ids ...string) {
+	c.t.Helper()
+	before := c.h.Stats().Conflicts
+	if err := c.h.Fallback(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, id := range ids {
+		key, theirs := changed(get(c.t, c.h, id), "theirs")
+		c.keys[id] = key
+		writeThere(c.t, c.c, key, theirs)
+		ours(c.h, id)
+	}
+	c.recover()
+	if n := c.h.Stats().Conflicts - before; n != int64(len(ids)) {
+		c.t.Fatalf("%d conflicts more are open, of %d", n, len(ids))
+	}
+}
+
+func (c clash) recover() {
+	c.t.Helper()
+	if err := c.h.Recover(c.t.Context(), false); err != nil {
+		c.t.Fatal(err)
+	}
+	awaitState(c.t, c.h, StatePrimary)
+	await(c.t, c.h, "every store in step", inStep)
+}
+
+func (c clash) ours(h *Host, id string) { put(c.t, h, doc(id, "ours")) }
+
+func (c clash) there(id string) string {
+	c.t.Helper()
+	d, err := c.c.Get(c.t.Context(), c.keys[id])
+	if errors.Is(err, store.ErrNotFound) {
+		return ""
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return d.Content.Text
+}
+
+func writes(t *testing.T) func(h *Host, id string) {
+	return func(h *Host, id string) { t.Helper(); put(t, h, doc(id, "ours")) }
+}
+
+func deletes(t *testing.T) func(h *Host, id string) {
+	return func(h *Host, id string) { t.Helper(); discard(t, h, id) }
+}
+
+func discard(t *testing.T, h *Host, id string) {
+	t.Helper()
+	if _, err := h.Delete(t.Context(), mustID(id)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dispute(t *testing.T, h *Host, name string) Dispute {
+	t.Helper()
+	d, err := h.Conflict(t.Context(), mustID(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func resolve(t *testing.T, h *Host, name string, r Resolution) Ack {
+	t.Helper()
+	r.Seen = dispute(t, h, name).Seen
+	ack, err := h.Resolve(t.Context(), mustID(name), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ack
+}
+
+func textOf(d *document.Document) string {
+	if d == nil {
+		return "none"
+	}
+	return d.Content.Text
+}
+
+func open(h *Host) int64 { return h.Stats().Conflicts }
+
+func TestAConflictIsListedWithBothSidesAndTheirBase(t *testing.T) {
+	c := clashing(t, writes(t), "a")
+	list, total, err := c.h.Conflicts(t.Context(), false, 0, 0)
+	if err != nil || total != 1 || len(list) != 1 {
+		t.Fatalf("%+v of %d, %v", list, total, err)
+	}
+	d := dispute(t, c.h, "a")
+	if d.Conflict != list[0] {
+		t.Errorf("listed %+v, shown %+v", list[0], d.Conflict)
+	}
+	ours, theirs, known := d.Sides()
+	if textOf(ours) != "ours" || textOf(theirs) != "theirs" || textOf(d.Base) != "base" || !known || d.Moved || ours.ID != mustID("a") {
+		t.Errorf("ours %q, theirs %q, base %q (%s), %+v", textOf(ours), textOf(theirs), textOf(d.Base), d.NoBase, d.Conflict)
+	}
+	if d.ID != mustID("a") || d.Name.String() != "a.conflict-"+d.OpID || d.Where != probe.Govc || d.Kept != Ours || d.Author != "Colleague" || d.At.IsZero() {
+		t.Errorf("%+v", d.Conflict)
+	}
+	if hash, err := theirs.Hash(); err != nil || hash != d.Theirs || len(d.Commit) != 40 {
+		t.Errorf("their version is %s at %q, %v", d.Theirs, d.Commit, err)
+	}
+	if !get(t, c.h, "a").Conflict || !get(t, c.h, d.Name.String()).Conflict {
+		t.Error("a read does not tell")
+	}
+	page, err := c.h.List(t.Context(), Query{})
+	if err != nil || len(page.Rows) != 2 || !page.Rows[0].Conflict || page.Rows[0].Govc != Disputed || page.Rows[0].Git != InStep || !page.Rows[1].Conflict || page.Rows[1].Govc != InStep {
+		t.Errorf("%+v, %v", page.Rows, err)
+	}
+	if n := c.h.Stats().ConflictsFound; n != 1 {
+		t.Errorf("%d were found", n)
+	}
+	if _, err := c.h.Conflict(t.Context(), mustID("b")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("none about b: %v", err)
+	}
+	choicesNotLeft(t, c, d)
+}
+
+func TestEveryChoiceSettlesAConflictAndIsTakenBack(t *testing.T) {
+	edited := doc("edit", "third")
+	cases := []struct {
+		id, place, copy string
+		r               Resolution
+	}{
+		{"ours", "ours", "none", Resolution{Choice: ChooseOurs}},
+		{"theirs", "theirs", "none", Resolution{Choice: ChooseTheirs}},
+		{"both", "theirs", "ours", Resolution{Choice: ChooseBoth}},
+		{"edit", "third", "none", Resolution{Choice: ChooseEdit, Edited: &edited}},
+		{"moved", "theirs", "none", Resolution{Choice: ChooseBoth, As: mustID("elsewhere")}},
+	}
+	ids := make([]string, len(cases))
+	for i, tc := range cases {
+		ids[i] = tc.id
+	}
+	c := clashing(t, writes(t), ids...)
+	names := map[string]string{}
+	for i, tc := range cases {
+		names[tc.id] = dispute(t, c.h, tc.id).Name.String()
+		ack := resolve(t, c.h, tc.id, tc.r)
+		if len(ack.OpIDs) > 0 && ack.Durability != PrimaryAndLocal {
+			t.Errorf("%s: acknowledged as %+v", tc.id, ack)
+		}
+		if got := dispute(t, c.h, names[tc.id]); textOf(got.Place) != tc.place || textOf(got.Other) != tc.copy || got.How != string(tc.r.Choice) || got.SettledAt.IsZero() {
+			t.Errorf("%s: place %q, copy %q, %+v", tc.id, textOf(got.Place), textOf(got.Other), got.Conflict)
+		}
+		if got := c.there(tc.id); got != tc.place {
+			t.Errorf("%s: the service holds %q", tc.id, got)
+		}
+		if n := open(c.h); n != int64(len(cases)-i-1) {
+			t.Errorf("%d are open", n)
+		}
+		if get(t, c.h, tc.id).Conflict {
+			t.Errorf("%s: a read still tells of a conflict", tc.id)
+		}
+	}
+	wantText(t, c.h, "elsewhere", "ours")
+	_, total, err := c.h.Conflicts(t.Context(), true, 0, 0)
+	if err != nil || total != int64(len(cases)) {
+		t.Errorf("%d are remembered, %v", total, err)
+	}
+	for _, tc := range cases {
+		if _, err := c.h.Reopen(t.Context(), mustID(names[tc.id])); err != nil {
+			t.Errorf("%s: %v", tc.id, err)
+			continue
+		}
+		if d := dispute(t, c.h, tc.id); textOf(d.Place) != "theirs" || textOf(d.Other) != "ours" || !d.Open() {
+			t.Errorf("%s: reopened with place %q and copy %q", tc.id, textOf(d.Place), textOf(d.Other))
+		}
+	}
+	await(t, c.h, "every store in step", inStep)
+	if n := open(c.h); n != int64(len(cases)) || c.there("ours") != "theirs" {
+		t.Errorf("%d are open, the service holds %q", n, c.there("ours"))
+	}
+}
+
+func TestAConflictWithADeleteOfOurs(t *testing.T) {
+	c := clashing(t, deletes(t), "gone", "stays", "edited", "dropped")
+	d := dispute(t, c.h, "gone")
+	ours, theirs, known := d.Sides()
+	if ours != nil || textOf(theirs) != "theirs" || textOf(d.Base) != "base" || !known || d.Copy || d.Deleted != Ours {
+		t.Errorf("ours %q, theirs %q, base %q (%s), %+v", textOf(ours), textOf(theirs), textOf(d.Base), d.NoBase, d.Conflict)
+	}
+	if _, err := c.h.Resolve(t.Context(), d.Name, Resolution{Choice: ChooseBoth, Seen: d.Seen}); !errors.Is(err, document.ErrInvalid) {
+		t.Errorf("there are not two versions: %v", err)
+	}
+	third := doc("edited", "third")
+	resolve(t, c.h, "gone", Resolution{Choice: ChooseOurs})
+	if ack := resolve(t, c.h, "stays", Resolution{Choice: ChooseTheirs}); len(ack.OpIDs) != 0 {
+		t.Errorf("nothing was to be written: %+v", ack)
+	}
+	resolve(t, c.h, "edited", Resolution{Choice: ChooseEdit, Edited: &third})
+	// A plain delete is the same decision.
+	dropped := dispute(t, c.h, "dropped").Name
+	discard(t, c.h, "dropped")
+	await(t, c.h, "every store in step", inStep)
+	for id, want := range map[string]string{"gone": "", "stays": "theirs", "edited": "third", "dropped": ""} {
+		if got := c.there(id); got != want {
+			t.Errorf("%s: the service holds %q, want %q", id, got, want)
+		}
+	}
+	if n := open(c.h); n != 0 {
+		t.Errorf("%d are open", n)
+	}
+	for _, name := range []document.ID{d.Name, dropped} {
+		if _, err := c.h.Reopen(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+	wantText(t, c.h, "gone", "theirs")
+	wantText(t, c.h, "dropped", "theirs")
+	if n := open(c.h); n != 2 {
+		t.Errorf("%d are open", n)
+	}
+}
+
+func TestWhatWasShownIsNoLongerThere(t *testing.T) {
+	c := clashing(t, writes(t), "a", "b")
+	shown := dispute(t, c.h, "a")
+	key, theirs := changed(get(t, c.h, "a"), "theirs again")
+	writeThere(t, c.c, key, theirs)
+	for _, choice := range []Choice{ChooseOurs, ChooseTheirs, ChooseBoth} {
+		var moved *ConflictError
+		if _, err := c.h.Resolve(t.Context(), shown.Name, Resolution{Choice: choice, Seen: shown.Seen}); !errors.As(err, &moved) || moved.ID != mustID("a") {
+			t.Errorf("%s was settled over a version that nobody saw: %v", choice, err)
+		}
+	}
+	d := dispute(t, c.h, "a")
+	if textOf(d.Place) != "theirs again" || textOf(d.Other) != "ours" || !d.Moved {
+		t.Errorf("place %q, copy %q, moved %v", textOf(d.Place), textOf(d.Other), d.Moved)
+	}
+	// The copy is a document that may be edited, too.
+	shown = dispute(t, c.h, "b")
+	put(t, c.h, doc(shown.Name.String(), "ours again"))
+	if _, err := c.h.Resolve(t.Context(), shown.Name, Resolution{Choice: ChooseTheirs, Seen: shown.Seen}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a copy that was changed was removed: %v", err)
+	}
+	resolve(t, c.h, "b", Resolution{Choice: ChooseOurs})
+	wantText(t, c.h, "b", "ours again")
+	settled := shown.Name
+	if _, err := c.h.Resolve(t.Context(), settled, Resolution{Choice: ChooseOurs, Seen: dispute(t, c.h, settled.String()).Seen}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("settled twice: %v", err)
+	}
+	// Nor is a settlement taken back over what was written since.
+	put(t, c.h, doc("b", "later"))
+	if _, err := c.h.Reopen(t.Context(), settled); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("taken back over a later version: %v", err)
+	}
+	wantText(t, c.h, "b", "later")
+}
+
+func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {
+	c := clashing(t, writes(t), "a", "b")
+	if err := c.h.Fallback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ack := resolve(t, c.h, "a", Resolution{Choice: ChooseOurs}); ack.Durability != Local || len(ack.OpIDs) != 2 {
+		t.Errorf("acknowledged as %+v", ack)
+	}
+	resolve(t, c.h, "b", Resolution{Choice: ChooseOurs})
+	// They change one of them once more before it gets there.
+	d, err := c.c.Get(t.Context(), c.keys["b"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Content.Text, d.UpdatedAt = "theirs again", d.UpdatedAt.Add(1)
+	writeThere(t, c.c, c.keys["b"], d)
+	c.recover()
+	if got := texts(t, c.c); len(got) != 3 || got["a"] != "ours" || got["b"] != "theirs again" {
+		t.Errorf("the service holds %v", got)
+	}
+	if n := open(c.h); n != 1 {
+		t.Errorf("%d are open, want the second one about b", n)
+	}
+	if d := dispute(t, c.h, "b"); textOf(d.Place) != "theirs again" || textOf(d.Other) != "ours" || textOf(d.Base) != "theirs" {
+		t.Errorf("place %q, copy %q, base %q (%s)", textOf(d.Place), textOf(d.Other), textOf(d.Base), d.NoBase)
+	}
+}
+
+func TestASecondConflictAboutADocument(t *testing.T) {
+	long := strings.Repeat("é", document.MaxID/2)
+	c := clashing(t, writes(t), "a", long)
+	if d := dispute(t, c.h, long); len(d.Name.String()) > document.MaxID || d.ID.String() != long {
+		t.Fatalf("%+v", d.Conflict)
+	}
+	resolve(t, c.h, long, Resolution{Choice: ChooseOurs})
+	wantText(t, c.h, long, "ours")
+	first := dispute(t, c.h, "a").Name
+	c.again(func(h *Host, id string) { put(t, h, doc(id, "ours too")) }, "a")
+	_, err := c.h.Conflict(t.Context(), mustID("a"))
+	if !errors.Is(err, document.ErrInvalid) || !strings.Contains(err.Error(), first.String()) {
+		t.Fatalf("there are two: %v", err)
+	}
+	list, _, err := c.h.Conflicts(t.Context(), false, 0, 0)
+	if err != nil || len(list) != 2 || list[1].Name != first {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	resolve(t, c.h, first.String(), Resolution{Choice: ChooseOurs})
+	second := dispute(t, c.h, "a")
+	if textOf(second.Place) != "ours" || textOf(second.Other) != "ours too" || !second.Moved {
+		t.Errorf("place %q, copy %q, moved %v", textOf(second.Place), textOf(second.Other), second.Moved)
+	}
+	resolve(t, c.h, "a", Resolution{Choice: ChooseOurs})
+	wantText(t, c.h, "a", "ours too")
+	if page, err := c.h.List(t.Context(), Query{}); err != nil || page.Total != 2 {
+		t.Errorf("%d documents, %v", page.Total, err)
+	}
+}
+
+func TestADeletedCopySettlesItsConflict(t *testing.T) {
+	c := clashing(t, writes(t), "a")
+	name := dispute(t, c.h, "a").Name
+	discard(t, c.h, name.String())
+	await(t, c.h, "every store in step", inStep)
+	d := dispute(t, c.h, name.String())
+	if d.How != "removed" || open(c.h) != 0 {
+		t.Errorf("%+v", d.Conflict)
+	}
+	undo(t, c.h, name.String())
+	if d = dispute(t, c.h, "a"); !d.Open() || textOf(d.Other) != "ours" {
+		t.Errorf("the copy is back: %+v", d.Conflict)
+	}
+	discard(t, c.h, name.String())
+	if _, err := c.h.Reopen(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if d = dispute(t, c.h, "a"); textOf(d.Other) != "ours" {
+		t.Errorf("the copy is %q", textOf(d.Other))
+	}
+}
+
+// choicesNotLeft tries what a conflict about a does not leave.
+func choicesNotLeft(t *testing.T, c clash, d Dispute) {
+	t.Helper()
+	other := doc("a", "third")
+	for i, r := range []Resolution{
+		{Choice: "mine", Seen: d.Seen},
+		{Choice: ChooseOurs},
+		{Choice: ChooseOurs, Seen: d.Seen, Edited: &other},
+		{Choice: ChooseEdit, Seen: d.Seen},
+		{Choice: ChooseTheirs, Seen: d.Seen, As: mustID("b")},
+		{Choice: ChooseBoth, Seen: d.Seen, As: mustID("a")},
+		{Choice: ChooseEdit, Seen: d.Seen, Edited: ptr(doc("another", "x"))},
+	} {
+		if _, err := c.h.Resolve(t.Context(), d.Name, r); !errors.Is(err, document.ErrInvalid) {
+			t.Errorf("%d: %+v: %v", i, r, err)
+		}
+	}
+	if got := dispute(t, c.h, "a"); got.Seen != d.Seen || open(c.h) != 1 {
+		t.Errorf("something was done: %+v", got.Conflict)
+	}
+	if _, err := c.h.Reopen(t.Context(), d.Name); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("it is open: %v", err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestAConflictThatIsMetTwiceIsOneConflict: a process that is killed after the
+// conflict was recorded, and before the cursor moved, compares again.
+func TestAConflictThatIsMetTwiceIsOneConflict(t *testing.T) {
+	h := start(t, external(t.TempDir(), service(t, "k")))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "base"), doc("b", "base"))
+	if err := h.Fallback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, h, doc("a", "ours"))
+	discard(t, h, "b")
+	rows, err := h.o.State.Next(t.Context(), h.govcMark.now(), 10, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, w := range fold(rows) {
+			_, theirs := changed(Found{Document: doc(w.newest.Key.ID.String(), "")}, "theirs")
+			if err := h.conflict(t.Context(), w, store.Op{ID: w.newest.OpID, Key: w.newest.Key, Doc: w.newest.Doc}, theirs); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, events := open(h), toldAbout(h, "conflict", Warning); n != 2 || len(events) != 2 {
+		t.Errorf("%d are open, told %q", n, events)
+	}
+	wantText(t, h, "a", "theirs")
+	wantText(t, h, "b", "theirs")
+	if page, err := h.List(t.Context(), Query{}); err != nil || page.Total != 3 {
+		t.Errorf("%d documents, %v", page.Total, err)
+	}
+}
