@@ -42,6 +42,17 @@ func Merge(base, mine, theirs string) (merged string, clean bool) {
 	return m.out.String(), m.clean
 }
 
+// Marked reports whether a text holds a line that Merge begins what both sides
+// changed with.
+func Marked(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "<<<<<<<") {
+			return true
+		}
+	}
+	return false
+}
+
 // side is one of the two texts, with what of it is not merged yet.
 type side struct {
 	lines []string

@@ -17,19 +17,20 @@ import (
 
 // Engine implements httpapi.Engine. The zero value is empty and healthy.
 type Engine struct {
-	mu      sync.Mutex
-	docs    map[string]httpapi.Document
-	history map[string][]version // newest last
-	fail    error
-	calls   []string
-	state   httpapi.Status
-	stats   httpapi.Stats
-	metrics httpapi.Metrics
-	events  []httpapi.Event
-	ops     int
-	run     httpapi.BackupRun
-	report  httpapi.BackupReport
-	service httpapi.ServiceFacts
+	mu       sync.Mutex
+	docs     map[string]httpapi.Document
+	history  map[string][]version // newest last
+	fail     error
+	calls    []string
+	state    httpapi.Status
+	stats    httpapi.Stats
+	metrics  httpapi.Metrics
+	events   []httpapi.Event
+	ops      int
+	run      httpapi.BackupRun
+	report   httpapi.BackupReport
+	service  httpapi.ServiceFacts
+	disputes []httpapi.Dispute
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
