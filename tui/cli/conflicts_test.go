@@ -6,12 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/engine"
+	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/httpapi/httpapitest"
 )
@@ -194,4 +198,72 @@ func keptFile(t *testing.T, said string) string {
 		}
 	})
 	return file
+}
+
+// TestConflictsOfAnEngineInThisProcess: the copy lies in git, and the state file
+// was lost, so that the conflict is found by its id.
+func TestConflictsOfAnEngineInThisProcess(t *testing.T) {
+	s := engine.Setup{
+		Dir: t.TempDir(), Repository: "docs", Phase: engine.PhaseGitOnly, Version: "test",
+		Author: store.Author{Name: "test", Email: "test@example.org"}, Strict: true,
+	}
+	begin := func() (Local, *engine.Host) {
+		t.Helper()
+		host, err := engine.Start(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return NewLocal(host.Engine), host
+	}
+	end := func(host *engine.Host) {
+		t.Helper()
+		if err := host.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	const name = "a.conflict-0199aaaa-0000-7000-8000-000000000000"
+	l, host := begin()
+	if _, err := l.Put(t.Context(), []httpapi.Document{{ID: "a", Type: "text", Text: "theirs"}, {ID: name, Type: "text", Text: "ours"}}); err != nil {
+		t.Fatal(err)
+	}
+	end(host)
+	for _, file := range []string{"state.db", "state.db-wal", "state.db-shm"} {
+		if err := os.Remove(filepath.Join(s.Dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	l, host = begin()
+	defer func() { end(host) }()
+	third := filepath.Join(t.TempDir(), "third")
+	if err := os.WriteFile(third, []byte("third"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"conflicts"}, ExitOK, name},
+		{[]string{"ls"}, ExitOK, "conflict"},
+		{[]string{"get", "a", "--json"}, ExitOK, `"conflict": true`},
+		{[]string{"conflicts", "show", "a"}, ExitOK, "+ours"},
+		{[]string{"conflicts", "resolve", "a", "ours", "--yes"}, ExitOK, "settled " + name},
+		{[]string{"get", "a"}, ExitOK, "ours"},
+		{[]string{"get", name}, ExitNoInput, "no document"},
+		{[]string{"conflicts", "resolve", name, "theirs", "--yes"}, ExitTempFail, "settled already"},
+		{[]string{"conflicts", "reopen", name}, ExitOK, "open again"},
+		{[]string{"get", "a"}, ExitOK, "theirs"},
+		{[]string{"conflicts", "resolve", "a", "edit", "--file", third}, ExitOK, "settled"},
+		{[]string{"get", "a"}, ExitOK, "third"},
+		{[]string{"conflicts", "list", "--all", "--json"}, ExitOK, `"how": "edit"`},
+		{[]string{"conflicts", "show", "none"}, ExitNoInput, "none of that name"},
+		{[]string{"conflicts", "show", "a/b"}, ExitData, "without a slash"},
+	} {
+		if code, said := runOn(t, l, step.args...); code != step.code || !strings.Contains(said, step.want) {
+			t.Errorf("%q: %d, want %d with %q\n%s", step.args, code, step.code, step.want, said)
+		}
+	}
+	if stats, err := l.Stats(t.Context()); err != nil || stats.Engine.Conflicts != 0 {
+		t.Errorf("%+v, %v", stats.Engine, err)
+	}
 }
