@@ -105,7 +105,7 @@ func (e *Engine) tellConflict(c state.Conflict, text string) {
 		e.trouble(Error, kindConflict, fmt.Sprintf("%d conflicts are open: further ones are kept as copies and not listed", state.MaxConflicts),
 			"Settle some (caiatop conflicts list), then start caiatop again: it lists the copies that it finds")
 	}
-	e.event(Warning, kindConflict, text, fmt.Sprintf("Compare the two with: caiatop conflicts show %s, and choose with: caiatop conflicts resolve", c.Name))
+	e.event(Warning, kindConflict, text, fmt.Sprintf("Compare the two with: caiatop conflicts show %q, and choose with: caiatop conflicts resolve", c.Name))
 }
 
 // copyOf is the operation that keeps a version of a document as a copy, nil if
@@ -131,8 +131,12 @@ func (e *Engine) copyOf(ctx context.Context, name document.ID, version document.
 }
 
 // whoWroteThere is the author and the commit of the newest version at the
-// service, "" where it cannot tell.
+// service, "" where it cannot tell. It asks a few times a minute only: after a
+// long outage there may be very many conflicts.
 func (e *Engine) whoWroteThere(ctx context.Context, key store.Key) (author, commit string) {
+	if ask, _ := e.asked.admit(e.o.Now()); !ask {
+		return "", ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, readShare)
 	defer cancel()
 	revisions, err := e.o.Primary.History(ctx, key, 1)

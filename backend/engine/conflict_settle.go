@@ -49,8 +49,7 @@ type settling struct {
 
 // Resolve settles a conflict: what is chosen gets the document's place, and the
 // copy is removed, in one transaction and as operations like any others, so that
-// stores which are away get them later. It returns what was done as an event
-// tells it.
+// stores which are away get them later.
 //
 // Errors wrap store.ErrNotFound, store.ErrConflict (settled already, or a side
 // changed; then it is a *ConflictError), document.ErrInvalid for a choice that
@@ -58,14 +57,19 @@ type settling struct {
 func (e *Engine) Resolve(ctx context.Context, name document.ID, r Resolution) (Ack, error) {
 	started := e.o.Now()
 	s, ack, err := e.resolve(ctx, name, r)
+	e.observeSettled(s, started, err)
 	if err != nil {
 		return Ack{}, fmt.Errorf("resolve the conflict %q: %w", name, err)
 	}
-	if len(s.ops) > 0 {
-		e.observe(probe.Write, started, len(s.ops), nil)
-	}
 	e.event(Info, kindConflict, fmt.Sprintf("The conflict %q was settled: %s", s.Name, s.How), "")
 	return ack, nil
+}
+
+// observeSettled measures the writes of a settlement, if it came to that.
+func (e *Engine) observeSettled(s settling, started time.Time, err error) {
+	if len(s.ops) > 0 && !errors.Is(err, store.ErrConflict) {
+		e.observe(probe.Write, started, len(s.ops), err)
+	}
 }
 
 func (e *Engine) resolve(ctx context.Context, name document.ID, r Resolution) (settling, Ack, error) {
@@ -237,11 +241,9 @@ func (e *Engine) planBoth(ctx context.Context, s *settling, d Dispute, as docume
 func (e *Engine) Reopen(ctx context.Context, name document.ID) (Ack, error) {
 	started := e.o.Now()
 	s, ack, err := e.reopen(ctx, name)
+	e.observeSettled(s, started, err)
 	if err != nil {
 		return Ack{}, fmt.Errorf("reopen the conflict %q: %w", name, err)
-	}
-	if len(s.ops) > 0 {
-		e.observe(probe.Write, started, len(s.ops), nil)
 	}
 	e.event(Info, kindConflict, fmt.Sprintf("The conflict %q is open again", s.Name), "")
 	return ack, nil

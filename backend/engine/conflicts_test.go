@@ -6,120 +6,9 @@ import (
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/document"
-	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
-
-// clash is an engine and a colleague who have both changed documents.
-type clash struct {
-	t       *testing.T
-	h       *Host
-	c       *govc.Client
-	address string
-	keys    map[string]store.Key
-}
-
-// clashing writes "base" to documents, then "theirs" at the service and what
-// ours does here while the engine is away from it, and comes back.
-func clashing(t *testing.T, ours func(h *Host, id string), ids ...string) clash {
-	t.Helper()
-	c := clash{t: t, address: service(t, "k"), keys: map[string]store.Key{}}
-	c.h = start(t, external(t.TempDir(), c.address))
-	awaitState(t, c.h, StatePrimary)
-	for _, id := range ids {
-		put(t, c.h, doc(id, "base"))
-	}
-	await(t, c.h, "every store in step", inStep)
-	c.c = colleague(t, c.address)
-	c.again(ours, ids...)
-	return c
-}
-
-// again makes conflicts about documents that are in step.
-func (c clash) again(ours func(h *Host, id string), ids ...string) {
-	c.t.Helper()
-	before := c.h.Stats().Conflicts
-	if err := c.h.Fallback(c.t.Context()); err != nil {
-		c.t.Fatal(err)
-	}
-	for _, id := range ids {
-		key, theirs := changed(get(c.t, c.h, id), "theirs")
-		c.keys[id] = key
-		writeThere(c.t, c.c, key, theirs)
-		ours(c.h, id)
-	}
-	c.recover()
-	if n := c.h.Stats().Conflicts - before; n != int64(len(ids)) {
-		c.t.Fatalf("%d conflicts more are open, of %d", n, len(ids))
-	}
-}
-
-func (c clash) recover() {
-	c.t.Helper()
-	if err := c.h.Recover(c.t.Context(), false); err != nil {
-		c.t.Fatal(err)
-	}
-	awaitState(c.t, c.h, StatePrimary)
-	await(c.t, c.h, "every store in step", inStep)
-}
-
-func (c clash) ours(h *Host, id string) { put(c.t, h, doc(id, "ours")) }
-
-func (c clash) there(id string) string {
-	c.t.Helper()
-	d, err := c.c.Get(c.t.Context(), c.keys[id])
-	if errors.Is(err, store.ErrNotFound) {
-		return ""
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return d.Content.Text
-}
-
-func writes(t *testing.T) func(h *Host, id string) {
-	return func(h *Host, id string) { t.Helper(); put(t, h, doc(id, "ours")) }
-}
-
-func deletes(t *testing.T) func(h *Host, id string) {
-	return func(h *Host, id string) { t.Helper(); discard(t, h, id) }
-}
-
-func discard(t *testing.T, h *Host, id string) {
-	t.Helper()
-	if _, err := h.Delete(t.Context(), mustID(id)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func dispute(t *testing.T, h *Host, name string) Dispute {
-	t.Helper()
-	d, err := h.Conflict(t.Context(), mustID(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func resolve(t *testing.T, h *Host, name string, r Resolution) Ack {
-	t.Helper()
-	r.Seen = dispute(t, h, name).Seen
-	ack, err := h.Resolve(t.Context(), mustID(name), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ack
-}
-
-func textOf(d *document.Document) string {
-	if d == nil {
-		return "none"
-	}
-	return d.Content.Text
-}
-
-func open(h *Host) int64 { return h.Stats().Conflicts }
 
 func TestAConflictIsListedWithBothSidesAndTheirBase(t *testing.T) {
 	c := clashing(t, writes(t), "a")
@@ -305,7 +194,14 @@ func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {
 	}
 	d.Content.Text, d.UpdatedAt = "theirs again", d.UpdatedAt.Add(1)
 	writeThere(t, c.c, c.keys["b"], d)
-	c.recover()
+	// The process is killed here: another one goes on with the files as they are.
+	synced(t, c.h)
+	killed := t.TempDir()
+	copyFolder(t, c.dir, killed)
+	stop(t, c.h)
+	c.h = start(t, external(killed, c.address))
+	awaitState(t, c.h, StatePrimary)
+	await(t, c.h, "every store in step", inStep)
 	if got := texts(t, c.c); len(got) != 3 || got["a"] != "ours" || got["b"] != "theirs again" {
 		t.Errorf("the service holds %v", got)
 	}
@@ -393,8 +289,6 @@ func choicesNotLeft(t *testing.T, c clash, d Dispute) {
 		t.Errorf("it is open: %v", err)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestAConflictThatIsMetTwiceIsOneConflict: a process that is killed after the
 // conflict was recorded, and before the cursor moved, compares again.

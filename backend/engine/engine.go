@@ -44,6 +44,7 @@ type Engine struct {
 	closing   atomic.Bool
 	conflicts atomic.Int64 // recorded since the start
 	notes     notes
+	asked     notes // of the service, whose a version is
 	slow      slowness
 	repeats   repeats
 

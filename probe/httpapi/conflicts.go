@@ -162,7 +162,21 @@ func (s *Server) conflicts(c *call) (any, error) {
 	return list, err
 }
 
-func (s *Server) conflict(c *call) (any, error) { return s.engine.Conflict(c.ctx, c.PathValue("id")) }
+// conflict leaves the base out where it does not fit beside both sides, which
+// always do.
+func (s *Server) conflict(c *call) (any, error) {
+	d, err := s.engine.Conflict(c.ctx, c.PathValue("id"))
+	size := 0
+	for _, doc := range []*Document{d.Place, d.Other, d.BaseDocument} {
+		if doc != nil {
+			size += 2*len(doc.Text) + 2*len(doc.Raw) // at most, as it travels
+		}
+	}
+	if size > MaxBody && d.BaseDocument != nil {
+		d.BaseDocument, d.NoBase = nil, "it is too large to be sent with both sides; its history has it"
+	}
+	return d, err
+}
 
 // resolve names what was seen in the body, so that it is conditional in any
 // case.
