@@ -8,35 +8,29 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
 
-// pushedConflicts is an engine without a service, and somebody who pushed what
-// was written here as well: both, theirdelete and ourdelete.
-func pushedConflicts(t *testing.T) (dir string, h *Host, c clone) {
-	t.Helper()
-	dir = t.TempDir()
-	h = start(t, detached(dir))
+func TestConflictsOfAPush(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, detached(dir))
 	put(t, h, doc("both", "base"), doc("ourdelete", "base"), doc("theirdelete", "base"))
 	synced(t, h)
-	c = cloneOf(t, dir)
-	free := blocked(t, dir)
-	folder := newest(t, h, "ourdelete").Folder.String()
-	put(t, h, doc("both", "ours"), doc("theirdelete", "ours"))
-	discard(t, h, "ourdelete")
+	c := cloneOf(t, dir)
 	c.edit(h, "both", "theirs")
-	c.file(filepath.Join(folder, document.TextFile), "theirs")
+	c.edit(h, "ourdelete", "theirs")
 	if err := os.RemoveAll(filepath.Join(c.dir, newest(t, h, "theirdelete").Folder.String())); err != nil {
 		t.Fatal(err)
 	}
-	c.push(h)
+	c.commit("theirs")
+	free := blocked(t, dir)
+	put(t, h, doc("both", "ours"), doc("theirdelete", "ours"))
+	discard(t, h, "ourdelete")
+	c.git("push", "-q", "origin", "main")
+	lookNow(h)
 	free()
 	taken(t, h)
-	return dir, h, c
-}
-
-func TestConflictsOfAPush(t *testing.T) {
-	dir, h, c := pushedConflicts(t)
 	if n := open(h); n != 3 {
 		t.Fatalf("%d are open", n)
 	}
@@ -84,25 +78,38 @@ func TestAPushThatIsTakenOverTwiceBringsItsConflictsOnce(t *testing.T) {
 	put(t, h, doc("both", "base"), doc("theirdelete", "base"))
 	synced(t, h)
 	c := cloneOf(t, dir)
-	free := blocked(t, dir)
-	put(t, h, doc("both", "ours"), doc("theirdelete", "ours"))
 	c.edit(h, "both", "theirs")
-	if err := os.RemoveAll(filepath.Join(c.dir, newest(t, h, "theirdelete").Folder.String())); err != nil {
+	gone := newest(t, h, "theirdelete")
+	if err := os.RemoveAll(filepath.Join(c.dir, gone.Folder.String())); err != nil {
 		t.Fatal(err)
 	}
-	// The reference that says that the push is known cannot be written.
-	c.push(h)
-	await(t, h, "two conflicts", func(s *Stats) bool { return s.Conflicts == 2 })
-	name := dispute(t, h, "both").Name
-	resolve(t, h, "both", Resolution{Choice: ChooseOurs})
-	before := len(toldAbout(h, kindConflict, Warning))
+	from := c.git("rev-parse", "HEAD")
+	commit := c.commit("theirs")
+	c.git("push", "-q", "origin", "HEAD:refs/heads/theirs")
+	free := blocked(t, dir)
+	put(t, h, doc("both", "ours"), doc("theirdelete", "ours"))
+	for i := range 2 {
+		in := &intake{e: h.Engine, commit: commit, from: from}
+		err := in.take(t.Context(), store.Key{ID: mustID("both"), Folder: newest(t, h, "both").Folder})
+		if err == nil {
+			err = in.drop(t.Context(), store.Key{ID: gone.Document.ID, Folder: gone.Folder})
+		}
+		if err == nil {
+			err = in.flush(t.Context())
+		}
+		if n := open(h); err != nil || n != int64(2-i) {
+			t.Fatalf("%d are open, %v", n, err)
+		}
+		if i == 0 {
+			resolve(t, h, "both", Resolution{Choice: ChooseOurs})
+		}
+	}
 	free()
-	lookNow(h)
-	taken(t, h)
-	wantGone(t, h, name.String())
-	wantText(t, h, "both", "ours")
-	if n, told := open(h), toldAbout(h, kindConflict, Warning); n != 1 || len(told) != before {
-		t.Errorf("%d are open, told %q", n, told)
+	if told := toldAbout(h, kindConflict, Warning); len(told) != 2 {
+		t.Errorf("told %q", told)
+	}
+	if page, err := h.List(t.Context(), Query{}); err != nil || page.Total != 2 {
+		t.Errorf("%d documents, %v", page.Total, err)
 	}
 }
 
@@ -188,24 +195,4 @@ func TestCopiesOfEarlierVersionsAreListed(t *testing.T) {
 	if n := open(h); n != 3 {
 		t.Errorf("%d are open", n)
 	}
-}
-
-// TestCopiesInGitAreListedByAStateThatIsMadeAnew: what was lost with the state
-// file is unknown, and the copies are there.
-func TestCopiesInGitAreListedByAStateThatIsMadeAnew(t *testing.T) {
-	dir, h, _ := pushedConflicts(t)
-	name := dispute(t, h, "both").Name
-	stop(t, h)
-	for _, file := range []string{"state.db", "state.db-wal", "state.db-shm"} {
-		if err := os.Remove(filepath.Join(dir, file)); err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-	}
-	h = start(t, detached(dir))
-	list, _, err := h.Conflicts(t.Context(), false, 0, 0)
-	if err != nil || len(list) != 1 || list[0].Name != name || list[0].Kept != UnknownSide || list[0].ID != mustID("both") {
-		t.Errorf("%+v, %v", list, err)
-	}
-	resolve(t, h, "both", Resolution{Choice: ChoosePlace})
-	wantText(t, h, "both", "ours")
 }

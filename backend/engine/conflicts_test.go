@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe"
 )
@@ -176,6 +177,28 @@ func TestWhatWasShownIsNoLongerThere(t *testing.T) {
 		t.Errorf("taken back over a later version: %v", err)
 	}
 	wantText(t, c.h, "b", "later")
+	aDeletedCopySettlesItsConflict(t, c.h, "a")
+}
+
+// aDeletedCopySettlesItsConflict, and the copy that comes back opens it.
+func aDeletedCopySettlesItsConflict(t *testing.T, h *Host, id string) {
+	t.Helper()
+	name := dispute(t, h, id).Name
+	discard(t, h, name.String())
+	if d := dispute(t, h, name.String()); d.How != state.HowRemoved || open(h) != 0 {
+		t.Errorf("%+v", d.Conflict)
+	}
+	undo(t, h, name.String())
+	if d := dispute(t, h, id); !d.Open() || textOf(d.Other) != "ours" {
+		t.Errorf("the copy is back: %+v", d.Conflict)
+	}
+	discard(t, h, name.String())
+	if _, err := h.Reopen(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if d := dispute(t, h, id); textOf(d.Other) != "ours" {
+		t.Errorf("the copy is %q", textOf(d.Other))
+	}
 }
 
 func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {
@@ -240,28 +263,6 @@ func TestASecondConflictAboutADocument(t *testing.T) {
 	wantText(t, c.h, "a", "ours too")
 	if page, err := c.h.List(t.Context(), Query{}); err != nil || page.Total != 2 {
 		t.Errorf("%d documents, %v", page.Total, err)
-	}
-}
-
-func TestADeletedCopySettlesItsConflict(t *testing.T) {
-	c := clashing(t, writes(t), "a")
-	name := dispute(t, c.h, "a").Name
-	discard(t, c.h, name.String())
-	await(t, c.h, "every store in step", inStep)
-	d := dispute(t, c.h, name.String())
-	if d.How != "removed" || open(c.h) != 0 {
-		t.Errorf("%+v", d.Conflict)
-	}
-	undo(t, c.h, name.String())
-	if d = dispute(t, c.h, "a"); !d.Open() || textOf(d.Other) != "ours" {
-		t.Errorf("the copy is back: %+v", d.Conflict)
-	}
-	discard(t, c.h, name.String())
-	if _, err := c.h.Reopen(t.Context(), name); err != nil {
-		t.Fatal(err)
-	}
-	if d = dispute(t, c.h, "a"); textOf(d.Other) != "ours" {
-		t.Errorf("the copy is %q", textOf(d.Other))
 	}
 }
 
