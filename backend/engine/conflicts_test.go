@@ -177,7 +177,39 @@ func TestWhatWasShownIsNoLongerThere(t *testing.T) {
 		t.Errorf("taken back over a later version: %v", err)
 	}
 	wantText(t, c.h, "b", "later")
+	changesBetweenLookAndTransaction(t, c.h, "a")
 	aDeletedCopySettlesItsConflict(t, c.h, "a")
+}
+
+// changesBetweenLookAndTransaction: whatever was written in between refuses
+// every choice, of the document as of the copy.
+func changesBetweenLookAndTransaction(t *testing.T, h *Host, id string) {
+	t.Helper()
+	third := doc(id, "third")
+	for _, choice := range []Choice{ChooseOurs, ChooseTheirs, ChooseBoth, ChooseEdit} {
+		r := Resolution{Choice: choice}
+		if choice == ChooseEdit {
+			r.Edited = &third
+		}
+		for _, other := range []bool{false, true} {
+			d := dispute(t, h, id)
+			s, err := h.plan(t.Context(), d, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := mustID(id)
+			if other {
+				changed = d.Name
+			}
+			put(t, h, doc(changed.String(), get(t, h, changed.String()).Document.Content.Text))
+			if _, err := h.settle(t.Context(), s); !errors.Is(err, store.ErrConflict) {
+				t.Errorf("%s: %s was written meanwhile: %v", choice, changed, err)
+			}
+			if now := dispute(t, h, id); !now.Open() || textOf(now.Place) != textOf(d.Place) || textOf(now.Other) != textOf(d.Other) {
+				t.Errorf("%s: something was done: %+v", choice, now.Conflict)
+			}
+		}
+	}
 }
 
 // aDeletedCopySettlesItsConflict, and the copy that comes back opens it.
