@@ -42,11 +42,13 @@ func Merge(base, mine, theirs string) (merged string, clean bool) {
 	return m.out.String(), m.clean
 }
 
-// Marked reports whether a text holds a line that Merge begins what both sides
-// changed with.
+// Marked reports whether a text holds one of the lines that Merge puts around
+// what both sides changed. The one in their middle is no sign: texts have it as
+// the line below a title.
 func Marked(text string) bool {
 	for line := range strings.SplitSeq(text, "\n") {
-		if strings.HasPrefix(line, "<<<<<<<") {
+		line = strings.TrimSuffix(line, "\r")
+		if line == markMine || line == markBase || line == markTheirs {
 			return true
 		}
 	}
