@@ -188,6 +188,9 @@ func (e *Engine) side(ctx context.Context, id document.ID) (*document.Document, 
 	return &found.Document, found.Hash, found.Folder, nil
 }
 
+// namedConflicts is how many conflicts about one document an error names.
+const namedConflicts = 5
+
 // findConflict finds a conflict by its name, or by its document.
 func (e *Engine) findConflict(ctx context.Context, name document.ID) (state.Conflict, error) {
 	c, err := e.o.State.Conflict(ctx, name)
@@ -201,11 +204,11 @@ func (e *Engine) findConflict(ctx context.Context, name document.ID) (state.Conf
 	case len(about) == 0:
 		return state.Conflict{}, fmt.Errorf("%w: there is none of that name, and none open about a document of that id", store.ErrNotFound)
 	case len(about) > 1:
-		names := make([]string, len(about))
-		for i, c := range about {
-			names[i] = c.Name.String()
+		var names []string
+		for _, c := range about[:min(len(about), namedConflicts)] {
+			names = append(names, c.Name.String())
 		}
-		return state.Conflict{}, fmt.Errorf("%w: %d are open about that document, name one of them: %s", document.ErrInvalid, len(about), strings.Join(names, ", "))
+		return state.Conflict{}, fmt.Errorf("%w: several are open about that document, name one of them: %s", document.ErrInvalid, strings.Join(names, ", "))
 	}
 	return about[0], nil
 }

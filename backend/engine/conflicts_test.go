@@ -231,6 +231,16 @@ func aDeletedCopySettlesItsConflict(t *testing.T, h *Host, id string) {
 	if d := dispute(t, h, id); textOf(d.Other) != "ours" {
 		t.Errorf("the copy is %q", textOf(d.Other))
 	}
+	// So does a copy whose document is deleted: it may come back.
+	folder := get(t, h, id).Folder
+	discard(t, h, id)
+	if d := dispute(t, h, id); d.Place != nil || !d.Moved || !d.Open() {
+		t.Errorf("the document was deleted: %+v", d.Conflict)
+	}
+	resolve(t, h, id, Resolution{Choice: ChooseOurs})
+	if found := get(t, h, id); found.Document.Content.Text != "ours" || found.Folder != folder {
+		t.Errorf("it is back as %q in %s, not %s", found.Document.Content.Text, found.Folder, folder)
+	}
 }
 
 func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {

@@ -22,6 +22,8 @@ const (
 	// MaxSettled is how many settled ones are remembered; those settled first
 	// are forgotten first.
 	MaxSettled = 10_000
+	// MaxAbout bounds the conflicts about one document that are told at once.
+	MaxAbout = 100
 	// maxAuthor bounds the name of an author, in bytes.
 	maxAuthor = 256
 )
@@ -125,7 +127,7 @@ const (
 	conflictsOpen  = `SELECT ` + conflictColumns + ` FROM conflicts WHERE how = '' ORDER BY n DESC LIMIT ? OFFSET ?`
 	conflictsCount = `SELECT count(*) FROM conflicts`
 	conflictNamed  = `SELECT ` + conflictColumns + ` FROM conflicts WHERE name = ?`
-	conflictsOf    = `SELECT ` + conflictColumns + ` FROM conflicts WHERE how = '' AND (id = ?1 OR name = ?1) ORDER BY n DESC`
+	conflictsOf    = `SELECT ` + conflictColumns + ` FROM conflicts WHERE how = '' AND (id = ?1 OR name = ?1) ORDER BY n DESC LIMIT ?2`
 )
 
 // RecordConflicts records conflicts that no operation brings, and returns how
@@ -280,12 +282,12 @@ func (db *DB) Conflicts(ctx context.Context, all bool, offset, limit int) (list 
 }
 
 // ConflictsOf returns the open conflicts about a document, and the one whose
-// copy it is, the newest first.
+// copy it is, the newest first, at most MaxAbout.
 func (db *DB) ConflictsOf(ctx context.Context, id document.ID) ([]Conflict, error) {
 	if db.memory.Load().conflicts == 0 {
 		return nil, nil
 	}
-	list, err := db.conflicts(ctx, qConflictsOf, id.String())
+	list, err := db.conflicts(ctx, qConflictsOf, id.String(), MaxAbout)
 	return list, wrap(err, fmt.Sprintf("read the conflicts about %q in", id), db.file)
 }
 
