@@ -102,10 +102,21 @@ func withoutConflict(err error) error {
 func (e *Engine) tellConflict(c state.Conflict, text string) {
 	e.conflicts.Add(1)
 	if e.o.State.Summary().Conflicts >= state.MaxConflicts {
-		e.trouble(Error, kindConflict, fmt.Sprintf("%d conflicts are open: further ones are kept as copies and not listed", state.MaxConflicts),
-			"Settle some (caiatop conflicts list), then start caiatop again: it lists the copies that it finds")
+		e.overConflicts()
 	}
 	e.event(Warning, kindConflict, text, fmt.Sprintf("Compare the two with: caiatop conflicts show %q, and choose with: caiatop conflicts resolve", c.Name))
+}
+
+// overConflicts makes the next start look for the copies that are not recorded
+// now.
+func (e *Engine) overConflicts() {
+	ctx, cancel := context.WithTimeout(context.Background(), second)
+	defer cancel()
+	if err := e.o.State.SetMeta(ctx, metaConflicts, ""); err != nil {
+		e.setReplicaError("events", fmt.Errorf("that conflicts are to be looked for again was not recorded: %w", err))
+	}
+	e.trouble(Error, kindConflict, fmt.Sprintf("%d conflicts are open: further ones are kept as copies and not listed", state.MaxConflicts),
+		"Settle some (caiatop conflicts list), then start caiatop again: it lists the copies that it finds")
 }
 
 // copyOf is the operation that keeps a version of a document as a copy, nil if
