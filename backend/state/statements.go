@@ -112,6 +112,7 @@ const (
 	qGrave
 	qParkedAmong
 	qParkedFor
+	qIssued
 	qConflicts
 	qConflictsOpen
 	qConflictsCount
@@ -149,6 +150,7 @@ var readSQL = [readStatements]string{
 	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
+	qIssued:      `SELECT ` + outgoingColumns + ` FROM outbox WHERE id = ? AND kind = 0 ORDER BY seq`,
 
 	qConflicts:      conflictsAll,
 	qConflictsOpen:  conflictsOpen,
