@@ -65,6 +65,7 @@ func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs doc
 		c.Deleted = string(Ours) // modify beats delete
 		err := e.appendOwn(ctx, their)
 		if err == nil {
+			e.noteConflict(w, MetConflict{ID: c.ID})
 			e.tellConflict(c, fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", c.ID))
 		}
 		return withoutConflict(err)
@@ -85,6 +86,7 @@ func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs doc
 		err = e.appendOwn(ctx, *made)
 	}
 	if err == nil {
+		e.noteConflict(w, MetConflict{ID: c.ID, Copy: c.Name})
 		e.tellConflict(c, fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", c.ID, c.Name))
 	}
 	return withoutConflict(err)

@@ -60,17 +60,21 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if err != nil {
 		return nil, local(err)
 	}
+	if err := e.takeAhead(ctx); err != nil {
+		return nil, err
+	}
 	total := e.o.State.Summary().Documents
 	e.mu.Lock()
 	e.view.refillFrom = through
 	e.mu.Unlock()
-	e.setProgress("copying documents to govc", total)
+	e.setProgress("comparing documents with govc, and copying", total)
 	defer e.clearProgress()
-	started := e.o.Now()
-	copied, parked, err := e.copyAll(ctx)
+	started, before := e.o.Now(), e.written
+	compared, parked, err := e.copyAll(ctx)
 	if err != nil {
 		return nil, err
 	}
+	copied := e.written - before
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
@@ -100,14 +104,17 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if e.o.State.Summary().Bytes > releaseAbove {
 		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
 	}
-	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
+	text := fmt.Sprintf("Compared %s with govc and copied %s in %s", count(compared, "document"), number(copied), roundDuration(e.o.Now().Sub(started)))
+	if copied == compared {
+		text = fmt.Sprintf("Copied %s to govc in %s", count(copied, "document"), roundDuration(e.o.Now().Sub(started)))
+	}
 	if gone > 0 {
-		text += fmt.Sprintf("; deleted %d there again that were deleted here", gone)
+		text += fmt.Sprintf("; deleted %s there again that were deleted here", number(gone))
 	}
 	level, next := Info, ""
 	if missing > 0 {
 		level, next = Error, missingAdvice
-		text += fmt.Sprintf("; %d documents of the index were found in no store", missing)
+		text += fmt.Sprintf("; found in no store: %s of the index", count(missing, "document"))
 	}
 	e.event(level, "reseed", text, next)
 	return &verdict{to: StateReplaying, reason: "the service was refilled"}, nil
@@ -129,9 +136,9 @@ func (e *Engine) hold(ctx context.Context, replica string) (through int64, err e
 	}
 }
 
-// copyAll brings every document of the index to the primary, in the order of
-// identities.
-func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Parked, err error) {
+// copyAll makes the primary hold every document of the index, in the order of
+// identities, and returns how many it holds.
+func (e *Engine) copyAll(ctx context.Context) (held int64, parked []state.Parked, err error) {
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
@@ -139,7 +146,7 @@ func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Park
 			return 0, nil, local(err)
 		}
 		if len(rows) == 0 {
-			return copied, parked, nil
+			return held, parked, nil
 		}
 		list := make([]wanted, 0, len(rows))
 		for _, row := range rows {
@@ -150,7 +157,7 @@ func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Park
 			return 0, nil, err
 		}
 		parked = append(parked, aside...)
-		copied += int64(len(rows) - len(aside))
+		held += int64(len(rows) - len(aside))
 		e.advanceProgress(int64(len(rows)))
 		after = rows[len(rows)-1].ID.String()
 	}
@@ -216,7 +223,7 @@ func parkedAdvice(reason string) string {
 func (e *Engine) tellParked(parked []state.Parked) {
 	for i, p := range parked {
 		if i == toldParked {
-			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked), "List the documents: the column govc shows them")
+			e.event(Warning, "parked", fmt.Sprintf("%s more documents are set aside at govc", number(len(parked)-toldParked)), "List the documents: the column govc shows them")
 			return
 		}
 		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))
