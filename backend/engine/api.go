@@ -62,11 +62,12 @@ type Ack struct {
 	// Conflicts names the documents of which somebody else's version was found at
 	// the primary and keeps the place. The primary then holds not all that was
 	// written, and the durability is Local.
-	Conflicts []Conflict
+	Conflicts []MetConflict
 }
 
-// Conflict is a document that was written here and at the primary.
-type Conflict struct {
+// MetConflict is a document that was written here and at the primary, as a write
+// is told.
+type MetConflict struct {
 	ID document.ID
 	// Copy is the document that keeps what was written here; zero for a delete,
 	// which gave way.
@@ -83,6 +84,9 @@ type Found struct {
 	ServedBy probe.Store
 	// Pending: an acknowledged operation has not reached every store yet.
 	Pending bool
+	// Conflict: it was changed on two sides, and nobody has settled that. This is
+	// what holds the place.
+	Conflict bool
 }
 
 // Presence says what one store holds of a document.
@@ -95,8 +99,9 @@ const (
 	Missing  Presence = "missing"
 	TooLarge Presence = "too large"
 	Parked   Presence = "parked"
-	Unknown  Presence = "unknown" // the store cannot be looked at now
-	Detached Presence = "-"       // the phase has no such store
+	Disputed Presence = "conflict" // in step, and somebody else changed it there as well
+	Unknown  Presence = "unknown"  // the store cannot be looked at now
+	Detached Presence = "-"        // the phase has no such store
 )
 
 // Row is one document of a listing, from the index.
@@ -111,6 +116,7 @@ type Row struct {
 	Hash      document.Hash
 	Govc      Presence
 	Git       Presence
+	Conflict  bool // it is one side of an open conflict
 }
 
 // Page is a part of a listing in the order of identities.
@@ -163,7 +169,10 @@ type Stats struct {
 	Documents int64        // in the index
 	Bytes     int64        // of content in the index
 	Parked    int64        // operations set aside, see Events
-	Cached    int64        // documents in the memory store
+	Conflicts int64        // open, see Engine.Conflicts
+	// ConflictsFound counts those that were found since the start.
+	ConflictsFound int64
+	Cached         int64 // documents in the memory store
 
 	// Progress is the copy under way, nil if none.
 	Progress *Progress

@@ -33,6 +33,7 @@ type Engine struct {
 	feedC                              chan []store.Op // to the memory replicator
 	recoverC                           chan recovery
 	adopted                            chan struct{}     // closed once the index knows what git holds
+	conflictsKnown                     chan struct{}     // closed once the conflicts of earlier times are listed
 	healthC                            chan probe.Health // newest result of the prober
 	prober                             *probe.Prober
 	backup                             *backup.Runner // nil without a target
@@ -43,6 +44,7 @@ type Engine struct {
 	closing   atomic.Bool
 	conflicts atomic.Int64 // recorded since the start
 	notes     notes
+	asked     notes // of the service, whose a version is
 	slow      slowness
 	repeats   repeats
 
@@ -177,6 +179,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e.start(func() { e.runText(run) })
 	e.start(func() { e.runMemory(run) })
 	e.start(func() { e.runPublisher(run) })
+	e.start(func() { e.runConflicts(run) })
 	e.startBackup(run)
 	if o.Primary != nil {
 		e.prober = probe.NewProber(checker{e}, probe.ProberOptions{OnResult: e.onHealth, Now: o.Now, Rand: o.Rand})
@@ -189,15 +192,18 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 // newEngine returns an engine that does nothing yet.
 func newEngine(o Options) *Engine {
 	e := &Engine{
-		o:           o,
-		gate:        gate{now: o.Now},
-		wakeGovc:    make(chan struct{}, 1),
-		wakeGit:     make(chan struct{}, 1),
-		wakeText:    make(chan struct{}, 1),
-		dirty:       make(chan struct{}, 1),
-		feedC:       make(chan []store.Op, 64),
-		recoverC:    make(chan recovery),
-		adopted:     make(chan struct{}),
+		o:        o,
+		gate:     gate{now: o.Now},
+		wakeGovc: make(chan struct{}, 1),
+		wakeGit:  make(chan struct{}, 1),
+		wakeText: make(chan struct{}, 1),
+		dirty:    make(chan struct{}, 1),
+		feedC:    make(chan []store.Op, 64),
+		recoverC: make(chan recovery),
+		adopted:  make(chan struct{}),
+
+		conflictsKnown: make(chan struct{}),
+
 		healthC:     make(chan probe.Health, 1),
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},

@@ -18,6 +18,9 @@ import (
 func (e *Engine) Get(ctx context.Context, id document.ID) (Found, error) {
 	started := e.o.Now()
 	found, err := e.get(ctx, id)
+	if err == nil {
+		found.Conflict, _, err = e.disputed(ctx, id)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
 		e.measure(probe.Read, probe.Engine, e.o.Now().Sub(started), err)
 	}
@@ -319,6 +322,11 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 			default:
 				row.Govc = Parked
 			}
+		}
+	}
+	if e.o.State.Summary().Conflicts > 0 {
+		if err := e.markDisputed(ctx, &row); err != nil {
+			return Row{}, err
 		}
 	}
 	return row, nil

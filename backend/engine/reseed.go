@@ -243,14 +243,5 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 		}
 		op.Hash = hash
 	}
-	issued, err := e.o.State.Append(ctx, []state.Operation{op})
-	if errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	if err != nil {
-		return local(err)
-	}
-	e.feedMemory([]state.Operation{op}, issued)
-	e.appended()
-	return nil
+	return e.appendOwn(ctx, op)
 }

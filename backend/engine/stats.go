@@ -128,6 +128,7 @@ func (e *Engine) snapshot() *Stats {
 	s := &Stats{
 		At: e.o.Now(), Phase: e.o.Phase,
 		Documents: summary.Documents, Bytes: summary.Bytes, Parked: summary.Parked,
+		Conflicts: summary.Conflicts, ConflictsFound: e.conflicts.Load(),
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
 		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),

@@ -93,6 +93,8 @@ var migrations = []string{
 		seq    INTEGER NOT NULL -- of the delete
 	) STRICT, WITHOUT ROWID;
 	CREATE INDEX graves_by_seq ON graves(seq);`,
+	// Conflicts, open and settled, see Conflict.
+	conflictTables,
 }
 
 // migrate brings the file to the present schema, each step in a transaction of

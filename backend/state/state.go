@@ -58,7 +58,8 @@ type memory struct {
 	issued, trimmed           int64 // sequence numbers
 	documents, bytes, payload int64
 	parked                    int64
-	graves                    bool // there are some
+	conflicts                 int64 // open
+	graves                    bool  // there are some
 	cursors                   map[string]cursor
 	meta                      map[string]string
 }
@@ -234,8 +235,8 @@ func (db *DB) load(ctx context.Context) error {
 	m := &memory{cursors: map[string]cursor{}, meta: map[string]string{}}
 	var highest int64
 	err := db.conn.QueryRowContext(ctx, `SELECT state_id, clean, issued, trimmed, documents, bytes, payload,
-		(SELECT count(*) FROM parked), EXISTS (SELECT 1 FROM graves), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
-		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &m.graves, &highest)
+		(SELECT count(*) FROM parked), (SELECT count(*) FROM conflicts WHERE how = ''), EXISTS (SELECT 1 FROM graves), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
+		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &m.conflicts, &m.graves, &highest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("%w: the header is missing%s", store.ErrCorrupt, corruptAdvice)
 	}
@@ -314,10 +315,11 @@ type Summary struct {
 	Bytes        int64 // of content in the index
 	PayloadBytes int64 // kept in the outbox
 	Parked       int64 // operations set aside, counted once a store
+	Conflicts    int64 // open
 }
 
 // Summary returns the numbers as of the last commit, from memory.
 func (db *DB) Summary() Summary {
 	m := db.memory.Load()
-	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked}
+	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked, Conflicts: m.conflicts}
 }

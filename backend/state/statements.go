@@ -31,6 +31,13 @@ const (
 	wSetMeta
 	wAddEvent
 	wTrimEvents
+	wRecordConflict
+	wKeepConflict
+	wConflictHow
+	wSettleConflict
+	wDropSettled
+	wConflictRemoved
+	wConflictBack
 	writeStatements
 )
 
@@ -77,6 +84,14 @@ var writeSQL = [writeStatements]string{
 	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
 	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
 	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+
+	wRecordConflict:  recordConflict,
+	wKeepConflict:    keepConflict,
+	wConflictHow:     conflictHow,
+	wSettleConflict:  settleConflict,
+	wDropSettled:     dropSettled,
+	wConflictRemoved: conflictRemoved,
+	wConflictBack:    conflictBack,
 }
 
 // Statements of the readers.
@@ -100,6 +115,11 @@ const (
 	qParkedAmong
 	qParkedFor
 	qIssued
+	qConflicts
+	qConflictsOpen
+	qConflictsCount
+	qConflict
+	qConflictsOf
 	readStatements
 )
 
@@ -133,4 +153,10 @@ var readSQL = [readStatements]string{
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
 	qIssued:      `SELECT ` + outgoingColumns + ` FROM outbox WHERE id = ? AND kind = 0 ORDER BY seq`,
+
+	qConflicts:      conflictsAll,
+	qConflictsOpen:  conflictsOpen,
+	qConflictsCount: conflictsCount,
+	qConflict:       conflictNamed,
+	qConflictsOf:    conflictsOf,
 }

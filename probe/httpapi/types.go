@@ -63,6 +63,7 @@ type Engine interface {
 	Facts
 	Services
 	Backups
+	Conflicts
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -172,17 +173,20 @@ type GitStats struct {
 
 // EngineStats describes the engine as a whole.
 type EngineStats struct {
-	State     string   `json:"state"`
-	Reason    string   `json:"reason"`
-	Phase     string   `json:"phase"`
-	Documents int64    `json:"documents"`
-	Bytes     int64    `json:"bytes"`
-	Pending   int64    `json:"pending"`
-	Parked    int64    `json:"parked"`
-	Reads     uint64   `json:"reads"`  // by callers since the start
-	Writes    uint64   `json:"writes"` // by callers since the start
-	Switches  int      `json:"switches"`
-	Safe      []string `json:"safe"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+	Phase     string `json:"phase"`
+	Documents int64  `json:"documents"`
+	Bytes     int64  `json:"bytes"`
+	Pending   int64  `json:"pending"`
+	Parked    int64  `json:"parked"`
+	Conflicts int64  `json:"conflicts"` // open
+	// ConflictsFound counts those found since the start.
+	ConflictsFound int64    `json:"conflicts_found"`
+	Reads          uint64   `json:"reads"`  // by callers since the start
+	Writes         uint64   `json:"writes"` // by callers since the start
+	Switches       int      `json:"switches"`
+	Safe           []string `json:"safe"`
 }
 
 // Metrics is the answer of /api/v1/storage/metrics.
@@ -211,6 +215,8 @@ type Document struct {
 	// which store it came from; a put ignores them.
 	Hash     string
 	ServedBy string
+	// Conflict: it was changed on two sides, and nobody has settled that.
+	Conflict bool
 }
 
 // ListQuery selects rows. The zero value is the first page of all.
@@ -233,6 +239,7 @@ type Row struct {
 	Hash      string    `json:"hash"`
 	Govc      string    `json:"govc"` // what the service holds: "in step", "behind", ...
 	Git       string    `json:"git"`
+	Conflict  bool      `json:"conflict,omitempty"` // one side of an open conflict
 }
 
 // Page is a part of a listing.
@@ -265,11 +272,12 @@ type Ack struct {
 	Commit     string `json:"commit,omitempty"` // of the service, if it has it yet
 	// Conflicts names the documents whose place at the service somebody else's
 	// version keeps.
-	Conflicts []Conflict `json:"conflicts,omitempty"`
+	Conflicts []MetConflict `json:"conflicts,omitempty"`
 }
 
-// Conflict is a document that was changed here and at the service.
-type Conflict struct {
+// MetConflict is a document that was changed here and at the service, as a write
+// is told.
+type MetConflict struct {
 	ID   string `json:"id"`
 	Copy string `json:"copy,omitempty"` // the document that keeps ours; none for a delete, which gave way
 }
@@ -291,6 +299,7 @@ type Status struct {
 	Documents  int64     `json:"documents"`
 	Bytes      int64     `json:"bytes"` // of content
 	Parked     int64     `json:"parked"`
+	Conflicts  int64     `json:"conflicts"` // open
 	Progress   *Progress `json:"progress,omitempty"`
 	Latencies  []Latency `json:"latencies"`
 	Safe       []string  `json:"safe"` // durable places that hold every acknowledged write

@@ -33,6 +33,7 @@ type Session interface {
 	httpapi.Facts
 	httpapi.Services
 	httpapi.Backups
+	httpapi.Conflicts
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -181,7 +182,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(), a.serverCommand(), a.statusCommand(), a.healthCommand(), a.doctorCommand(),
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
-		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
+		a.historyCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(),
 		a.importCommand(), a.exportCommand(),
 		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),

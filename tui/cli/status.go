@@ -95,6 +95,9 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		}
 		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop events")
 	}
+	if status.Conflicts > 0 {
+		add("conflicts", ui.Count(status.Conflicts)+" open, see: caiatop conflicts list")
+	}
 	if p := status.Progress; p != nil {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
 	}

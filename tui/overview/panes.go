@@ -149,6 +149,9 @@ func (p *Page) mode(w, h int) []string {
 	if s.Backup.Target != "" && len(lines) < h {
 		lines = append(lines, "backup "+p.backup())
 	}
+	if s.Conflicts > 0 && len(lines) < h {
+		lines = append(lines, p.conflicts())
+	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("switches %s   parked %s", ui.Count(int64(s.Switches)), p.parked()))
 	}
@@ -156,6 +159,11 @@ func (p *Page) mode(w, h int) []string {
 		lines = append(lines, fmt.Sprintf("documents %s   %s", ui.Count(s.Documents), strings.TrimSpace(ui.Bytes(s.Bytes))))
 	}
 	return lines[:min(len(lines), max(h, 1))]
+}
+
+// conflicts counts what a person has to decide about.
+func (p *Page) conflicts() string {
+	return p.theme.Paint(ui.Warn, fmt.Sprintf("%s conflicts %s", p.theme.Glyphs.Warn, ui.Count(p.stats.Conflicts))) + " (caiatop conflicts)"
 }
 
 func (p *Page) parked() string {

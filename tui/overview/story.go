@@ -2,6 +2,7 @@ package overview
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -71,6 +72,9 @@ func (p *Page) figures() []string {
 		p.outbox(), "git " + strings.TrimPrefix(p.gitCursor(), "git   "),
 		"switches " + ui.Count(int64(p.stats.Switches)), "parked " + p.parked(),
 		"documents " + ui.Count(p.stats.Documents),
+	}
+	if p.stats.Conflicts > 0 {
+		out = slices.Insert(out, 1, p.conflicts())
 	}
 	if p.stats.Backup.Target != "" {
 		out = append(out, "backup "+p.backup())

@@ -145,7 +145,7 @@ func (t *Theme) Presence(p engine.Presence) (glyph string, tone Tone) {
 		return t.Glyphs.Busy, Accent
 	case engine.Missing, engine.Parked:
 		return t.Glyphs.Bad, Bad
-	case engine.TooLarge:
+	case engine.TooLarge, engine.Disputed:
 		return t.Glyphs.Warn, Warn
 	case engine.Detached:
 		return " ", Dim
