@@ -146,13 +146,13 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 		if page, err := h.List(t.Context(), Query{Contains: ".conflict-"}); err != nil || page.Total != 0 {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
-		// The messages there tell what changed, and not what was compared.
-		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
-			t.Errorf("the log of the service: %s", log)
-		}
 	})
 	if !slices.Equal(copies, []string{"Compared 3 documents with govc and copied 2"}) {
 		t.Errorf("%q", copies)
+	}
+	// The messages there tell what changed, and not what was compared.
+	if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
+		t.Errorf("the log of the service: %s", log)
 	}
 }
 
