@@ -28,6 +28,14 @@ func crashWriter(dir string) error {
 	if err != nil {
 		return err
 	}
+	if kind := os.Getenv(crashDrill); kind != "" {
+		if err := h.waitFor(context.Background(), StatePrimary); err != nil {
+			return err
+		}
+		if _, err := h.StartDrill(context.Background(), Drill{Kind: DrillKind(kind)}); err != nil {
+			return err
+		}
+	}
 	prefix := newID()
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%s-%06d", prefix, i)
@@ -42,14 +50,14 @@ func crashWriter(dir string) error {
 
 // killedWriter runs a writer, kills it in mid-flight and returns what it had
 // acknowledged.
-func killedWriter(t *testing.T, dir string) []string {
+func killedWriter(t *testing.T, dir string, env ...string) []string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), crashWriterDir+"="+dir)
+	cmd.Env = append(append(os.Environ(), crashWriterDir+"="+dir), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

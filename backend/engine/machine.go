@@ -93,6 +93,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	now := e.o.Now()
 	e.mu.Lock()
 	from := e.view.state
+	v = e.inDrill(v)
 	if v != nil && from != v.to && !slices.Contains(transitions[from], v.to) {
 		e.renewLocked(ctx)
 		e.mu.Unlock()
@@ -143,6 +144,7 @@ func (e *Engine) current() State {
 // explain gives the present state another reason.
 func (e *Engine) explain(v *verdict) {
 	e.mu.Lock()
+	v = e.inDrill(v)
 	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
 	e.mu.Unlock()
 	e.touch()

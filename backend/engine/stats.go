@@ -147,15 +147,18 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill.Kind, Health: v.health,
 	}
-	s.Facts = e.factsLocked()
+	s.Drill, s.Facts = v.drill, e.factsLocked()
 	if v.progress != nil {
 		p := *v.progress
 		s.Progress = &p
 	}
 	if v.state == StateFallback && !v.held && v.health.Up {
 		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
+	}
+	if v.state == StateFallback && !v.held && v.drill.Running() {
+		s.Next = drillNext
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)

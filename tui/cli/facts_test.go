@@ -189,7 +189,7 @@ func TestACommandIsToldToPressAKey(t *testing.T) {
 		}
 	}
 	l, host := newLocal(t, true)
-	if _, err := host.Drill(t.Context()); err != nil {
+	if _, err := host.StartDrill(t.Context(), engine.Drill{Kind: engine.DrillDown}); err != nil {
 		t.Fatal(err)
 	}
 	err := l.Recover(t.Context(), false)
