@@ -147,7 +147,10 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill.Kind, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill.Kind, Health: v.health,
+	}
+	if e.o.Embedded != nil {
+		s.Service.Durable = e.o.Embedded.Keeps() // known at once
 	}
 	s.Drill, s.Facts = v.drill, e.factsLocked()
 	if v.progress != nil {
