@@ -30,6 +30,7 @@ type Engine struct {
 	run     httpapi.BackupRun
 	report  httpapi.BackupReport
 	service httpapi.ServiceFacts
+	drill   httpapi.DrillStatus
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
