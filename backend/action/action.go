@@ -139,7 +139,7 @@ var table = []Action{
 	{Name: Bottom, Key: "G", Also: []string{"end"}, Title: "to the end", Role: Viewer, Danger: Read},
 	{Name: Back, Key: "esc", Title: "back", Role: Viewer, Danger: Read},
 
-	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview},
+	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop drill start KIND"},
 	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop fallback"},
 	{Name: Recover, Key: "r", Title: "recover now", Role: Operator, Danger: Reversible, Page: PageOverview, Command: "caiatop recover"},
 	{Name: Bench, Key: "b", Title: "bench", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop bench"},

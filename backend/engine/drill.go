@@ -83,7 +83,7 @@ func (e *Engine) StartDrill(ctx context.Context, d Drill) (DrillStatus, error) {
 	}
 	end, err := e.disturb(ctx, d)
 	if err != nil {
-		return DrillStatus{}, fmt.Errorf("drill %s: %w", d.Kind, err)
+		return DrillStatus{}, fmt.Errorf("drill %s: %w: %w", d.Kind, store.ErrUnavailable, err)
 	}
 	timer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &drillRun{drill: d, started: e.o.Now(), end: end, cancel: cancel}
@@ -126,6 +126,7 @@ func (e *Engine) mayDrill(kind DrillKind) error {
 	}
 	info, _ := drillInfo(kind)
 	client, canDivert := e.o.Primary.(diverter)
+	canDivert = canDivert && client.Divert("")
 	switch {
 	case info.Embedded && e.o.Embedded == nil:
 		return fmt.Errorf("%w: %s is for the embedded service only, a real one could be harmed by it", ErrNoDrill, kind)
@@ -187,12 +188,10 @@ func (e *Engine) intercept(ctx context.Context, d Drill) (end func(context.Conte
 	if err = proxy.Set(d.fault(client.Secure())); err == nil {
 		err = proxy.Start(ctx)
 	}
-	if err == nil && !client.Divert(proxy.Addr()) {
-		err = fmt.Errorf("%w: the connections of this client cannot be led through a proxy", ErrNoDrill)
-	}
 	if err != nil {
 		return nil, errors.Join(err, proxy.Close(ctx))
 	}
+	client.Divert(proxy.Addr())
 	return func(ctx context.Context) error {
 		client.Divert("")
 		return proxy.Close(ctx)
@@ -250,7 +249,7 @@ func (e *Engine) finishDrill(ctx context.Context, r *drillRun, why string) error
 		status.Err = err.Error()
 		e.setDrill(status)
 		e.trouble(Error, kindDrill, fmt.Sprintf("The drill %s cannot be ended: %s", r.drill.Kind, err), "It is tried again every second; else start caiatop again, which knows of no drill")
-		return fmt.Errorf("end the drill %s: %w", r.drill.Kind, err)
+		return fmt.Errorf("end the drill %s: %w: %w", r.drill.Kind, store.ErrUnavailable, err)
 	}
 	r.cancel()
 	e.drills.run = nil
@@ -297,7 +296,7 @@ func (e *Engine) setDrill(s DrillStatus) {
 // silenced is why the service cannot be asked anything now, nil if it can.
 func (e *Engine) silenced() error {
 	s := e.DrillStatus()
-	if info, _ := drillInfo(s.Kind); !info.Silent {
+	if !s.Kind.Silent() {
 		return nil
 	}
 	return fmt.Errorf("%w: a drill (%s) keeps the service away: it ends by itself in %s, or press d (caiatop drill stop) to end it now", store.ErrUnavailable, s.Kind, e.drillLeft())

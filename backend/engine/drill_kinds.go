@@ -106,6 +106,12 @@ func DrillsAt(s Service) []DrillInfo {
 	})
 }
 
+// Silent reports whether the service cannot be asked anything in such a drill.
+func (k DrillKind) Silent() bool {
+	info, _ := drillInfo(k)
+	return info.Silent
+}
+
 // drillInfo returns what is known of a kind.
 func drillInfo(kind DrillKind) (DrillInfo, bool) {
 	i := slices.IndexFunc(drillKinds, func(i DrillInfo) bool { return i.Kind == kind })

@@ -46,7 +46,9 @@ func withPort(host, port string) string {
 }
 
 // route is a transport that can be replaced between two requests.
-type route struct{ through atomic.Pointer[http.Transport] }
+type route struct {
+	through atomic.Pointer[http.Transport]
+}
 
 // RoundTrip implements http.RoundTripper.
 func (r *route) RoundTrip(request *http.Request) (*http.Response, error) {

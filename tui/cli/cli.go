@@ -33,6 +33,7 @@ type Session interface {
 	httpapi.Facts
 	httpapi.Services
 	httpapi.Backups
+	httpapi.Drills
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -183,7 +184,7 @@ func newRoot(a *app) *cobra.Command {
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.drillCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -235,6 +235,9 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	if s.Progress != nil {
 		out.Progress = &httpapi.Progress{What: s.Progress.What, Done: s.Progress.Done, Total: s.Progress.Total, Started: s.Progress.Started}
 	}
+	if drill := toDrill(s.Drill); drill.Running {
+		out.Drill = &drill
+	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
 			Name: string(r.Name), Cursor: r.Cursor, Lag: r.Lag, InStep: inStep(r), Unknown: r.Unknown, Error: r.Err, Damage: r.Damage, Warning: r.Warning,
@@ -305,6 +308,8 @@ func apiError(err error) error {
 		{store.ErrCorrupt, httpapi.ErrCorrupt},
 		{store.ErrUnavailable, httpapi.ErrUnavailable},
 		{engine.ErrNoPrimary, httpapi.ErrInvalid},
+		{engine.ErrNoDrill, httpapi.ErrInvalid},
+		{engine.ErrDrillRuns, httpapi.ErrConflict},
 	} {
 		if errors.Is(err, known.is) {
 			return httpapi.NewError(coded{err, known.as}, "")
