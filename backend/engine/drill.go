@@ -76,7 +76,7 @@ func (e *Engine) StartDrill(ctx context.Context, d Drill) (DrillStatus, error) {
 		return DrillStatus{}, fmt.Errorf("drill: %w", ErrClosing)
 	}
 	if e.drills.run != nil {
-		return DrillStatus{}, fmt.Errorf("%w: %s, for another %s; end it first: press d (caiatop drill stop)", ErrDrillRuns, e.drills.run.drill.Kind, e.drillLeft())
+		return DrillStatus{}, fmt.Errorf("%w: %s, for another %s", ErrDrillRuns, e.drills.run.drill.Kind, e.drillLeft())
 	}
 	if err := e.mayDrill(d.Kind); err != nil {
 		return DrillStatus{}, err
@@ -284,8 +284,6 @@ func (e *Engine) closeDrills(ctx context.Context) {
 	e.drills.timers.Wait()
 }
 
-func (e *Engine) drilling() bool { return e.DrillStatus().Running() }
-
 func (e *Engine) setDrill(s DrillStatus) {
 	e.mu.Lock()
 	e.view.drill = s
@@ -316,6 +314,14 @@ func (e *Engine) inDrill(v *verdict) *verdict {
 	told := *v
 	told.reason = fmt.Sprintf("in a drill (%s), %s", e.view.drill.Kind, v.reason)
 	return &told
+}
+
+// nextOf is what ends the state that v leads to, or what to do.
+func (e *Engine) nextOf(v *verdict) string {
+	if v.to == StateFallback && !v.held && e.DrillStatus().Running() {
+		return drillNext
+	}
+	return v.next
 }
 
 // drillNext is what ends an outage that is rehearsed.

@@ -131,7 +131,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	case v.to == StateFallback, v.to == StateReseeding && (v.lost || from != StateProbing):
 		level = Warning
 	}
-	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), v.next)
+	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), e.nextOf(v))
 }
 
 // current returns the state of the primary.

@@ -86,7 +86,7 @@ func (p *Proxy) exchange(l *link, from, back *bufio.Reader, sent, received *coun
 	if err != nil || !more {
 		// What it did not read by now it never will.
 		l.end(err != nil)
-		<-uploaded
+		_ = <-uploaded // it was ended just now
 		return false, err
 	}
 	if err := <-uploaded; err != nil {

@@ -96,7 +96,7 @@ func (a *app) drillStopCommand() *cobra.Command {
 				if s.Kind == "" {
 					return emit(a.Stdout, "no drill runs\n")
 				}
-				return emit(a.Stdout, "the drill %s was ended; the service is taken back after good probes, or now with: caiatop recover\n", safe(s.Kind))
+				return emit(a.Stdout, "the drill %s was ended; a service that was left meanwhile is taken back after good probes, or now with: caiatop recover\n", safe(s.Kind))
 			})
 		},
 	}
@@ -160,12 +160,14 @@ func (a *app) onDrill(cmd *cobra.Command, failed string, ask func(context.Contex
 	})
 }
 
+const stopDrill = "end that one with: caiatop drill stop"
+
 // drillFault is fault with advice that fits a drill.
 func drillFault(failed string, err error) error {
 	f := &Fault{What: failed, Why: err}
 	switch {
 	case errors.Is(err, httpapi.ErrConflict):
-		f.Fix = "end that one with: caiatop drill stop"
+		f.Fix = stopDrill
 	case errors.Is(err, httpapi.ErrInvalid):
 		f.Fix = "see: caiatop drill start --help"
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/engine"
@@ -19,7 +20,19 @@ func (l Local) StartDrill(ctx context.Context, d httpapi.Drill) (httpapi.DrillSt
 		Kind: engine.DrillKind(d.Kind), For: duration(d.Seconds, time.Second), Delay: duration(d.DelayMS, time.Millisecond),
 		Jitter: duration(d.JitterMS, time.Millisecond), Rate: d.Rate, Path: d.Path, Bandwidth: d.BytesPerSecond,
 	})
-	return l.drill(status), apiError(err)
+	return l.drill(status), drillError(err)
+}
+
+// drillError is apiError with advice that fits a drill.
+func drillError(err error) error {
+	fix := ""
+	switch {
+	case errors.Is(err, engine.ErrDrillRuns):
+		fix = stopDrill
+	case errors.Is(err, engine.ErrNoDrill):
+		fix = "see: caiatop drill start --help"
+	}
+	return httpapi.NewError(apiError(err), fix)
 }
 
 // StopDrill implements httpapi.Drills.

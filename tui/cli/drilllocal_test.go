@@ -25,6 +25,8 @@ func TestDrillsOfAnEngine(t *testing.T) {
 	}
 	if _, err := l.StartDrill(t.Context(), want); !errors.Is(err, httpapi.ErrConflict) {
 		t.Errorf("a second one: %v", err)
+	} else if told, ok := errors.AsType[*httpapi.Error](err); !ok || told.Fix != stopDrill {
+		t.Errorf("a second one: %+v", err)
 	}
 	if now, err := l.Status(t.Context()); err != nil || now.Drill == nil || now.Drill.Kind != "errors" {
 		t.Errorf("%+v, %v", now.Drill, err)
