@@ -48,9 +48,9 @@ func crashWriter(dir string) error {
 	}
 }
 
-// killedWriter runs a writer, kills it in mid-flight and returns what it had
-// acknowledged.
-func killedWriter(t *testing.T, dir string, env ...string) []string {
+// killedWriter runs a writer, kills it in mid-flight after so many
+// acknowledgements and returns what it had acknowledged.
+func killedWriter(t *testing.T, dir string, acks int, env ...string) []string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -69,7 +69,7 @@ func killedWriter(t *testing.T, dir string, env ...string) []string {
 	}
 	lines := bufio.NewReader(out)
 	var acked []string
-	for len(acked) < crashAcks {
+	for len(acked) < acks {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatalf("the writer ended after %d acknowledgements: %v\n%s", len(acked), err, stderr.String())
@@ -105,7 +105,7 @@ func TestKilledWritersLoseNoAcknowledgedWrite(t *testing.T) {
 	run(t, setup(dir), nothing) // from here on the embedded service has a folder
 	var acked []string
 	for range rounds {
-		acked = append(acked, killedWriter(t, dir)...)
+		acked = append(acked, killedWriter(t, dir, crashAcks)...)
 	}
 	began := time.Now()
 	h := start(t, setup(dir))

@@ -70,6 +70,11 @@ func (e *Engine) StartDrill(ctx context.Context, d Drill) (DrillStatus, error) {
 	if err := d.complete(); err != nil {
 		return DrillStatus{}, err
 	}
+	return e.startDrill(ctx, d)
+}
+
+// startDrill begins a drill whose measures are good.
+func (e *Engine) startDrill(ctx context.Context, d Drill) (DrillStatus, error) {
 	e.drills.mu.Lock()
 	defer e.drills.mu.Unlock()
 	if e.drills.closed {

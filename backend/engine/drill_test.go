@@ -39,13 +39,17 @@ func endDrill(t testing.TB, h *Host) {
 // back by command if an outage was noticed.
 func takenBack(t *testing.T, h *Host) {
 	t.Helper()
-	if h.current() == StateFallback {
+	for {
+		s := await(t, h, "a service that serves or was left", func(s *Stats) bool {
+			return s.State == StateFallback || s.State == StatePrimary && inStep(s)
+		})
+		if s.State == StatePrimary {
+			return
+		}
 		if err := h.Recover(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	awaitState(t, h, StatePrimary)
-	await(t, h, "every store in step", inStep)
 }
 
 // TestDrillsAtARealService: each kind disturbs this client alone, says what it
@@ -58,8 +62,8 @@ func TestDrillsAtARealService(t *testing.T) {
 	}{
 		{Drill{Kind: DrillDown}, true, true},
 		{Drill{Kind: DrillBlackHole}, true, false},
-		{Drill{Kind: DrillErrors, Rate: 1}, true, true},
-		{Drill{Kind: DrillReset, Rate: 1}, true, true},
+		{Drill{Kind: DrillErrors, Rate: 1}, true, false},
+		{Drill{Kind: DrillReset, Rate: 1}, true, false},
 		{Drill{Kind: DrillSlow, Delay: 5 * time.Millisecond}, false, false},
 		{Drill{Kind: DrillBandwidth, Bandwidth: 1 << 20}, false, false},
 	} {
@@ -67,7 +71,7 @@ func TestDrillsAtARealService(t *testing.T) {
 			t.Parallel()
 			url := service(t, "k")
 			setup := external(t.TempDir(), url)
-			if d.drill.Kind == DrillBlackHole {
+			if d.local && !d.leaves {
 				setup.Budget = 300 * time.Millisecond
 			}
 			h := start(t, setup)
@@ -194,7 +198,9 @@ func TestOneDrillAtATime(t *testing.T) {
 func TestADrillEndsByItself(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
-	drill(t, h, Drill{Kind: DrillLostReplies, For: LeastDrill})
+	if _, err := h.startDrill(t.Context(), Drill{Kind: DrillLostReplies, For: 20 * time.Millisecond, Rate: 1}); err != nil {
+		t.Fatal(err)
+	}
 	await(t, h, "the end of the drill", func(s *Stats) bool { return !s.Drill.Running() })
 	if told := toldAbout(h, kindDrill, Info); len(told) != 2 || !strings.HasSuffix(told[1], "its time was over") {
 		t.Errorf("events %q", told)
@@ -230,7 +236,7 @@ func TestADrillThatCannotBeEndedIsEndedAgain(t *testing.T) {
 
 // TestTheEndOfTheEngineEndsADrill, and waits for nothing of it.
 func TestTheEndOfTheEngineEndsADrill(t *testing.T) {
-	for _, kind := range []DrillKind{DrillDown, DrillBlackHole, DrillEmptyRestart} {
+	for _, kind := range []DrillKind{DrillBlackHole, DrillEmptyRestart} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -250,30 +256,26 @@ func TestTheEndOfTheEngineEndsADrill(t *testing.T) {
 	}
 }
 
-// TestAKilledDrillIsGone: a process is killed in the middle of a drill. The
-// next one knows of none, and nothing that was acknowledged is lost.
+// TestAKilledDrillIsGone: a process is killed in the middle of the drill that
+// changes most. The next one knows of none, and nothing that was acknowledged is
+// lost.
 func TestAKilledDrillIsGone(t *testing.T) {
-	for _, kind := range []DrillKind{DrillDown, DrillEmptyRestart, DrillLostReplies} {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			run(t, setup(dir), func(h *Host) { put(t, h, doc("before", "one")) })
-			acked := killedWriter(t, dir, crashDrill+"="+string(kind))
-			h := start(t, setup(dir))
-			if h.DrillStatus().Running() || !h.o.Embedded.Keeps() {
-				t.Error("something of the drill is left")
-			}
-			takenBack(t, h)
-			held := texts(t, outside(t, h, dir))
-			if held["before"] != "one" {
-				t.Errorf("the service lost what its folder held: %q", held)
-			}
-			for _, id := range acked {
-				if held[id] != "text of "+id {
-					t.Fatalf("%s was acknowledged, the service holds %q", id, held[id])
-				}
-			}
-		})
+	dir := t.TempDir()
+	run(t, setup(dir), func(h *Host) { put(t, h, doc("before", "one")) })
+	acked := killedWriter(t, dir, 10, crashDrill+"="+string(DrillEmptyRestart))
+	h := start(t, setup(dir))
+	if h.DrillStatus().Running() || !h.o.Embedded.Keeps() {
+		t.Error("something of the drill is left")
+	}
+	takenBack(t, h)
+	held := texts(t, outside(t, h, dir))
+	if held["before"] != "one" {
+		t.Errorf("the service lost what its folder held: %q", held)
+	}
+	for _, id := range acked {
+		if held[id] != "text of "+id {
+			t.Fatalf("%s was acknowledged, the service holds %q", id, held[id])
+		}
 	}
 }
 
@@ -367,12 +369,12 @@ func TestLostRepliesMakeNoSecondCommit(t *testing.T) {
 	awaitState(t, h, StatePrimary)
 	drill(t, h, Drill{Kind: DrillLostReplies, Rate: 1})
 	var docs []document.Document
-	for i := range 20 {
+	for i := range 8 {
 		docs = append(docs, doc(fmt.Sprintf("doc-%02d", i), "text"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for part := range slices.Chunk(docs, 5) {
+	for part := range slices.Chunk(docs, 4) {
 		if _, err := h.Put(ctx, part...); err != nil {
 			t.Fatal(err)
 		}

@@ -60,10 +60,10 @@ func (l Local) drill(s engine.DrillStatus) httpapi.DrillStatus {
 
 func toDrill(s engine.DrillStatus) httpapi.DrillStatus {
 	if !s.Running() {
-		return httpapi.DrillStatus{}
+		return httpapi.DrillStatus{Kinds: []httpapi.DrillKind{}}
 	}
 	return httpapi.DrillStatus{
-		Running: true, Started: &s.Started, Ends: &s.Ends, Error: s.Err,
+		Kinds: []httpapi.DrillKind{}, Running: true, Started: &s.Started, Ends: &s.Ends, Error: s.Err,
 		Drill: httpapi.Drill{
 			Kind: string(s.Kind), Seconds: s.For.Seconds(), DelayMS: milliseconds(s.Delay), JitterMS: milliseconds(s.Jitter),
 			Rate: s.Rate, Path: s.Path, BytesPerSecond: s.Bandwidth,
