@@ -321,6 +321,13 @@ func (e *Engine) inDrill(v *verdict) *verdict {
 	return &told
 }
 
+// rehearsed is inDrill for whoever does not hold the mutex.
+func (e *Engine) rehearsed(v *verdict) *verdict {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.inDrill(v)
+}
+
 // nextOf is what ends the state that v leads to, or what to do.
 func (e *Engine) nextOf(v *verdict) string {
 	if v.to == StateFallback && !v.held && e.DrillStatus().Running() {

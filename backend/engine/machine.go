@@ -92,8 +92,7 @@ func (e *Engine) renewLocked(ctx context.Context) {
 func (e *Engine) enter(ctx context.Context, v *verdict) {
 	now := e.o.Now()
 	e.mu.Lock()
-	from := e.view.state
-	v = e.inDrill(v)
+	from, v := e.view.state, e.inDrill(v)
 	if v != nil && from != v.to && !slices.Contains(transitions[from], v.to) {
 		e.renewLocked(ctx)
 		e.mu.Unlock()
@@ -144,7 +143,6 @@ func (e *Engine) current() State {
 // explain gives the present state another reason.
 func (e *Engine) explain(v *verdict) {
 	e.mu.Lock()
-	v = e.inDrill(v)
 	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
 	e.mu.Unlock()
 	e.touch()
@@ -233,7 +231,7 @@ func (e *Engine) stepFallback(ctx context.Context) *verdict {
 				return v
 			}
 			goodSince = time.Time{}
-			e.explain(unreachable(errorText(err)))
+			e.explain(e.rehearsed(unreachable(errorText(err))))
 		}
 	}
 	return nil
