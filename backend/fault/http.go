@@ -10,6 +10,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -41,10 +42,7 @@ func (p *Proxy) converse(l *link, sent, received *counting) {
 	from, back := bufio.NewReaderSize(l.client, piece), bufio.NewReaderSize(l.target, piece)
 	for {
 		more, err := p.exchange(l, from, back, sent, received)
-		switch {
-		case errors.Is(err, errFault):
-			p.counters.faults.Add(1)
-		case errors.Is(err, errNotHTTP):
+		if errors.Is(err, errNotHTTP) {
 			p.counters.strange.Add(1)
 		}
 		if err != nil || !more {
@@ -80,19 +78,21 @@ func (p *Proxy) exchange(l *link, from, back *bufio.Reader, sent, received *coun
 		return false, err
 	}
 	// A target may answer before it has read everything.
-	uploaded := make(chan error, 1)
-	go func() { uploaded <- asked.copy(sent, from) }()
+	var upload sync.WaitGroup
+	var failed error
+	upload.Go(func() { failed = asked.copy(sent, from) })
 	more, err = answer(request, back, received, l.mode, hit)
 	if err != nil || !more {
+		if errors.Is(err, errFault) {
+			p.counters.faults.Add(1) // before anybody can see it
+		}
 		// What it did not read by now it never will.
 		l.end(err != nil)
-		_ = <-uploaded // it was ended just now
+		upload.Wait()
 		return false, err
 	}
-	if err := <-uploaded; err != nil {
-		return false, err
-	}
-	return !request.Close, nil
+	upload.Wait()
+	return !request.Close, failed
 }
 
 // hits decides whether this request meets the fault.
