@@ -82,6 +82,7 @@ var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapMerge, "it merges branches", "nothing is missed: conflicts are kept as copies"},
 	{govcd.CapTags, "it has tags", "nothing is missed: tags are not used"},
 	{govcd.CapGit, "git clones and fetches it", "nothing is missed: git clones from here"},
+	{govcd.CapFrame, "contents are sent as they are, neither escaped nor encoded", "contents are sent as JSON, which takes longer"},
 }
 
 // byDialect is what API v1 does without announcing it.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -22,13 +23,13 @@ const parallel = 8
 // task is one operation of a batch and what it takes to do it.
 type task struct {
 	op     store.Op
-	files  []document.File   // to add, metadata.json last
-	blobs  []string          // the hashes of files, as git names them
-	before state             // as it was looked at
-	held   map[string]string // files that are there before, with the hashes of their blobs
-	stale  []string          // names to delete
-	folder bool              // delete the whole folder
-	skip   bool              // the service holds what is wanted
+	files  []document.File       // to add, metadata.json last
+	blobs  []frame.Hash          // of files, as git names them
+	before state                 // as it was looked at
+	held   map[string]frame.Hash // files that are there before, with the hashes of their blobs
+	stale  []string              // names to delete
+	folder bool                  // delete the whole folder
+	skip   bool                  // the service holds what is wanted
 	// contested: the service holds a version that must not be replaced.
 	contested bool
 
@@ -153,7 +154,7 @@ func (t *task) prepare() error {
 		return err
 	}
 	slices.SortStableFunc(t.files, func(a, b document.File) int { return metadataLast(a.Name) - metadataLast(b.Name) })
-	t.blobs = make([]string, len(t.files))
+	t.blobs = make([]frame.Hash, len(t.files))
 	for i, f := range t.files {
 		t.blobs[i] = blobHash(f.Data)
 	}

@@ -28,6 +28,7 @@ const (
 	capMatch         = "if-match"
 	capKey           = "idempotency-key"
 	capNewFolder     = "batch.new-folder"
+	capFrame         = "frame"
 )
 
 // Info is what a service says of itself.

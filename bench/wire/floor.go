@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-resty/resty/v2"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // echo is the least that a request over the loopback costs: a server of
@@ -79,8 +81,8 @@ func (e *echo) like(sent, got int) (method, url string, body []byte) {
 func (e *echo) viaHTTP(ctx context.Context, sent, got int) func(int) (time.Duration, error) {
 	method, url, body := e.like(sent, got)
 	return func(int) (time.Duration, error) {
-		return clock(func() error {
-			_, err := send(ctx, e.bare, method, url, body)
+		return beside.Clock(func() error {
+			_, err := send(ctx, e.bare, method, url, body, inJSON)
 			return err
 		})
 	}
@@ -90,7 +92,7 @@ func (e *echo) viaHTTP(ctx context.Context, sent, got int) func(int) (time.Durat
 func (e *echo) viaResty(ctx context.Context, sent, got int) func(int) (time.Duration, error) {
 	method, url, body := e.like(sent, got)
 	return func(int) (time.Duration, error) {
-		return clock(func() error {
+		return beside.Clock(func() error {
 			r := e.rest.R().SetContext(ctx)
 			if len(body) > 0 {
 				r.SetHeader("Content-Type", "application/json").SetBody(body)
@@ -105,14 +107,15 @@ func (e *echo) viaResty(ctx context.Context, sent, got int) func(int) (time.Dura
 }
 
 // send makes one bare request and returns the body of its answer.
-func send(ctx context.Context, c *http.Client, method, url string, body []byte) ([]byte, error) {
+func send(ctx context.Context, c *http.Client, method, url string, body []byte, f form) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > 0 {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", f.kind)
 	}
+	r.Header.Set("Accept", f.accept)
 	in, err := c.Do(r)
 	if err != nil {
 		return nil, err

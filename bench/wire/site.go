@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -113,7 +115,7 @@ func (s *site) fill(ctx context.Context) error {
 // open starts a service in memory, fills the repository, and measures what that
 // takes of the memory.
 func (s *site) open(ctx context.Context) error {
-	s.rep.step(s.n, "fill")
+	s.rep.progress.Step(s.n, "fill")
 	before := liveHeap()
 	if err := s.start(ctx, ""); err != nil {
 		return err
@@ -122,7 +124,7 @@ func (s *site) open(ctx context.Context) error {
 		return err
 	}
 	s.rep.add(row{
-		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: once(float64(liveHeap()-before) / float64(s.n)),
+		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(liveHeap()-before) / float64(s.n)),
 		Note: fmt.Sprintf("live heap of the service after a collection, client included; batches of %d, so that one document in %d brings a commit", fillBatch, fillBatch),
 	}, ifTarget(s.n, target{most: 3 << 10}))
 	return nil
@@ -196,7 +198,7 @@ func (s *site) few(most int) int {
 
 // applied puts documents through the client and returns how long that took.
 func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error) {
-	return clock(func() error {
+	return beside.Clock(func() error {
 		got, err := s.client.Apply(ctx, b)
 		if err == nil && got.Commit == "" {
 			err = fmt.Errorf("%w: a put made no commit", errBroken)
@@ -205,8 +207,8 @@ func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error
 	})
 }
 
-// bareItem and bareBatch are what a client sends that writes no more than it
-// must.
+// bareItem and bareBatch are what a client sends in JSON that writes no more than
+// it must.
 type bareItem struct {
 	Op      string `json:"op"`
 	Path    string `json:"path"`
@@ -218,35 +220,66 @@ type bareBatch struct {
 	Items   []bareItem `json:"items"`
 }
 
+// form is one of the two forms in which the service takes and answers contents.
+type form struct {
+	kind, accept string
+	encode       func(b store.Batch) ([]byte, error)
+}
+
+var (
+	inFrames = form{frame.Type, frame.Accept, encodeFrame}
+	inJSON   = form{"application/json", "application/json", encodeJSON}
+)
+
 // encoded are the bodies of batches.
-func encoded(batches []store.Batch) (bodies [][]byte, err error) {
+func (f form) encoded(batches []store.Batch) (bodies [][]byte, err error) {
 	bodies = make([][]byte, len(batches))
 	for i, b := range batches {
-		if bodies[i], err = encode(b); err != nil {
+		if bodies[i], err = f.encode(b); err != nil {
 			return nil, err
 		}
 	}
 	return bodies, nil
 }
 
-func encode(b store.Batch) ([]byte, error) {
-	in := bareBatch{Message: "Put documents"}
+const putMessage = "Put documents"
+
+// eachFile calls do with every file of a batch.
+func eachFile(b store.Batch, do func(path string, data []byte)) error {
 	for _, op := range b.Ops {
 		files, err := op.Doc.Files(document.TextOnly)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, f := range files {
-			in.Items = append(in.Items, bareItem{"put", op.Key.Folder.String() + "/" + f.Name, string(f.Data)})
+			do(op.Key.Folder.String()+"/"+f.Name, f.Data)
 		}
+	}
+	return nil
+}
+
+func encodeFrame(b store.Batch) ([]byte, error) {
+	in := frame.Batch{Message: putMessage}
+	err := eachFile(b, func(path string, data []byte) {
+		in.Items = append(in.Items, frame.Item{Op: frame.Put, Match: frame.Anything, Path: path, Data: data})
+	})
+	return in.Append(nil), err
+}
+
+func encodeJSON(b store.Batch) ([]byte, error) {
+	in := bareBatch{Message: putMessage}
+	if err := eachFile(b, func(path string, data []byte) {
+		in.Items = append(in.Items, bareItem{"put", path, string(data)})
+	}); err != nil {
+		return nil, err
 	}
 	return json.Marshal(in)
 }
 
 // posted puts documents by bare HTTP.
-func (s *site) posted(ctx context.Context, body []byte) (time.Duration, error) {
-	return clock(func() error {
-		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
+func (s *site) posted(ctx context.Context, f form, body []byte) (time.Duration, error) {
+	return beside.Clock(func() error {
+		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body, f)
 		return err
 	})
 }
@@ -273,7 +306,7 @@ func (s *site) existing(many int) []document.Document {
 func (s *site) got(ctx context.Context, want document.Document) (time.Duration, error) {
 	key := keyOf(want)
 	var d document.Document
-	took, err := clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
+	took, err := beside.Clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
 	if err == nil && (d.ID != want.ID || d.Content.Text != want.Content.Text) {
 		err = fmt.Errorf("%w: %s is not what was put", errBroken, want.ID)
 	}
@@ -281,10 +314,10 @@ func (s *site) got(ctx context.Context, want document.Document) (time.Duration, 
 }
 
 // fetched reads a document's folder by bare HTTP.
-func (s *site) fetched(ctx context.Context, want document.Document) (time.Duration, error) {
+func (s *site) fetched(ctx context.Context, f form, want document.Document) (time.Duration, error) {
 	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
 	var body []byte
-	took, err := clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
+	took, err := beside.Clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil, f); return err })
 	if err == nil && !bytes.Contains(body, []byte(want.Content.Text)) {
 		err = fmt.Errorf("%w: the folder of %s lacks its text", errBroken, want.ID)
 	}
