@@ -49,6 +49,9 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	if err := e.silenced(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
+	if err := e.restartEmbedded(ctx); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
 	command := recovery{adopt: adopt, reply: make(chan error, 1)}
 	for {
 		select {

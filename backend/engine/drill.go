@@ -86,6 +86,9 @@ func (e *Engine) startDrill(ctx context.Context, d Drill) (DrillStatus, error) {
 	if err := e.mayDrill(d.Kind); err != nil {
 		return DrillStatus{}, err
 	}
+	if err := e.troubled(); err != nil {
+		return DrillStatus{}, fmt.Errorf("drill: %w: the embedded service is down already: %w", store.ErrUnavailable, err)
+	}
 	end, err := e.disturb(ctx, d)
 	if err != nil {
 		return DrillStatus{}, fmt.Errorf("drill %s: %w: %w", d.Kind, store.ErrUnavailable, err)

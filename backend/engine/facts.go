@@ -141,16 +141,32 @@ func (e *Engine) factsLocked() Facts {
 func (e *Engine) noteTip(commit string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if commit != "" && commit != e.view.facts.Tip {
+	if commit != "" && (commit != e.view.facts.Tip || e.view.facts.TipAt.IsZero()) {
 		e.view.facts.Tip, e.view.facts.TipAt = commit, e.o.Now()
 	}
+}
+
+// windowsOf is the number of batches that the window is taken from.
+const windowsOf = 30
+
+// noteWindow remembers how long others could have written unseen while a batch
+// was made; the longest of the last ones is shown.
+func (e *Engine) noteWindow(window time.Duration) {
+	if window <= 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := &e.view
+	v.windows = append(v.windows[max(0, len(v.windows)-windowsOf+1):], window)
+	v.facts.Window = slices.Max(v.windows)
 }
 
 // describe takes over what the service says of itself. What is known of the way
 // to it stays. The caller holds the mutex.
 func (v *view) describe(info govc.Info) {
 	f := FactsOf(info)
-	f.Tip, f.TipAt, f.Access, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Access, v.facts.Latency
+	f.Tip, f.TipAt, f.Window, f.Access, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Window, v.facts.Access, v.facts.Latency
 	v.info, v.facts = info, f
 }
 

@@ -265,16 +265,6 @@ func (h *Host) openService(ctx context.Context, s Setup, o *Options) error {
 	return nil
 }
 
-// ServiceDirError says that the embedded service cannot use its folder.
-type ServiceDirError struct {
-	Dir string
-	Err error
-}
-
-func (e *ServiceDirError) Error() string { return e.Err.Error() }
-
-func (e *ServiceDirError) Unwrap() error { return e.Err }
-
 // embeddedKey returns the key of the embedded service, made at the first start.
 func embeddedKey(dir string) (string, error) {
 	name := filepath.Join(dir, KeyFile)

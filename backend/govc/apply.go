@@ -111,11 +111,12 @@ func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*tas
 		return store.Receipt{}, err
 	}
 	c.forgetAll(tasks)
+	looked := c.now()
 	left, err := c.planAll(ctx, info, tasks)
 	if err != nil || len(left) == 0 {
 		return store.Receipt{}, cmp.Or(err, contested(tasks))
 	}
-	receipt, err := c.stageTasks(ctx, info, batch, left)
+	receipt, err := c.stageTasks(ctx, info, only(batch, left), left, looked)
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
@@ -242,8 +243,8 @@ func (t *task) planStale(info Info, there []string) {
 	}
 }
 
-// stageTasks stages, commits and reads back.
-func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
+// stageTasks stages, commits and reads back what was looked at from then on.
+func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task, looked time.Time) (store.Receipt, error) {
 	var staged atomic.Bool
 	c.dirty.Store(true)
 	err := each(ctx, info, len(tasks), func(ctx context.Context, i int) error {
@@ -268,13 +269,14 @@ func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, t
 	if err != nil {
 		return store.Receipt{}, torn(err)
 	}
+	window := c.now().Sub(looked)
 	c.dirty.Store(false)
 	if hash == "" { // another client's commit took what we had staged
 		if hash, err = c.commitOf(ctx, info, tasks[0].op.Key); err != nil {
 			return store.Receipt{}, fmt.Errorf("%w: %w", store.ErrAmbiguous, err)
 		}
 	}
-	receipt := store.Receipt{Commit: hash}
+	receipt := store.Receipt{Commit: hash, Written: len(tasks), Window: window}
 	return receipt, c.readBack(ctx, info, tasks)
 }
 

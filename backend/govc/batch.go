@@ -131,7 +131,7 @@ func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, 
 	if len(left) == 0 {
 		return store.Receipt{}, contested(tasks)
 	}
-	receipt, err := c.applyBatch(ctx, batch, left)
+	receipt, err := c.applyBatch(ctx, only(batch, left), left)
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
@@ -155,7 +155,23 @@ func (c *Client) applyBatch(ctx context.Context, batch store.Batch, tasks []*tas
 	} else {
 		c.keepAll(tasks)
 	}
-	return store.Receipt{Commit: done.commit}, err
+	receipt := store.Receipt{Commit: done.commit}
+	if err == nil {
+		receipt.Written = len(tasks)
+	}
+	return receipt, err
+}
+
+// only is a batch of what these tasks do: its message tells what changes.
+func only(batch store.Batch, tasks []*task) store.Batch {
+	if len(tasks) == len(batch.Ops) {
+		return batch
+	}
+	batch.Ops = make([]store.Op, len(tasks))
+	for i, t := range tasks {
+		batch.Ops[i] = t.op
+	}
+	return batch
 }
 
 // requestOf makes the request for some tasks, and tells whose each item is.

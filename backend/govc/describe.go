@@ -19,6 +19,7 @@ const ours = "caiatop-govcd"
 // The capabilities that are made use of; see package govcd.
 const (
 	capDelete        = "delete"
+	capDiff          = "diff"
 	capRecursiveTree = "tree.recursive"
 	capFolder        = "folder.read"
 	capFolders       = "folders.read"

@@ -124,7 +124,7 @@ func (c *Client) applyGuessed(ctx context.Context, batch store.Batch, tasks []*t
 		}
 	}
 	c.keepAll(tasks)
-	return store.Receipt{Commit: done.commit}, true, nil
+	return store.Receipt{Commit: done.commit, Written: len(tasks)}, true, nil
 }
 
 // learn keeps what a look found, and whether it was worth it.
