@@ -47,9 +47,10 @@ type Control interface {
 	Fallback(ctx context.Context) error
 	// Recover takes the service back now.
 	Recover(ctx context.Context) error
-	// Drill takes the embedded service down, or brings it up again, and
-	// reports whether it is down now.
-	Drill(ctx context.Context) (down bool, err error)
+	// StartDrill rehearses an outage until its time is over; StopDrill ends it
+	// before, and returns it.
+	StartDrill(ctx context.Context, d engine.Drill) (engine.DrillStatus, error)
+	StopDrill(ctx context.Context) (engine.DrillStatus, error)
 	// Samples adds a few documents to start with and returns how many.
 	Samples(ctx context.Context) (int, error)
 }
@@ -111,7 +112,7 @@ type Model struct {
 	w, h  int
 
 	stats   *engine.Stats
-	drilled *bool // what a drill here came to, until a snapshot says so
+	drilled *knownDrill
 	tabs    []tab
 	current int // index into tabs
 	events  *events.Page
@@ -251,10 +252,8 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 	if m.stats != nil {
 		before = m.stats.State
 	}
+	drill := m.followDrill(m.stats, s)
 	m.stats = s
-	if m.drilled != nil && s.Service.Drill == *m.drilled {
-		m.drilled = nil
-	}
 	pages := m.all(func(t tab) tea.Cmd { return t.SetStats(s) })
 	if !m.greeted {
 		m.greeted = true
@@ -266,7 +265,7 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 	if s.State == engine.StatePrimary && before != s.State && before != "" && m.status.Level == task.Careful {
 		m.status = task.Notice{} // it told what to do about the state before
 	}
-	return tea.Batch(pages, m.age(s))
+	return tea.Batch(pages, drill, m.age(s))
 }
 
 // View draws the frame: never more lines than the terminal has, none wider.

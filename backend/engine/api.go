@@ -163,6 +163,7 @@ type Stats struct {
 	Switches int // entries into FALLBACK since the start
 
 	Service   Service
+	Drill     DrillStatus
 	Facts     Facts // of the service and the way to it
 	Outbox    Outbox
 	Stores    []StoreStats // govc, git, text
@@ -204,10 +205,10 @@ type Stats struct {
 type Service struct {
 	URL      string // without credentials; "" in phase git-only
 	Embedded bool
-	Dialect  string   // "v2"; "" if unknown
-	Features []string // capabilities that the service announces, sorted
-	Durable  bool     // the service declares that a restart keeps its data
-	Drill    bool     // taken down by the operator
+	Dialect  string    // "v2"; "" if unknown
+	Features []string  // capabilities that the service announces, sorted
+	Durable  bool      // the service declares that a restart keeps its data
+	Drill    DrillKind // that disturbs it now, "" if none does
 	Health   probe.Health
 }
 

@@ -81,6 +81,9 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 
 // serviceName says which service is meant where its folder matters.
 func (e *Engine) serviceName() string {
+	if e.DrillStatus().Kind == DrillEmptyRestart {
+		return "the embedded service"
+	}
 	if e.o.Embedded != nil && e.o.Embedded.Keeps() {
 		return "the embedded service, whose folder was deleted, replaced or restored from a copy,"
 	}

@@ -259,8 +259,8 @@ func TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting(t *testing.T) {
 		if err := h.Recover(t.Context(), false); err == nil || !strings.Contains(err.Error(), folder) {
 			t.Errorf("got %v", err)
 		}
-		if down, err := h.Drill(t.Context()); err == nil || !down {
-			t.Errorf("brought up: %v, %v", !down, err)
+		if _, err := h.StartDrill(t.Context(), Drill{Kind: DrillDown}); err == nil || !strings.Contains(err.Error(), folder) {
+			t.Errorf("a drill at a service that is down: %v", err)
 		}
 	}
 	if err := os.Remove(folder); err != nil {

@@ -78,7 +78,7 @@ type Engine struct {
 	pushedTo      atomic.Int64
 	gitFill       atomic.Bool
 
-	drillMu sync.Mutex // one drill command at a time
+	drills drills
 
 	mu             sync.Mutex // guards everything below; never held over I/O
 	view           view
@@ -104,7 +104,7 @@ type view struct {
 	held         bool
 	unjudged     bool // the service answers probes, and nobody can tell what it holds
 	switches     int
-	drill        bool
+	drill        DrillStatus
 	info         govc.Info
 	facts        Facts
 	waits        []time.Duration // for first bytes of good probes, oldest first
@@ -235,6 +235,7 @@ func (e *Engine) start(routine func()) {
 // outbox is carried on by the next start.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
+	e.closeDrills(ctx)
 	err := e.settleGit(ctx)
 	e.stop()
 	e.routines.Wait()

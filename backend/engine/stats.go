@@ -148,15 +148,21 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.o.URL, Embedded: e.o.Embedded != nil, Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill.Kind, Health: v.health,
 	}
-	s.Facts = e.factsLocked()
+	if e.o.Embedded != nil {
+		s.Service.Durable = e.o.Embedded.Keeps() // known at once
+	}
+	s.Drill, s.Facts = v.drill, e.factsLocked()
 	if v.progress != nil {
 		p := *v.progress
 		s.Progress = &p
 	}
 	if next := e.nextLocked(); next != "" {
 		s.Next = next
+	}
+	if v.state == StateFallback && !v.held && v.drill.Running() {
+		s.Next = drillNext
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)
@@ -186,7 +192,7 @@ func (e *Engine) snapshot() *Stats {
 func (e *Engine) nextLocked() string {
 	v, trouble := e.view, e.troubled()
 	switch {
-	case v.state != StateFallback || v.held || v.drill:
+	case v.state != StateFallback || v.held || v.drill.Running():
 		return ""
 	case trouble != nil, v.next == unreachableNext && e.o.Embedded != nil && e.o.Embedded.Keeps() && (v.unjudged || (!v.health.Up && !v.health.At.IsZero())):
 		return e.embeddedAdvice(trouble)

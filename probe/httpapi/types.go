@@ -64,6 +64,7 @@ type Engine interface {
 	Services
 	Backups
 	Conflicts
+	Drills
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -286,29 +287,31 @@ type MetConflict struct {
 type Status struct {
 	Healthy bool `json:"healthy"`
 	// Ready: a write can be acknowledged now; else Unready says why not.
-	Ready      bool      `json:"ready"`
-	Unready    string    `json:"unready,omitempty"`
-	State      string    `json:"state"`
-	Since      time.Time `json:"since"`
-	Reason     string    `json:"reason"`
-	Next       string    `json:"next,omitempty"`
-	Phase      string    `json:"phase"`
-	Service    Service   `json:"service"`
-	Outbox     Outbox    `json:"outbox"`
-	Stores     []Store   `json:"stores"`
-	Documents  int64     `json:"documents"`
-	Bytes      int64     `json:"bytes"` // of content
-	Parked     int64     `json:"parked"`
-	Conflicts  int64     `json:"conflicts"` // open
-	Progress   *Progress `json:"progress,omitempty"`
-	Latencies  []Latency `json:"latencies"`
-	Safe       []string  `json:"safe"` // durable places that hold every acknowledged write
-	Also       []string  `json:"also"` // others that hold it
-	Repository string    `json:"repository"`
-	StateDir   string    `json:"state_dir"`
-	GitDir     string    `json:"git_dir,omitempty"`
-	Backup     Backup    `json:"backup"`
-	PID        int       `json:"pid"`
+	Ready   bool      `json:"ready"`
+	Unready string    `json:"unready,omitempty"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Next    string    `json:"next,omitempty"`
+	Phase   string    `json:"phase"`
+	Service Service   `json:"service"`
+	// Drill is the one that runs: what is said of the service is rehearsed.
+	Drill      *DrillStatus `json:"drill,omitempty"`
+	Outbox     Outbox       `json:"outbox"`
+	Stores     []Store      `json:"stores"`
+	Documents  int64        `json:"documents"`
+	Bytes      int64        `json:"bytes"` // of content
+	Parked     int64        `json:"parked"`
+	Conflicts  int64        `json:"conflicts"` // open
+	Progress   *Progress    `json:"progress,omitempty"`
+	Latencies  []Latency    `json:"latencies"`
+	Safe       []string     `json:"safe"` // durable places that hold every acknowledged write
+	Also       []string     `json:"also"` // others that hold it
+	Repository string       `json:"repository"`
+	StateDir   string       `json:"state_dir"`
+	GitDir     string       `json:"git_dir,omitempty"`
+	Backup     Backup       `json:"backup"`
+	PID        int          `json:"pid"`
 	// Holder is the process that runs the engine, Job what it is busy with.
 	Holder Holder    `json:"holder"`
 	Job    *Progress `json:"job,omitempty"`
@@ -334,7 +337,6 @@ type Service struct {
 	Embedded bool    `json:"embedded"`
 	Up       bool    `json:"up"`
 	Error    string  `json:"error,omitempty"`
-	Drill    bool    `json:"drill,omitempty"` // taken down on purpose, by the operator of the console
 	Version  string  `json:"version,omitempty"`
 	ProbeMS  float64 `json:"probe_ms,omitempty"` // median of the last good probes
 }

@@ -34,6 +34,7 @@ type Session interface {
 	httpapi.Services
 	httpapi.Backups
 	httpapi.Conflicts
+	httpapi.Drills
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -184,7 +185,7 @@ func newRoot(a *app) *cobra.Command {
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.drillCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

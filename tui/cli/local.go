@@ -226,7 +226,7 @@ func toStatus(s *engine.Stats) httpapi.Status {
 		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase),
 		Service: httpapi.Service{
 			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
-			Drill: s.Service.Drill, Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
+			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
 		},
 		Outbox:    httpapi.Outbox{Pending: s.Outbox.Pending, Bytes: s.Outbox.Bytes},
 		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked, Conflicts: s.Conflicts,
@@ -238,6 +238,9 @@ func toStatus(s *engine.Stats) httpapi.Status {
 	}
 	if s.Progress != nil {
 		out.Progress = &httpapi.Progress{What: s.Progress.What, Done: s.Progress.Done, Total: s.Progress.Total, Started: s.Progress.Started}
+	}
+	if drill := toDrill(s.Drill); drill.Running {
+		out.Drill = &drill
 	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
@@ -311,6 +314,8 @@ func apiError(err error) error {
 		{store.ErrCorrupt, httpapi.ErrCorrupt},
 		{store.ErrUnavailable, httpapi.ErrUnavailable},
 		{engine.ErrNoPrimary, httpapi.ErrInvalid},
+		{engine.ErrNoDrill, httpapi.ErrInvalid},
+		{engine.ErrDrillRuns, httpapi.ErrConflict},
 	} {
 		if errors.Is(err, known.is) {
 			return httpapi.NewError(coded{err, known.as}, "")

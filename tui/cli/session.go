@@ -277,6 +277,22 @@ func (f *following) VerifyBackup(ctx context.Context) (httpapi.BackupReport, err
 	return follow(ctx, f, func(s Session) (httpapi.BackupReport, error) { return s.VerifyBackup(ctx) })
 }
 
+// Drill implements httpapi.Drills.
+func (f *following) Drill(ctx context.Context) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.Drill(ctx) })
+}
+
+// StartDrill implements httpapi.Drills. One that the first engine began has
+// ended with it.
+func (f *following) StartDrill(ctx context.Context, d httpapi.Drill) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.StartDrill(ctx, d) })
+}
+
+// StopDrill implements httpapi.Drills.
+func (f *following) StopDrill(ctx context.Context) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.StopDrill(ctx) })
+}
+
 // Control implements Session.
 func (f *following) Control() httpapi.Control { return f }
 

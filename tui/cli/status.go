@@ -80,6 +80,9 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	}
 	add("why", ui.Gist(status.Reason))
 	add("next", status.Next)
+	if status.Drill != nil {
+		add("drill", drillLine(*status.Drill, now))
+	}
 	add("phase", status.Phase)
 	add("service", serviceLine(status.Service))
 	add("repository", status.Repository)

@@ -45,13 +45,9 @@ func (p *Page) headline() string {
 // stands in the events.
 func (p *Page) reason() string { return ui.Gist(termsafe.Line(p.stats.Reason).String()) }
 
-// next says what ends the state or what to do. A drill is ended by who began it.
+// next says what ends the state or what to do.
 func (p *Page) next() string {
-	next := termsafe.Line(p.stats.Next).String()
-	if p.stats.Service.Drill {
-		next = strings.TrimSpace("Press d to bring the service up. " + next)
-	}
-	return next
+	return termsafe.Line(p.stats.Next).String()
 }
 
 // labelled returns a sentence in at most limit lines after a label.

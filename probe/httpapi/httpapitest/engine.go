@@ -33,6 +33,7 @@ type Engine struct {
 	behind   int64
 	met      []httpapi.MetConflict
 	disputes []httpapi.Dispute
+	drill    httpapi.DrillStatus
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
