@@ -169,6 +169,9 @@ type Stats struct {
 	// Backup says how far the copy of git at another place is.
 	Backup backup.Status
 
+	// Verify is the verification that runs, or the last one, without findings.
+	Verify Verification
+
 	// StateErr says why the last write could not be taken here, unsanitised; ""
 	// if it could.
 	StateErr string

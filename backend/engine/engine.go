@@ -45,6 +45,9 @@ type Engine struct {
 	notes     notes
 	slow      slowness
 	repeats   repeats
+	verify    verification
+	// What others ask the goroutines that own a store to do.
+	primaryWork, textWork chan work
 
 	// batchOps and failing belong to the goroutine that owns the primary: failing
 	// counts the attempts of one operation.
@@ -149,6 +152,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.loadEvents(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.loadVerification(ctx); err != nil {
+		return nil, err
+	}
 	if resume != gitAdopt {
 		close(e.adopted)
 	}
@@ -192,6 +198,8 @@ func newEngine(o Options) *Engine {
 		recoverC:    make(chan recovery),
 		adopted:     make(chan struct{}),
 		healthC:     make(chan probe.Health, 1),
+		primaryWork: make(chan work),
+		textWork:    make(chan work),
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},
 		unreadable:  map[string]struct{}{},
@@ -221,6 +229,7 @@ func (e *Engine) start(routine func()) {
 // outbox is carried on by the next start.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
+	e.endVerification()
 	err := e.settleGit(ctx)
 	e.stop()
 	e.routines.Wait()

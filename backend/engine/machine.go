@@ -322,6 +322,9 @@ func (e *Engine) tellReplay(sent int64, started time.Time, conflicts int64) {
 func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 	for ctx.Err() == nil {
 		n, err := e.govcRound(ctx)
+		if err == nil {
+			err = serve(ctx, e.primaryWork)
+		}
 		if err != nil {
 			if v := e.judge(ctx, err); v != nil {
 				return v
@@ -333,6 +336,10 @@ func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 		}
 		select {
 		case <-ctx.Done():
+		case w := <-e.primaryWork:
+			if v := e.judgeWork(ctx, w.run(ctx)); v != nil {
+				return v
+			}
 		case <-e.wakeGovc:
 		case <-e.healthC: // counted by onHealth
 		case command := <-e.recoverC:

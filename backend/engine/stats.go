@@ -131,7 +131,7 @@ func (e *Engine) snapshot() *Stats {
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
 		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),
-		Newest: e.o.Journal.Newest(), Backup: e.backupStats(),
+		Newest: e.o.Journal.Newest(), Backup: e.backupStats(), Verify: e.verifyStats(),
 	}
 	behind := govcSeq
 	if e.o.Primary == nil {

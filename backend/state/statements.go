@@ -30,6 +30,7 @@ const (
 	wSetMeta
 	wAddEvent
 	wTrimEvents
+	wCountDropped
 	writeStatements
 )
 
@@ -71,10 +72,11 @@ var writeSQL = [writeStatements]string{
 	// which that store still shows is none.
 	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
 		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
-	wTrimOutbox: `DELETE FROM outbox WHERE seq <= ?`,
-	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
-	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
-	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+	wTrimOutbox:   `DELETE FROM outbox WHERE seq <= ?`,
+	wSetMeta:      `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
+	wAddEvent:     `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
+	wTrimEvents:   `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+	wCountDropped: `SELECT count(*) FROM dropped`,
 }
 
 // Statements of the readers.

@@ -1,0 +1,478 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/state"
+	"github.com/caiatech/caiatop/backend/store"
+)
+
+// ErrVerifying: a verification runs already.
+var ErrVerifying = errors.New("a verification runs already")
+
+const (
+	// Settings of the state file: what runs, and what the last one found.
+	metaVerifying = "verify.running"
+	metaVerified  = "verify.last"
+
+	verifyKind = "verify"
+
+	// Documents a second that are read: here, from a service in this process, and
+	// from one that others depend on as well.
+	verifyHereRate  = 5000
+	verifyThereRate = 500
+	// MaxSample bounds VerifyOptions.Sample.
+	MaxSample = 1_000_000
+
+	// mendPatience is how long nothing may happen while something is mended.
+	mendPatience = 20 * time.Second
+	mendLook     = 20 * time.Millisecond
+)
+
+// verification is the one that runs, or the last one.
+type verification struct {
+	mu     sync.Mutex
+	report Verification
+	cancel context.CancelFunc // nil: none runs
+	done   chan struct{}      // closed when it ended
+	over   bool               // the engine ends: none begins any more
+}
+
+// Verify begins to compare every part of the store with every other one. It
+// returns at once; the work goes on until it is done, stopped or the engine
+// ends, whoever asked for it. ErrVerifying if one runs, document.ErrInvalid for
+// a sample below 0 or above MaxSample.
+//
+// Its reads are counted apart ("verify"), and let callers go first. Nothing is
+// changed without Repair, but that damage of git's files, once seen, is mended
+// by the engine as always.
+func (e *Engine) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	if o.Sample < 0 || o.Sample > MaxSample {
+		return Verification{}, fmt.Errorf("verify: %w: a sample has 1 to %d documents", document.ErrInvalid, MaxSample)
+	}
+	r := &e.verify
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.over:
+		return Verification{}, ErrClosing
+	case r.cancel != nil:
+		return r.report.clone(true), ErrVerifying
+	}
+	started := e.o.Now()
+	// Recorded first: a process that ends in between says so at its next start.
+	if err := e.o.State.SetMeta(ctx, metaVerifying, started.UTC().Format(time.RFC3339)); err != nil {
+		return Verification{}, fmt.Errorf("verify: %w", err)
+	}
+	run, cancel := context.WithCancel(context.Background())
+	r.report, r.cancel, r.done = newVerification(o, started), cancel, make(chan struct{})
+	v := &verifier{e: e, o: o}
+	e.start(func() { v.run(run) })
+	return r.report.clone(true), nil
+}
+
+// Verification returns the verification that runs, or the last one.
+func (e *Engine) Verification() Verification {
+	e.verify.mu.Lock()
+	defer e.verify.mu.Unlock()
+	return e.verify.report.clone(true)
+}
+
+// StopVerification ends the one that runs, if any, and waits until it has ended.
+func (e *Engine) StopVerification(ctx context.Context) error {
+	e.verify.mu.Lock()
+	cancel, done := e.verify.cancel, e.verify.done
+	e.verify.mu.Unlock()
+	if cancel == nil {
+		return nil
+	}
+	cancel()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop the verification: %w", ctx.Err())
+	}
+}
+
+// endVerification is part of the engine's end: nothing begins after it.
+func (e *Engine) endVerification() {
+	e.verify.mu.Lock()
+	defer e.verify.mu.Unlock()
+	e.verify.over = true
+	if e.verify.cancel != nil {
+		e.verify.cancel()
+	}
+}
+
+// verifyStats is what Stats shows: no findings.
+func (e *Engine) verifyStats() Verification {
+	e.verify.mu.Lock()
+	defer e.verify.mu.Unlock()
+	return e.verify.report.clone(false)
+}
+
+// loadVerification takes over what the process before this one found, and tells
+// of a verification that it did not finish.
+func (e *Engine) loadVerification(ctx context.Context) error {
+	e.verify.report.State = VerifyNone
+	if kept := e.o.State.Meta(metaVerified); kept != "" {
+		if err := json.Unmarshal([]byte(kept), &e.verify.report); err != nil {
+			e.verify.report = Verification{State: VerifyNone}
+			e.event(Warning, verifyKind, "What the last verification found cannot be read: "+err.Error(), "Run it again: caiatop verify")
+		}
+	}
+	began := e.o.State.Meta(metaVerifying)
+	if began == "" {
+		return nil
+	}
+	e.event(Warning, verifyKind, "The verification of "+began+" was not finished: the process ended", "Run it again: caiatop verify")
+	if err := e.o.State.SetMeta(ctx, metaVerifying, ""); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	return nil
+}
+
+// verifier is one run.
+type verifier struct {
+	e      *Engine
+	o      VerifyOptions
+	pace   pacer
+	sample map[document.ID]struct{} // nil: all
+}
+
+// run looks at one part after the other. What keeps it from looking at one is
+// written down as unknown, and the others are looked at all the same.
+func (v *verifier) run(ctx context.Context) {
+	e := v.e
+	e.touch()
+	for _, part := range []struct {
+		name string
+		look func(context.Context) error
+	}{
+		{PartState, v.stateFile},
+		{PartOutbox, v.outbox},
+		{PartGit, v.git},
+		{PartIndex, v.index},
+		{PartGovc, v.govc},
+		{PartKept, v.kept},
+		{PartText, v.text},
+	} {
+		if ctx.Err() != nil {
+			break
+		}
+		v.change(func(r *Verification) { r.Part, r.part(part.name).State = part.name, "running" })
+		err := v.prepare(ctx)
+		if err == nil {
+			err = part.look(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			v.unknown(part.name, err.Error())
+		}
+		v.change(func(r *Verification) {
+			p := r.part(part.name)
+			switch {
+			case ctx.Err() != nil:
+				p.State = "stopped"
+			case p.State == "running":
+				p.State = "done"
+			}
+		})
+	}
+	v.finish(ctx)
+}
+
+// prepare waits until the index knows what git holds, and chooses the sample.
+func (v *verifier) prepare(ctx context.Context) error {
+	select {
+	case <-v.e.adopted:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if v.o.Sample == 0 || v.sample != nil {
+		return nil
+	}
+	chosen := make([]document.ID, 0, min(v.o.Sample, 1024))
+	seen := 0
+	for after := ""; ; {
+		rows, err := v.e.o.State.Scan(ctx, after, textBatchOps)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			seen++
+			if len(chosen) < v.o.Sample {
+				chosen = append(chosen, row.ID)
+			} else if at := int(v.e.o.Rand() * float64(seen)); at < len(chosen) {
+				chosen[at] = row.ID
+			}
+		}
+		after = rows[len(rows)-1].ID.String()
+	}
+	v.sample = make(map[document.ID]struct{}, len(chosen))
+	for _, id := range chosen {
+		v.sample[id] = struct{}{}
+	}
+	return nil
+}
+
+// finish records and tells what came of it.
+func (v *verifier) finish(ctx context.Context) {
+	e := v.e
+	// What is recorded at the end of the engine is recorded, too.
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), second)
+	defer cancel()
+	var kept Verification
+	v.change(func(r *Verification) {
+		r.Part, r.Ended, r.State = "", e.o.Now(), VerifyDone
+		if ctx.Err() != nil {
+			r.State = VerifyStopped
+		}
+		kept = r.clone(true)
+	})
+	kept.Findings = kept.Findings[:min(len(kept.Findings), keptFindings)]
+	data, err := json.Marshal(kept)
+	if err == nil {
+		err = errors.Join(e.o.State.SetMeta(keep, metaVerified, string(data)), e.o.State.SetMeta(keep, metaVerifying, ""))
+	}
+	if err != nil {
+		e.setReplicaError("verification", fmt.Errorf("verification not recorded: %w", err))
+	}
+	level, text, next := verifyWords(&kept)
+	e.event(level, verifyKind, text, next)
+	e.verify.mu.Lock()
+	e.verify.cancel()
+	e.verify.cancel = nil
+	close(e.verify.done)
+	e.verify.mu.Unlock()
+	e.touch()
+}
+
+// verifyWords says what a verification came to.
+func verifyWords(r *Verification) (level Level, text, next string) {
+	took := roundDuration(r.Ended.Sub(r.Started))
+	if r.State == VerifyStopped {
+		return Warning, fmt.Sprintf("The verification was stopped after %s; %d findings until then", took, r.Found), "Run it again: caiatop verify"
+	}
+	text, level = "Verified everything in "+took.String(), Info
+	if r.Sample > 0 {
+		text = fmt.Sprintf("Verified a sample of %d documents in %s", r.Sample, took)
+	}
+	switch {
+	case r.Found == 0:
+		text += ": nothing is wrong"
+	case r.Good():
+		text += fmt.Sprintf(": %d findings, all mended", r.Found)
+	default:
+		level = Warning
+		text += fmt.Sprintf(": %d findings, %d mended", r.Found, r.Mended)
+		next = "Read them: caiatop verify --last"
+		if !r.Repair {
+			next += "; mend what can be mended: caiatop verify --repair"
+		}
+	}
+	if names := r.Unknown(); len(names) > 0 {
+		text += "; not known as a whole: " + strings.Join(names, ", ")
+	}
+	return level, text, next
+}
+
+// change changes the report under its lock.
+func (v *verifier) change(f func(r *Verification)) {
+	v.e.verify.mu.Lock()
+	f(&v.e.verify.report)
+	v.e.verify.mu.Unlock()
+	v.e.touch()
+}
+
+// expect says how much there is to look at in a part.
+func (v *verifier) expect(part string, total int64) {
+	v.change(func(r *Verification) { r.part(part).Total = total })
+}
+
+// checked counts what was looked at.
+func (v *verifier) checked(part string, n int64) {
+	v.change(func(r *Verification) {
+		p := r.part(part)
+		p.Checked += n
+		p.Total = max(p.Total, p.Checked)
+	})
+}
+
+// aside counts a document that is known not to be at a store.
+func (v *verifier) aside(part string) {
+	v.change(func(r *Verification) { r.part(part).Aside++ })
+}
+
+// unknown says that something of a part cannot be known.
+func (v *verifier) unknown(part, why string) {
+	v.change(func(r *Verification) {
+		p := r.part(part)
+		if p.Unknown != "" {
+			why = p.Unknown + "; " + why
+		}
+		p.Unknown = cutText(why)
+		if p.Checked == 0 && p.Found == 0 {
+			p.State = "unknown"
+		}
+	})
+}
+
+// find records something that is wrong, and returns what to call once it is
+// mended.
+func (v *verifier) find(f Finding) (mended func()) {
+	f.What = cutText(f.What)
+	at := -1
+	v.change(func(r *Verification) {
+		r.Found++
+		r.part(f.Part).Found++
+		if len(r.Findings) < MaxFindings {
+			at = len(r.Findings)
+			r.Findings = append(r.Findings, f)
+		}
+	})
+	once := sync.OnceFunc(func() {
+		v.change(func(r *Verification) {
+			r.Mended++
+			r.part(f.Part).Mended++
+			if at >= 0 {
+				r.Findings[at].Mended, r.Findings[at].Next = true, ""
+			}
+		})
+	})
+	return once
+}
+
+func cutText(s string) string {
+	if len(s) <= maxFindingText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxFindingText], "") + " …"
+}
+
+// each calls look with every document of the index, or those of the sample, in
+// the order of identities.
+func (v *verifier) each(ctx context.Context, part string, look func(row state.Row) error) error {
+	total := v.e.o.State.Summary().Documents
+	if v.sample != nil {
+		total = int64(len(v.sample))
+	}
+	v.expect(part, total)
+	for after := ""; ; {
+		rows, err := v.e.o.State.Scan(ctx, after, snapshotPage)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		n := int64(0)
+		for _, row := range rows {
+			if _, chosen := v.sample[row.ID]; v.sample != nil && !chosen {
+				continue
+			}
+			v.pace.wait(ctx)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := look(row); err != nil {
+				return err
+			}
+			n++
+		}
+		v.checked(part, n)
+		v.e.gate.yield(ctx, textYieldMost)
+		after = rows[len(rows)-1].ID.String()
+	}
+}
+
+// still reports whether the index has the document as it was: else what was
+// compared means nothing.
+func (v *verifier) still(ctx context.Context, row state.Row) (bool, error) {
+	now, err := v.e.o.State.Lookup(ctx, row.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && !now.Deleted && now.Seq == row.Seq, err
+}
+
+// pacer bounds how many documents are read in a second.
+type pacer struct {
+	rate int // documents a second
+	now  func() time.Time
+	next time.Time
+}
+
+// wait returns when the next document may be read.
+func (p *pacer) wait(ctx context.Context) {
+	if p.rate == 0 {
+		return
+	}
+	const ahead = 20 * time.Millisecond // pauses are no shorter than this
+	now := p.now()
+	if p.next.Before(now.Add(-ahead)) {
+		p.next = now.Add(-ahead)
+	}
+	p.next = p.next.Add(time.Second / time.Duration(p.rate))
+	if early := p.next.Sub(now); early > ahead {
+		pause(ctx, early, nil)
+	}
+}
+
+// work is something that a goroutine which owns a store is asked to do.
+type work struct {
+	do    func(ctx context.Context) error
+	reply chan error
+}
+
+// ask lets the owner of a store do something, when it has time for it.
+func ask(ctx context.Context, owner chan work, do func(ctx context.Context) error) error {
+	w := work{do, make(chan error, 1)}
+	patience := time.NewTimer(mendPatience)
+	defer patience.Stop()
+	select {
+	case owner <- w:
+	case <-patience.C:
+		return fmt.Errorf("%w: it has other work", store.ErrUnavailable)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// What was begun is waited for, also at an end: it uses what is the caller's,
+	// and ends with the owner's own context.
+	return <-w.reply
+}
+
+// run does it, answers, and returns the answer.
+func (w work) run(ctx context.Context) error {
+	err := w.do(ctx)
+	w.reply <- err
+	return err
+}
+
+// serve does what is asked for now, if anything is.
+func serve(ctx context.Context, asked chan work) error {
+	select {
+	case w := <-asked:
+		return w.run(ctx)
+	default:
+		return nil
+	}
+}
+
+// judgeWork says what the error of work at the primary means, nil for nothing.
+func (e *Engine) judgeWork(ctx context.Context, err error) *verdict {
+	if err == nil {
+		return nil
+	}
+	return e.judge(ctx, err)
+}
