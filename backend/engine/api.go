@@ -83,6 +83,7 @@ const (
 	Missing  Presence = "missing"
 	TooLarge Presence = "too large"
 	Parked   Presence = "parked"
+	Dropped  Presence = "dropped" // given up by the operator, see DropParked
 	Unknown  Presence = "unknown" // the store cannot be looked at now
 	Detached Presence = "-"       // the phase has no such store
 )

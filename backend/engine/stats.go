@@ -174,7 +174,7 @@ func (e *Engine) snapshot() *Stats {
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
-	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 {
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 && !e.o.State.AnyDropped() {
 		s.Also = []string{"govc"}
 	}
 	return s

@@ -31,8 +31,10 @@ const (
 	// MaxSample bounds VerifyOptions.Sample.
 	MaxSample = 1_000_000
 
-	// mendPatience is how long nothing may happen while something is mended.
+	// mendPatience is how long nothing may happen while something is mended, and
+	// mendQuiet once nothing more is known to be under way.
 	mendPatience = 20 * time.Second
+	mendQuiet    = 500 * time.Millisecond
 	mendLook     = 20 * time.Millisecond
 )
 

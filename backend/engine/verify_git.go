@@ -43,6 +43,7 @@ type gitCheck struct {
 	damage map[gitrepo.Hash][]func() // findings about objects
 	files  []func()                  // findings about files that hold objects
 	lost   []lostVersion
+	behind bool // the index does not know what was pushed
 }
 
 // lostVersion is a document of which the branch does not hold the version that it
@@ -97,10 +98,10 @@ func (g *gitCheck) row(ctx context.Context, row state.Row) error {
 	}
 	// Somebody may have pushed what the index is about to learn, or the document
 	// was written or deleted meanwhile.
-	if err := g.meet(ctx); err != nil {
+	if err := g.meet(ctx, PartGit); err != nil {
 		return err
 	}
-	if still, err := g.still(ctx, row); err != nil || !still {
+	if still, err := g.still(ctx, row); err != nil || !still || g.behind {
 		return err
 	}
 	if what, err = g.differs(ctx, row); err != nil || what == "" {
@@ -149,12 +150,19 @@ func (g *gitCheck) differs(ctx context.Context, row state.Row) (string, error) {
 	return "", err
 }
 
-// meet waits until the index knows what others pushed up to now, for as long as
-// a repair may take.
-func (g *gitCheck) meet(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, mendPatience)
+// meet waits until the index knows what others pushed up to now. Where that
+// takes long it cannot be known yet what is wrong, and what was pushed only.
+func (g *gitCheck) meet(ctx context.Context, part string) error {
+	if g.behind {
+		return ctx.Err()
+	}
+	limited, cancel := context.WithTimeout(ctx, mendQuiet)
 	defer cancel()
 	g.e.meetPushed(limited)
+	if limited.Err() != nil && ctx.Err() == nil {
+		g.behind = true
+		g.unknown(part, "the index has not taken over yet what others pushed to git, or git does not let it be told")
+	}
 	return ctx.Err()
 }
 
@@ -266,7 +274,7 @@ func (g *gitCheck) patience() time.Duration {
 	if g.e.gitFill.Load() {
 		return mendPatience
 	}
-	return mendPatience / 10
+	return mendQuiet
 }
 
 // healed marks what was found of objects and is not damaged any more: it was
@@ -304,7 +312,7 @@ func (v *verifier) index(ctx context.Context) error {
 		return nil
 	}
 	g := &gitCheck{verifier: v}
-	if err := g.meet(ctx); err != nil {
+	if err := g.meet(ctx, PartIndex); err != nil || g.behind {
 		return err
 	}
 	tip, err := v.e.o.Git.Look(ctx)

@@ -295,25 +295,7 @@ func (c *govcCheck) bring(ctx context.Context, part []lostVersion) error {
 	for _, l := range part {
 		ids = append(ids, l.row.ID)
 	}
-	err := ask(ctx, c.e.primaryWork, func(ctx context.Context) error {
-		list, err := c.e.repairs(ctx, ids)
-		if err != nil {
-			return err
-		}
-		list = slices.DeleteFunc(list, func(w wanted) bool { return w.newest.Seq > c.e.govcMark.now() })
-		commit, parked, err := c.e.bring(ctx, list)
-		if err == nil {
-			err = c.e.recordTip(ctx, commit)
-		}
-		if err == nil && len(parked) > 0 {
-			err = local(c.e.o.State.Advance(ctx, state.Advance{Store: primaryReplica, Seq: c.e.govcMark.now(), Park: parked}))
-		}
-		if err == nil {
-			c.e.tellParked(parked)
-		}
-		return err
-	})
-	if err != nil {
+	if _, err := c.e.bringAgain(ctx, ids); err != nil {
 		return fmt.Errorf("write it again: %w", err)
 	}
 	for _, l := range part {

@@ -104,3 +104,6 @@ func (db *DB) Undrop(ctx context.Context, name string, id document.ID) error {
 	db.dropped.Store(kept)
 	return nil
 }
+
+// AnyDropped reports whether anything is remembered as dropped, from memory.
+func (db *DB) AnyDropped() bool { return db.dropped.Load() > 0 }

@@ -160,6 +160,7 @@ func (f facts) Collect(out chan<- prometheus.Metric) {
 		gauge(probeDesc, s.Service.ProbeMS/1000)
 	}
 	s.Backup.collect(gauge)
+	s.Verify.collect(gauge)
 	counter(readsDesc, float64(e.Reads))
 	counter(writesDesc, float64(e.Writes))
 	counter(switchesDesc, float64(e.Switches))

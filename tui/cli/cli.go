@@ -33,6 +33,8 @@ type Session interface {
 	httpapi.Facts
 	httpapi.Services
 	httpapi.Backups
+	httpapi.Verifications
+	httpapi.Parkings
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -183,7 +185,7 @@ func newRoot(a *app) *cobra.Command {
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
 		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.backupCommand(), a.verifyCommand(), a.parkedCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

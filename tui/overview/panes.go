@@ -131,6 +131,9 @@ func (p *Page) mode(w, h int) []string {
 	if s.Backup.Target != "" && len(lines) < h {
 		lines = append(lines, "backup "+p.backup())
 	}
+	if verified := p.verified(); verified != "" && len(lines) < h {
+		lines = append(lines, "verified "+verified)
+	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("switches %d   parked %s", s.Switches, p.parked()))
 	}

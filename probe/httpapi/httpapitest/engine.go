@@ -30,6 +30,9 @@ type Engine struct {
 	run     httpapi.BackupRun
 	report  httpapi.BackupReport
 	service httpapi.ServiceFacts
+
+	verification httpapi.Verification
+	parked       httpapi.ParkedList
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
