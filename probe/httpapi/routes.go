@@ -55,7 +55,7 @@ var routes = []route{
 	{method: "GET", path: prefix + "storage/verify", do: (*Server).verification},
 	{method: "DELETE", path: prefix + "storage/verify", do: (*Server).stopVerification},
 	{method: "GET", path: prefix + "storage/parked", do: (*Server).parked},
-	{method: "POST", path: prefix + "storage/parked/retry", do: (*Server).retryParked, body: true, action: true},
+	{method: "POST", path: prefix + "storage/parked", do: (*Server).retryParked, body: true, action: true},
 	{method: "DELETE", path: prefix + "storage/parked/{id}", do: (*Server).dropParked},
 	{method: "GET", path: "/metrics", do: (*Server).prometheus},
 	{method: "GET", path: "/livez", do: (*Server).live, open: true},

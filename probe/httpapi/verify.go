@@ -217,7 +217,7 @@ func (c *Client) Parked(ctx context.Context, limit int) (ParkedList, error) {
 // RetryParked implements Parkings.
 func (c *Client) RetryParked(ctx context.Context, ids []string) (Retried, error) {
 	var r Retried
-	err := c.exchange(ctx, http.MethodPost, "storage/parked/retry", nil, nil, idBatch{orEmpty(ids)}, &r)
+	err := c.exchange(ctx, http.MethodPost, "storage/parked", nil, nil, idBatch{orEmpty(ids)}, &r)
 	return r, err
 }
 
