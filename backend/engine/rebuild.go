@@ -92,7 +92,7 @@ type rebuildRecord struct {
 // wherever a crash interrupts it, the next Rebuild goes on.
 // ErrNothingToRebuild without Force if the state file is whole.
 func Rebuild(ctx context.Context, s Setup, o RebuildOptions) (*Host, Rebuilt, error) {
-	r := rebuild{setup: s, options: o, now: s.Now}
+	r := rebuild{setup: s, options: o, now: s.Now, report: Rebuilt{Unknown: []string{}}}
 	if r.now == nil {
 		r.now = time.Now
 	}

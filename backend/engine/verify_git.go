@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
@@ -65,11 +67,7 @@ func (g *gitCheck) objects(ctx context.Context) error {
 		return err
 	}
 	for _, f := range report.Findings {
-		found := Finding{Part: PartGit, What: fmt.Sprintf("%s: %s", f.Problem, f.What), Next: damageAdvice}
-		if f.File != "" {
-			found.What += " (" + f.File + ")"
-		}
-		mended := g.find(found)
+		mended := g.find(Finding{Part: PartGit, What: gitFinding(f), Next: damageAdvice})
 		switch {
 		case f.Problem == gitrepo.ProblemDamaged && f.Object != (gitrepo.Hash{}):
 			g.damage[f.Object] = append(g.damage[f.Object], mended)
@@ -85,6 +83,19 @@ func (g *gitCheck) objects(ctx context.Context) error {
 	}
 	g.change(func(r *Verification) { r.part(PartGit).Checked, r.part(PartGit).Total = 0, 0 })
 	return nil
+}
+
+// gitFinding says what is wrong, with the object and the file that it is about.
+func gitFinding(f gitrepo.Finding) string {
+	text := string(f.Problem)
+	if f.Object != (gitrepo.Hash{}) {
+		text += fmt.Sprintf(": %s %s", cmp.Or(f.Kind, "object"), f.Object)
+	}
+	text += ": " + f.What
+	if f.File != "" && !strings.Contains(f.What, f.File) {
+		text += " (" + f.File + ")"
+	}
+	return text
 }
 
 // row compares one document.

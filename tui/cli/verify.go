@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -178,16 +177,24 @@ func (a *app) writeVerify(v httpapi.Verification) error {
 		rows = append(rows, []string{p.Name, p.State, partLine(p)})
 	}
 	err := table(a.Stdout, rows)
-	for i, f := range v.Findings {
-		if err != nil || i == shownFindings {
-			break
+	shown := v.Findings[:min(len(v.Findings), shownFindings)]
+	for i, f := range shown {
+		if err == nil {
+			// What is to be done about several of them is said once.
+			err = a.writeFinding(f, i == len(shown)-1 || shown[i+1].Next != f.Next)
 		}
-		err = a.writeFinding(f)
 	}
-	return errors.Join(err, emit(a.Stdout, "\n%s\n", verifyResultLine(v)))
+	if err != nil {
+		return err
+	}
+	said := verifyResultLine(v)
+	if more := v.Found - int64(len(shown)); more > 0 {
+		said += fmt.Sprintf(" (%s not named here)", ui.Count(more))
+	}
+	return emit(a.Stdout, "\n%s\n", said)
 }
 
-func (a *app) writeFinding(f httpapi.Finding) error {
+func (a *app) writeFinding(f httpapi.Finding, advise bool) error {
 	line := f.Part + ": "
 	if f.Document != "" {
 		line += f.Document + ": "
@@ -196,7 +203,7 @@ func (a *app) writeFinding(f httpapi.Finding) error {
 	if f.Mended {
 		line += " (mended)"
 	}
-	if err := emit(a.Stdout, "\n%s\n", safe(line)); err != nil || f.Next == "" {
+	if err := emit(a.Stdout, "\n%s\n", safe(line)); err != nil || f.Next == "" || !advise {
 		return err
 	}
 	return emit(a.Stdout, "  try: %s\n", safe(f.Next))
@@ -218,6 +225,9 @@ func partLine(p httpapi.VerifyPart) string {
 	if p.Aside > 0 {
 		said = append(said, ui.Count(p.Aside)+" set aside")
 	}
+	if len(said) == 0 && p.State == "done" {
+		said = append(said, "nothing is there")
+	}
 	if p.Unknown != "" {
 		said = append(said, "not known: "+p.Unknown)
 	}
@@ -232,9 +242,6 @@ func verifyResultLine(v httpapi.Verification) string {
 		said = count(v.Found, "finding") + ", all mended"
 	case v.Found > 0:
 		said = fmt.Sprintf("%s, %s mended", count(v.Found, "finding"), ui.Count(v.Mended))
-		if more := v.Found - int64(len(v.Findings)); more > 0 {
-			said += fmt.Sprintf(" (%s not named here)", ui.Count(more))
-		}
 	}
 	if v.State == verifyStopped {
 		said = "stopped before its end: " + said
