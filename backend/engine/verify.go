@@ -183,7 +183,9 @@ func (v *verifier) run(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil:
 				p.State = "stopped"
-			case p.State == "running":
+			case p.Unknown != "" && p.Checked == 0 && p.Found == 0:
+				p.State = "unknown"
+			default:
 				p.State = "done"
 			}
 		})
@@ -324,9 +326,6 @@ func (v *verifier) unknown(part, why string) {
 			why = p.Unknown + "; " + why
 		}
 		p.Unknown = cutText(why)
-		if p.Checked == 0 && p.Found == 0 {
-			p.State = "unknown"
-		}
 	})
 }
 

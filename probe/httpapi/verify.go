@@ -57,7 +57,7 @@ type Verification struct {
 	Parts    []VerifyPart `json:"parts"`
 	Found    int64        `json:"found"`
 	Mended   int64        `json:"mended"`
-	Findings []Finding    `json:"findings"` // the first 1,000; absent in a status
+	Findings []Finding    `json:"findings"` // the first 1,000; null in a status, which names none
 }
 
 // VerifyPart is what was looked at in one place.

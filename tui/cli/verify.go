@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,21 @@ type verifyFlags struct {
 	sample                                 int
 }
 
+// together refuses flags that have no meaning beside each other.
+func (o verifyFlags) together() error {
+	var about []string // an earlier verification
+	for name, given := range map[string]bool{"--last": o.last, "--follow": o.follow, "--stop": o.stop} {
+		if given {
+			about = append(about, name)
+		}
+	}
+	slices.Sort(about)
+	if len(about) > 1 || (len(about) == 1 && (o.repair || o.background || o.sample > 0)) {
+		return usage(about[0]+" is about a verification that was begun, and goes with no other flag", "give it alone")
+	}
+	return nil
+}
+
 func (a *app) verifyCommand() *cobra.Command {
 	var o verifyFlags
 	cmd := &cobra.Command{
@@ -44,6 +60,9 @@ func (a *app) verifyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.sample < 0 || o.sample > httpapi.MaxSample || (cmd.Flags().Changed("sample") && o.sample == 0) {
 				return usage(fmt.Sprintf("--sample %d is out of range", o.sample), fmt.Sprintf("give a number from 1 to %d", httpapi.MaxSample))
+			}
+			if err := o.together(); err != nil {
+				return err
 			}
 			switch {
 			case o.stop:
@@ -69,11 +88,6 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.follow, "follow", false, "wait for the one that runs")
 	cmd.Flags().BoolVar(&o.last, "last", false, "show what the last one found")
 	cmd.Flags().BoolVar(&o.stop, "stop", false, "end the one that runs")
-	cmd.MarkFlagsMutuallyExclusive("background", "follow", "last", "stop")
-	for _, name := range []string{"follow", "last", "stop"} {
-		cmd.MarkFlagsMutuallyExclusive("repair", name)
-		cmd.MarkFlagsMutuallyExclusive("sample", name)
-	}
 	a.jsonFlag(cmd)
 	return cmd
 }

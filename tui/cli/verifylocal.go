@@ -13,18 +13,18 @@ import (
 // Verify implements httpapi.Verifications.
 func (l Local) Verify(ctx context.Context, o httpapi.VerifyOptions) (httpapi.Verification, error) {
 	v, err := l.engine.Verify(ctx, engine.VerifyOptions(o))
-	return toVerification(v), verifyError(err)
+	return withFindings(v), verifyError(err)
 }
 
 // Verification implements httpapi.Verifications.
 func (l Local) Verification(context.Context) (httpapi.Verification, error) {
-	return toVerification(l.engine.Verification()), nil
+	return withFindings(l.engine.Verification()), nil
 }
 
 // StopVerification implements httpapi.Verifications.
 func (l Local) StopVerification(ctx context.Context) (httpapi.Verification, error) {
 	err := l.engine.StopVerification(ctx)
-	return toVerification(l.engine.Verification()), apiError(err)
+	return withFindings(l.engine.Verification()), apiError(err)
 }
 
 func verifyError(err error) error {
@@ -34,10 +34,20 @@ func verifyError(err error) error {
 	return apiError(err)
 }
 
+// withFindings says by an empty list that nothing was found. A status has none.
+func withFindings(v engine.Verification) httpapi.Verification {
+	out := toVerification(v)
+	if out.Findings == nil {
+		out.Findings = []httpapi.Finding{}
+	}
+	return out
+}
+
 func toVerification(v engine.Verification) httpapi.Verification {
 	out := httpapi.Verification{
 		State: string(v.State), Good: v.Good(), Repair: v.Repair, Sample: v.Sample,
 		Started: timeOrNil(v.Started), Ended: timeOrNil(v.Ended), Part: v.Part, Found: v.Found, Mended: v.Mended,
+		Parts: make([]httpapi.VerifyPart, 0, len(v.Parts)),
 	}
 	for _, p := range v.Parts {
 		out.Parts = append(out.Parts, httpapi.VerifyPart(p))
