@@ -47,7 +47,7 @@ type Engine struct {
 	repeats   repeats
 	verify    verification
 	// What others ask the goroutines that own a store to do.
-	primaryWork, textWork chan work
+	primaryWork, textWork desk
 
 	// batchOps and failing belong to the goroutine that owns the primary: failing
 	// counts the attempts of one operation.
@@ -198,8 +198,6 @@ func newEngine(o Options) *Engine {
 		recoverC:    make(chan recovery),
 		adopted:     make(chan struct{}),
 		healthC:     make(chan probe.Health, 1),
-		primaryWork: make(chan work),
-		textWork:    make(chan work),
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},
 		unreadable:  map[string]struct{}{},
@@ -208,6 +206,7 @@ func newEngine(o Options) *Engine {
 		missing:     map[document.ID]bool{},
 		subscribers: map[*Subscription]struct{}{},
 	}
+	e.primaryWork, e.textWork = desk{make(chan work), e.wakeGovc}, desk{make(chan work), e.wakeText}
 	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	e.view = view{state: StateProbing, since: o.Now(), reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
 	if o.Primary == nil {

@@ -321,10 +321,7 @@ func (e *Engine) tellReplay(sent int64, started time.Time, conflicts int64) {
 // stepPrimary carries operations to the service as they come.
 func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 	for ctx.Err() == nil {
-		n, err := e.govcRound(ctx)
-		if err == nil {
-			err = serve(ctx, e.primaryWork)
-		}
+		n, err := e.primaryRound(ctx)
 		if err != nil {
 			if v := e.judge(ctx, err); v != nil {
 				return v
@@ -336,10 +333,6 @@ func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 		}
 		select {
 		case <-ctx.Done():
-		case w := <-e.primaryWork:
-			if v := e.judgeWork(ctx, w.run(ctx)); v != nil {
-				return v
-			}
 		case <-e.wakeGovc:
 		case <-e.healthC: // counted by onHealth
 		case command := <-e.recoverC:

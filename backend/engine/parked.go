@@ -191,7 +191,7 @@ func notParked(id document.ID) error {
 // again as they are now, and returns those that it did not take. What it took is
 // not set aside any more.
 func (e *Engine) bringAgain(ctx context.Context, ids []document.ID) (parked []state.Parked, err error) {
-	err = ask(ctx, e.primaryWork, func(ctx context.Context) error {
+	err = e.primaryWork.ask(ctx, func(ctx context.Context) error {
 		list, err := e.repairs(ctx, ids)
 		if err != nil {
 			return err

@@ -58,8 +58,6 @@ func (e *Engine) runText(ctx context.Context) {
 		if n == 0 {
 			select {
 			case <-ctx.Done():
-			case w := <-e.textWork:
-				e.judgeTextWork(w.run(ctx))
 			case <-e.wakeText:
 			}
 		}

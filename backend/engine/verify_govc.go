@@ -320,7 +320,7 @@ func (c *govcCheck) bring(ctx context.Context, part []lostVersion) error {
 // bury deletes at the service what was deleted here.
 func (c *govcCheck) bury(ctx context.Context, b buriedDocument) error {
 	done := false
-	err := ask(ctx, c.e.primaryWork, func(ctx context.Context) error {
+	err := c.e.primaryWork.ask(ctx, func(ctx context.Context) error {
 		w, still, err := c.e.buried(ctx, b.key)
 		if err != nil || !still {
 			return err

@@ -196,7 +196,7 @@ func (v *verifier) renewText(ctx context.Context, defects []string) error {
 	if !v.o.Repair {
 		return nil
 	}
-	err := ask(ctx, v.e.textWork, func(ctx context.Context) error {
+	err := v.e.textWork.ask(ctx, func(ctx context.Context) error {
 		if err := v.e.o.Derived.Renew(ctx, v.e.o.State.StateID()); err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func (v *verifier) mendText(ctx context.Context, row state.Row) error {
 	if !v.o.Repair {
 		return nil
 	}
-	err := ask(ctx, v.e.textWork, func(ctx context.Context) error {
+	err := v.e.textWork.ask(ctx, func(ctx context.Context) error {
 		now, err := v.e.o.State.Lookup(ctx, row.ID)
 		if err != nil || now.Deleted || now.Seq > v.e.textMark.now() {
 			return nil //nolint:nilerr // the outbox carries what is newer
@@ -306,7 +306,7 @@ func (v *verifier) textOfOne(ctx context.Context, id document.ID) error {
 	if !v.o.Repair {
 		return nil
 	}
-	err = ask(ctx, v.e.textWork, func(ctx context.Context) error {
+	err = v.e.textWork.ask(ctx, func(ctx context.Context) error {
 		if gone, err := v.textGone(ctx, id); err != nil || !gone {
 			return err
 		}
@@ -330,15 +330,4 @@ func (v *verifier) textGone(ctx context.Context, id document.ID) (bool, error) {
 		return false, err
 	}
 	return row.Deleted && row.Seq <= v.e.textMark.now(), nil
-}
-
-// doTextWork does what others ask of the goroutine that owns the text index.
-func (e *Engine) doTextWork(ctx context.Context) { e.judgeTextWork(serve(ctx, e.textWork)) }
-
-// judgeTextWork lets the next round find out what an error means. Whoever asked
-// is told of it.
-func (e *Engine) judgeTextWork(err error) {
-	if err != nil {
-		signal(e.wakeText)
-	}
 }
