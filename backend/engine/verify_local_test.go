@@ -33,17 +33,15 @@ func TestADamagedOperationIsMendedFromWhereItsVersionIs(t *testing.T) {
 	}
 }
 
-func TestTextsThatAreNotIndexedAsTheyAreAreFound(t *testing.T) {
+func TestATextIndexThatIsWrongOrDamagedIsMadeRight(t *testing.T) {
 	dir := t.TempDir()
-	stop(t, stocked(t, setup(dir)))
+	h := stocked(t, setup(dir))
 	database(t, dir, "derived.db",
 		`INSERT INTO words(words, rowid, id, meta, text) SELECT 'delete', n, id, meta, text FROM docs WHERE id IN ('b', 'c')`,
 		`DELETE FROM docs WHERE id = 'b'`, `UPDATE docs SET text = 'stale' WHERE id = 'c'`,
 		`INSERT INTO words(rowid, id, meta, text) SELECT n, id, meta, text FROM docs WHERE id = 'c'`,
 		`INSERT INTO docs(id, meta, text) VALUES ('ghost', '', 'boo')`,
 		`INSERT INTO words(rowid, id, meta, text) SELECT n, id, meta, text FROM docs WHERE id = 'ghost'`)
-	h := start(t, setup(dir))
-	await(t, h, "every store in step", healthyAndInStep)
 	r := verified(t, h, VerifyOptions{})
 	wantFound(t, r, PartText, false, "b: not indexed", "c: not indexed", "ghost: no such document")
 	r = verified(t, h, VerifyOptions{Repair: true})
@@ -53,18 +51,11 @@ func TestTextsThatAreNotIndexedAsTheyAreAreFound(t *testing.T) {
 			t.Errorf("%s: %v, %v", word, hits, err)
 		}
 	}
-	wantClean(t, h)
-}
 
-func TestADamagedTextIndexIsMadeAnewWhileTheEngineRuns(t *testing.T) {
-	dir := t.TempDir()
-	h := stocked(t, setup(dir))
-	stop(t, h)
-	// The words no longer fit the texts.
+	// The words no longer fit the texts: the file is made anew while the engine
+	// runs.
 	database(t, dir, "derived.db", `UPDATE docs SET text = 'something else' WHERE id = 'b'`)
-	h = start(t, setup(dir))
-	await(t, h, "every store in step", healthyAndInStep)
-	r := verified(t, h, VerifyOptions{})
+	r = verified(t, h, VerifyOptions{})
 	wantFound(t, r, PartText, false, ": derived.db is damaged")
 	r = verified(t, h, VerifyOptions{Repair: true})
 	wantFound(t, r, PartText, true, ": derived.db is damaged")
