@@ -13,9 +13,9 @@ func TestTheLastVerificationIsSaidInOneLine(t *testing.T) {
 	for want, v := range map[string]engine.Verification{
 		"":                      {State: engine.VerifyNone},
 		"index, 5 of 10":        {State: engine.VerifyRunning, Part: engine.PartIndex, Parts: []engine.VerifyPart{{Name: engine.PartIndex, Checked: 5, Total: 10}}},
-		"1h 00m ago":                {State: engine.VerifyDone, Ended: hourAgo, Found: 2, Mended: 2},
+		"1h 00m ago":            {State: engine.VerifyDone, Ended: hourAgo, Found: 2, Mended: 2},
 		"1 wrong, 1h":           {State: engine.VerifyDone, Ended: hourAgo, Found: 2, Mended: 1},
-		"in part, 1h 00m ago":       {State: engine.VerifyDone, Ended: hourAgo, Parts: []engine.VerifyPart{{Name: engine.PartGovc, Unknown: "away"}}},
+		"in part, 1h 00m ago":   {State: engine.VerifyDone, Ended: hourAgo, Parts: []engine.VerifyPart{{Name: engine.PartGovc, Unknown: "away"}}},
 		"verified stopped, 1h ": {State: engine.VerifyStopped, Ended: hourAgo},
 	} {
 		p := newPage()
