@@ -285,3 +285,37 @@ func TestAnUnfinishedLineIsCutAndToldOf(t *testing.T) {
 		t.Error("the repair is told in something else than text")
 	}
 }
+
+// TestARecordThatWasMovedAwayIsNoticed: entries were written on into a file that
+// no reader finds.
+func TestARecordThatWasMovedAwayIsNoticed(t *testing.T) {
+	for name, move := range map[string]func(dir string){
+		"moved": func(dir string) { must(t, os.Rename(dir, dir+".away")) },
+		"replaced by a copy": func(dir string) {
+			data, err := os.ReadFile(filepath.Join(dir, first))
+			must(t, err)
+			must(t, os.Remove(filepath.Join(dir, first)))
+			must(t, os.WriteFile(filepath.Join(dir, first), data, 0o600))
+		},
+	} {
+		dir := filepath.Join(t.TempDir(), "audit")
+		at := &clock{noon}
+		l := open(t, dir, Options{Now: at.now})
+		must(t, l.Append(Entry{What: "one"}))
+		must(t, l.Failed())
+		move(dir)
+		if err := l.Failed(); !errors.Is(err, ErrMoved) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := l.Append(Entry{What: "lost"}); !errors.Is(err, ErrMoved) {
+			t.Errorf("%s: %v", name, err)
+		}
+		at.at = at.at.Add(retryAfter)
+		must(t, l.Append(Entry{What: "two"}))
+		must(t, l.Failed())
+		all, report := read(t, durable.Volume{}, dir)
+		if last := all[len(all)-1]; last.What != "two" || last.Seq != 2 || report.Damaged != 0 {
+			t.Errorf("%s: %+v, %+v", name, all, report)
+		}
+	}
+}

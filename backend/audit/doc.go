@@ -24,6 +24,7 @@
 // escaped, so that a line can be shown on a terminal.
 //
 // One process, and in it one Log, writes to the files of a name; the caller
-// holds a lock that makes it so. Full files may be moved away while it runs, the
-// current one may not.
+// holds a lock that makes it so. Full files may be moved away while it runs. The
+// current one may not: that is noticed, entries fail for a second, and then go
+// on, with the numbers that come next, in a new file in the same place.
 package audit

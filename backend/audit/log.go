@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
@@ -28,6 +30,9 @@ const (
 var (
 	// ErrBusy: more entries wait to be recorded than MaxBatch.
 	ErrBusy = errors.New("audit: too many entries wait to be recorded")
+	// ErrMoved: the current file is not where it was; its folder may have been
+	// moved away, with all that was recorded.
+	ErrMoved = errors.New("audit: the file that is written is not in its place any more")
 	// ErrClosed: the record was closed.
 	ErrClosed = fmt.Errorf("audit: the record was closed: %w", fs.ErrClosed)
 )
@@ -53,6 +58,9 @@ type Log struct {
 	pending *batch
 	closed  bool
 
+	// place is that of file, for readers without the turn; nil without one.
+	place atomic.Pointer[place]
+
 	// turn is held by the goroutine that writes; what follows is its.
 	turn   chan struct{}
 	file   durable.Handle // nil: to be opened
@@ -61,6 +69,12 @@ type Log struct {
 	failed error  // why there is no file
 	retry  time.Time
 	buffer []byte
+}
+
+// place is where a file was opened.
+type place struct {
+	path string
+	info os.FileInfo
 }
 
 // batch is the entries that share an fsync.
@@ -106,7 +120,8 @@ func Open(dir string, o Options) (*Log, error) {
 // Append records an entry and returns when it is durable. It cannot be given up:
 // an entry that waits is written. After a fault of the disk it fails, without
 // touching the disk for a second each time, until the record can be written
-// again.
+// again; so it does where the file was moved away, after which a new one is begun
+// in its place.
 func (l *Log) Append(e Entry) error {
 	if e.Time.IsZero() {
 		e.Time = l.now()
@@ -154,11 +169,35 @@ func (l *Log) write(b *batch) {
 	close(b.done)
 }
 
-// Failed returns why entries cannot be recorded now, nil if they can.
+// Failed returns why entries cannot be recorded now, nil if they can. It looks
+// whether the file is in its place (ErrMoved).
 func (l *Log) Failed() error {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
+	if err := l.InPlace(); err != nil {
+		return l.fail(err)
+	}
 	return l.failed
+}
+
+// InPlace looks whether the file that is written is the one that readers find
+// (ErrMoved): what is written to one that was moved away is nowhere they look.
+// It waits for nobody.
+func (l *Log) InPlace() error {
+	at := l.place.Load()
+	if at == nil {
+		return nil
+	}
+	there, err := l.volume.Stat(at.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s", ErrMoved, at.path)
+	case err != nil:
+		return err
+	case os.SameFile(at.info, at.info) && !os.SameFile(at.info, there): // only files of this machine are the same as themselves
+		return fmt.Errorf("%w: %s is another file", ErrMoved, at.path)
+	}
+	return nil
 }
 
 // Close records what waits and closes the file. Closing twice is no error.
@@ -176,6 +215,7 @@ func (l *Log) Close() error {
 		return nil
 	}
 	file := l.file
+	l.place.Store(nil)
 	l.file, l.failed, l.retry = nil, ErrClosed, time.Time{}
 	if err := file.Close(); err != nil {
 		return fmt.Errorf("audit: close the record: %w", err)

@@ -17,7 +17,11 @@ func (l *Log) record(bodies [][]byte) error {
 			return l.fail(err)
 		}
 	}
-	if err := l.recordAll(bodies); err != nil {
+	err := l.InPlace()
+	if err == nil {
+		err = l.recordAll(bodies)
+	}
+	if err != nil {
 		return l.fail(err)
 	}
 	return nil
@@ -67,6 +71,7 @@ func (l *Log) flush(last uint64) error {
 // fail gives the file up: after a failed write or sync nothing is known of what
 // it holds, so that it is read and written anew before the next entry.
 func (l *Log) fail(err error) error {
+	l.place.Store(nil)
 	if l.file != nil {
 		err = errors.Join(err, l.file.Close())
 		l.file = nil
@@ -78,6 +83,7 @@ func (l *Log) fail(err error) error {
 // rotate ends the full file and begins the next one. Files are named once and
 // for all: no name is ever moved.
 func (l *Log) rotate() error {
+	l.place.Store(nil)
 	err := l.file.Close()
 	l.file = nil
 	if err != nil {
@@ -93,14 +99,20 @@ func (l *Log) rotate() error {
 // begin opens the file whose first line has a number, and makes it if it is
 // missing.
 func (l *Log) begin(first uint64) error {
-	file, err := l.volume.Append(filepath.Join(l.dir, fileName(l.name, first)), 0o600)
+	path := filepath.Join(l.dir, fileName(l.name, first))
+	file, err := l.volume.Append(path, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := l.volume.SyncDir(l.dir); err != nil {
+	info, err := file.Stat()
+	if err == nil {
+		err = l.volume.SyncDir(l.dir)
+	}
+	if err != nil {
 		return errors.Join(err, file.Close())
 	}
 	l.file, l.failed = file, nil
+	l.place.Store(&place{path, info})
 	return nil
 }
 

@@ -41,6 +41,9 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errGitSide, err)
 		}
 	}
+	if err := e.noteBeginning(ctx); err != nil {
+		return err
+	}
 	if err := e.o.State.SetMeta(ctx, metaGitAdopt, ""); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}

@@ -18,6 +18,8 @@ const (
 	metaEpoch   = "primary.epoch"
 	// metaJoining is the lineage that a new state is taking over.
 	metaJoining = "primary.joining"
+	// metaBegan is set in a state that held nothing when it was made.
+	metaBegan = "primary.began"
 	// metaRefill is set while everything is copied to the primary.
 	metaRefill = "primary.refill"
 )
@@ -68,6 +70,8 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 		return e.assessForeign(ctx, marker, lineage, adopt)
 	case e.o.Embedded != nil && e.current() == StateProbing && (!e.o.Embedded.Keeps() || e.o.State.Tip(primaryReplica) == ""):
 		return reseeding("the embedded service starts empty"), nil
+	case lineage == "" && e.o.State.Meta(metaRefill) != "":
+		return reseeding("an earlier copy to the service was not finished"), nil
 	case lineage != "" || e.o.Embedded != nil:
 		return lost(e.serviceName() + " came back without its data (the identity marker is absent)"), nil
 	}
@@ -118,6 +122,9 @@ func (e *Engine) assessOwn(ctx context.Context, marker govc.Marker) (*verdict, e
 // assessForeign meets a marker of another lineage: a new state joins it, any
 // other state needs a person.
 func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage string, adopt bool) (*verdict, error) {
+	if err := e.awaitAdopted(ctx); err != nil {
+		return nil, err
+	}
 	joining := e.o.State.Meta(metaJoining) == marker.Lineage
 	mayJoin := adopt || joining
 	if !mayJoin && lineage == "" {
@@ -164,13 +171,16 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 // assessNew meets a service without a marker that this state was never
 // attached to: only if both sides are empty is it taken without asking.
 func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
+	if err := e.awaitAdopted(ctx); err != nil {
+		return nil, err
+	}
 	created, err := e.o.Primary.EnsureRepo(ctx)
 	if err != nil {
 		return nil, err
 	}
 	empty := created
 	if !empty {
-		if empty, err = e.repositoryEmpty(ctx); err != nil {
+		if empty, err = e.o.Primary.Empty(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -185,19 +195,21 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 	return reseeding("first attachment to this service"), nil
 }
 
-// repositoryEmpty reports whether the repository has no commit.
-func (e *Engine) repositoryEmpty(ctx context.Context) (bool, error) {
-	revisions, err := e.o.Primary.History(ctx, store.Key{}, 1)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return false, nil // cannot be known: a person decides
-	}
-	return len(revisions) == 0, err
-}
-
-// isNew reports whether this state has never held an operation.
+// isNew reports whether this state began empty and belongs to no service yet:
+// what was written since was written for the one that it meets first. Without
+// that, whether a write came before the first look at the service would decide.
 func (e *Engine) isNew() bool {
 	s := e.o.State.Summary()
-	return s.MaxSeq == 0 && s.Documents == 0
+	return e.o.State.Meta(metaLineage) == "" && (e.o.State.Meta(metaBegan) != "" || s.MaxSeq == 0 && s.Documents == 0)
+}
+
+// noteBeginning records of a state that was made anew whether it began empty,
+// before anything is written to it.
+func (e *Engine) noteBeginning(ctx context.Context) error {
+	if s := e.o.State.Summary(); s.MaxSeq > 0 || s.Documents > 0 {
+		return nil
+	}
+	return local(e.o.State.SetMeta(ctx, metaBegan, "empty"))
 }
 
 // attach records which repository this state belongs to.

@@ -83,6 +83,9 @@ func (e *Engine) compare(ctx context.Context, op store.Op, w wanted) (comparison
 			if err := e.addEarlier(ctx, &w); err != nil {
 				return write, document.Document{}, err
 			}
+			if w.parts.mixes(theirs) {
+				w.ours[hash] = struct{}{} // a write of ours that was torn is finished
+			}
 			if w.isOurs(hash) {
 				return write, theirs, nil
 			}

@@ -68,6 +68,8 @@ type Attachment interface {
 	Named(ctx context.Context, types []document.Type) ([]store.Key, error)
 	Describe(ctx context.Context) (govc.Info, error)
 	EnsureRepo(ctx context.Context) (created bool, err error)
+	// Empty reports whether the repository has no commit.
+	Empty(ctx context.Context) (bool, error)
 	ReadMarker(ctx context.Context) (govc.Marker, bool, error)
 	WriteMarker(ctx context.Context, m govc.Marker) (commit string, err error)
 	Fits(d document.Document) error

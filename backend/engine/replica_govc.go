@@ -34,6 +34,7 @@ type wanted struct {
 	newest state.Outgoing
 	base   document.Hash
 	ours   map[document.Hash]struct{}
+	parts  parts // of those whose content was looked at, see addEarlier
 }
 
 // isOurs reports whether the primary may be overwritten where it holds h.

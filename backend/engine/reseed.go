@@ -160,36 +160,6 @@ func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Park
 	}
 }
 
-// earlierVersions is how many revisions of a document are known as ours when a
-// service comes back with old data.
-const earlierVersions = 50
-
-// addEarlier adds the versions of a document that git remembers: where the
-// primary holds one of them, it is an earlier state of ours. It looks through
-// git's history, so it is for documents of which the primary holds something
-// else.
-func (e *Engine) addEarlier(ctx context.Context, w *wanted) error {
-	revisions, err := e.o.Git.History(ctx, w.newest.Key, earlierVersions)
-	if err != nil {
-		return local(err)
-	}
-	for _, r := range revisions {
-		if r.Deleted {
-			continue
-		}
-		doc, err := e.o.Git.GetAt(ctx, r.Commit, w.newest.Key)
-		if err != nil {
-			return local(err)
-		}
-		hash, err := doc.Hash()
-		if err != nil {
-			return local(err)
-		}
-		w.ours[hash] = struct{}{}
-	}
-	return nil
-}
-
 // copyDeletes carries out the deletes among the pending operations up to
 // through, which a copy of what exists leaves out.
 func (e *Engine) copyDeletes(ctx context.Context, through int64) error {

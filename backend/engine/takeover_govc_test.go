@@ -125,3 +125,17 @@ func spoil(t *testing.T, url, path string) {
 		t.Fatalf("it answers %s", r.Status)
 	}
 }
+
+// TestARepositoryThatWasOnlyMadeNeedsAPerson, at services that have no log of
+// one document: whoever made it may have been this engine, which was interrupted.
+func TestARepositoryThatWasOnlyMadeNeedsAPerson(t *testing.T) {
+	for name, o := range map[string]wiretest.EmulatorOptions{"new": {}, "legacy": {Legacy: true}} {
+		t.Run(name, func(t *testing.T) {
+			url := plain(t, o)
+			if created, err := colleague(t, url).EnsureRepo(t.Context()); err != nil || created {
+				t.Fatal(created, err)
+			}
+			run(t, external(t.TempDir(), url), func(h *Host) { put(t, h, doc("a", "one")) })
+		})
+	}
+}

@@ -217,6 +217,17 @@ func (l *listing) documents() []store.Entry {
 	return out
 }
 
+// Empty reports whether the repository has no commit, as far as any service can
+// say. Errors are those of List.
+func (c *Client) Empty(ctx context.Context) (bool, error) {
+	info, err := c.described(ctx)
+	if err != nil {
+		return false, err
+	}
+	commits, err := c.speak(info).log(ctx, "", 1)
+	return err == nil && len(commits) == 0, err
+}
+
 // History returns the newest revisions of a document first, at most limit,
 // which is cut at 10,000. Services without a log by path cannot tell:
 // errors.ErrUnsupported.

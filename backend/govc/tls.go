@@ -124,6 +124,7 @@ func (c *Client) tlsError(err error) error {
 	unknown, wrong := &x509.UnknownAuthorityError{}, &x509.HostnameError{}
 	remote, isRemote := errors.AsType[*net.OpError](err)
 	isRemote = isRemote && remote.Op == "remote error"
+	_, noRecord := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case errors.As(err, unknown):
 		e.Problem, e.Fix = "nobody who is trusted signed its certificate", "name the certificate of its authority in govc.ca, or point govc.url at the right service"
@@ -139,6 +140,8 @@ func (c *Client) tlsError(err error) error {
 		e.Problem, e.Fix = "it speaks no TLS 1.2 or newer", "let the service speak TLS 1.2 or 1.3"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Problem, e.Fix = "it speaks plain HTTP there", "write http:// in govc.url, or point it at the port that speaks TLS"
+	case noRecord:
+		e.Problem, e.Fix = "it speaks no TLS there", "write http:// in govc.url if it speaks plain HTTP, or point it at the port that speaks TLS"
 	default:
 		return nil
 	}

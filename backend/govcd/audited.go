@@ -93,14 +93,23 @@ func (s *Service) recordable(e audit.Entry) error {
 // records reports whether the audit can be written. Where it could not be the
 // last time it tries, so that it is found to be well again without a change.
 func (s *Service) records() bool {
-	return !s.unrecorded.Load() || s.append(audit.Entry{What: "audit.resume", Result: audit.OK}) == nil
+	if s.audit.InPlace() == nil && !s.unrecorded.Load() {
+		return true
+	}
+	return s.append(audit.Entry{What: "audit.resume", Result: audit.OK}) == nil
 }
 
 // append records an entry, and remembers for the health of the service whether
 // that could be done.
 func (s *Service) append(e audit.Entry) error {
 	err := s.audit.Append(e)
-	s.unrecorded.Store(err != nil && !errors.Is(err, audit.ErrBusy))
+	failed := err != nil && !errors.Is(err, audit.ErrBusy)
+	switch before := s.unrecorded.Swap(failed); {
+	case failed && !before:
+		s.log.Error("the audit cannot be written: changes are refused", "error", err)
+	case before && !failed:
+		s.log.Info("the audit is written again")
+	}
 	return err
 }
 

@@ -28,6 +28,8 @@ type BatchRequest struct {
 	Email     string      `json:"email"`
 	Timestamp time.Time   `json:"timestamp"`
 	Items     []BatchItem `json:"items" binding:"required"`
+
+	by gitrepo.Signature // of the caller, see authorOf
 }
 
 // BatchItem is one change of a batch.
@@ -47,7 +49,7 @@ type BatchItem struct {
 }
 
 func (in *BatchRequest) commit() CommitRequest {
-	return CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp}
+	return CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp, by: in.by}
 }
 
 type batchAnswer struct {
@@ -79,6 +81,7 @@ func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, t target) e
 	if err := checkCommit(in); err != nil {
 		return err
 	}
+	in.by = authorOf(r)
 	repo, release, err := s.repo(t.id)
 	if err != nil {
 		return err
@@ -111,6 +114,7 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) er
 	if err := bindBatch(body, &in); err != nil {
 		return err
 	}
+	in.by = authorOf(r)
 	if err := checkCommit(in.commit()); err != nil {
 		return err
 	}

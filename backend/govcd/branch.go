@@ -176,7 +176,7 @@ func (s *Service) postMerge(w http.ResponseWriter, r *http.Request, repo *repo) 
 	if err := bind(r, &in); err != nil {
 		return err
 	}
-	c := CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp}
+	c := CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp, by: authorOf(r)}
 	if err := checkCommit(c); err != nil {
 		return err
 	}

@@ -100,6 +100,9 @@ func (r *repo) makeCommit(ctx context.Context, branch string, tip gitrepo.Hash, 
 // made. The caller holds mu.
 func (r *repo) prepare(c CommitRequest, key *requestKey) (p prepared, shown gitrepo.Signature, err error) {
 	p = prepared{message: c.Message, author: r.author, at: c.Timestamp, cost: costOfCommit(c)}
+	if c.by.Name != "" {
+		p.author = c.by
+	}
 	shown = p.author
 	if name := signable(c.Author); name != "" {
 		p.author.Name, shown.Name = name, c.Author

@@ -62,7 +62,9 @@ type disk struct {
 	held   *durable.Lock
 	lock   *durable.Lock // nil while the folder is not in use, or the caller's
 	space  space
-	clock  func() time.Time // of gitrepo.Options
+	// mayWrite tells whether a folder can be written to; nil does not look.
+	mayWrite func(dir string) error
+	clock    func() time.Time // of gitrepo.Options
 }
 
 // facts are what is kept beside git's own files.

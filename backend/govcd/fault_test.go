@@ -162,7 +162,9 @@ func TestADeletedFolderIsCalledHealthy(t *testing.T) {
 	if err := os.RemoveAll(s.disk.path("docs")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, ask(t, h, "GET", "/health", ""), 503, "The folders of 1 repositories were deleted")
+	want(t, ask(t, h, "GET", "/health", ""), 503, "The folders of 1 repositories are gone")
+	want(t, ask(t, h, "GET", "/api/v2/repos", ""), 200, `"error":"the folder of the repository is gone`)
+	want(t, ask(t, h, "POST", "/api/v2/repos/docs/batch", `{"message":"m","items":[{"op":"put","path":"a","content":"x"}]}`), 503, `put it back, or to delete the repository","code":"REPO_UNAVAILABLE"`)
 	want(t, ask(t, h, "DELETE", "/api/v2/repos/docs", ""), 200, "")
 	want(t, ask(t, h, "GET", "/health", ""), 200, `"status":"healthy"`)
 }

@@ -17,7 +17,7 @@ import (
 // its own in time, and so is a stream.
 func (s *Service) gitRoutes() []route {
 	const base = "/{id}.git"
-	git := githttp.New(githttp.Options{Agent: "caiatop/" + s.version, Now: s.now, Logger: s.log})
+	git := githttp.New(githttp.Options{Agent: "caiatop/" + s.version, Client: senderOf, Now: s.now, Logger: s.log})
 	refs := read(base+"/info/refs", s.withGit(func(w http.ResponseWriter, r *http.Request, _ target, of gitView) error {
 		return git.Advertise(w, r, of)
 	}))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -16,6 +17,33 @@ const localhost = "localhost"
 
 // bindAttempts bounds the search for a port that is free on both.
 const bindAttempts = 16
+
+// Bound is an address that connections can be made to, which nobody answers
+// yet.
+type Bound struct {
+	listeners []net.Listener
+	address   string // host:port by which it is reached
+}
+
+// Bind takes an address, as Start does, before there is a service: what comes is
+// answered once Service.Serve serves it. Whoever does not come to that calls
+// Close.
+func Bind(ctx context.Context, address string) (*Bound, error) {
+	listeners, bound, err := listen(ctx, address)
+	if err != nil {
+		return nil, loopbackHint(address, err)
+	}
+	return &Bound{listeners, bound}, nil
+}
+
+// Close gives the address back.
+func (b *Bound) Close() error {
+	var errs []error
+	for _, l := range b.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // listen listens on address, and returns the host:port by which it is reached.
 func listen(ctx context.Context, address string) (listeners []net.Listener, bound string, err error) {
@@ -162,7 +190,20 @@ func networkOf(at net.Addr) (netip.Addr, bool) {
 	if !ok {
 		return netip.Addr{}, false
 	}
-	a := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return networkAt(tcp.AddrPort())
+}
+
+// senderOf is networkOf of a request's connection.
+func senderOf(r *http.Request) (netip.Addr, bool) {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return networkAt(at)
+}
+
+func networkAt(at netip.AddrPort) (netip.Addr, bool) {
+	a := at.Addr().Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
 		return a, false
 	}

@@ -48,7 +48,7 @@ func newRepo(ctx context.Context, id string, created time.Time, git *gitrepo.Rep
 		id: id, created: created, git: git, service: service, committing: make(chan struct{}, 1),
 		queue: queue{arrived: make(chan struct{}, 1)},
 		areas: map[scope]*area{}, swept: created,
-		author: gitrepo.Signature{Name: "Unknown", Email: "unknown@example.com"},
+		author: unknownAuthor,
 	}
 	if err := r.reload(ctx); err != nil {
 		return nil, err
@@ -131,8 +131,11 @@ func (r *repo) answer() repoAnswer {
 	if d := r.service.disk; d != nil {
 		out.Path, out.Durable = d.path(r.id), true
 	}
-	if r.broken != nil {
+	switch {
+	case r.broken != nil:
 		out.Error = "it cannot be opened; the log of the service says why"
+	case r.vanished():
+		out.Error = folderGone
 	}
 	return out
 }

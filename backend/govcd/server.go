@@ -48,6 +48,24 @@ func (r *running) serve(l net.Listener) error {
 func (s *Service) Start(addr string) (url string, err error) {
 	s.life.Lock()
 	defer s.life.Unlock()
+	return s.start(addr, func() (*Bound, error) {
+		asked := addr
+		if earlier, ok := s.ports[addr]; ok {
+			asked = earlier
+		}
+		return Bind(context.Background(), asked)
+	})
+}
+
+// Serve is Start on an address that was bound before.
+func (s *Service) Serve(on *Bound) (url string, err error) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	return s.start(on.address, func() (*Bound, error) { return on, nil })
+}
+
+// start serves what bind returns. The caller holds life.
+func (s *Service) start(addr string, bind func() (*Bound, error)) (url string, err error) {
 	if s.running != nil {
 		return "", fmt.Errorf("govcd: start on %s: the service runs at %s already", addr, s.running.url)
 	}
@@ -55,27 +73,21 @@ func (s *Service) Start(addr string) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err != nil && opened {
+	on, err := bind()
+	if err != nil {
+		if opened {
 			err = errors.Join(err, s.dropAll())
 		}
-	}()
-	asked := addr
-	if earlier, ok := s.ports[addr]; ok {
-		asked = earlier
+		return "", err
 	}
-	listeners, bound, err := listen(context.Background(), asked)
-	if err != nil {
-		return "", loopbackHint(asked, err)
-	}
-	s.ports[addr] = bound
+	s.ports[addr] = on.address
 	scheme := "http://"
 	if s.tls != nil {
 		scheme = "https://"
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{
-		server: s.server(ctx), cancel: cancel, done: make(chan struct{}), url: scheme + bound, tls: s.tls != nil,
+		server: s.server(ctx), cancel: cancel, done: make(chan struct{}), url: scheme + on.address, tls: s.tls != nil,
 	}
 	s.mu.Lock()
 	s.started = s.now()
@@ -84,7 +96,7 @@ func (s *Service) Start(addr string) (url string, err error) {
 	s.leaving.Store(false)
 	var serving sync.WaitGroup
 	slots, others := make(chan struct{}, MaxConnections), newPeers(MaxConnectionsPerAddress)
-	for _, listener := range listeners {
+	for _, listener := range on.listeners {
 		serving.Go(func() {
 			if err := run.serve(limit(fair{listener, others}, slots)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("govc service ended", "address", run.url, "error", err)
@@ -106,7 +118,9 @@ func (s *Service) server(ctx context.Context) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSConfig: s.tls,
-		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		// "OPTIONS *" is answered as every other request is.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
 

@@ -112,6 +112,7 @@ type Service struct {
 	refused  *refusals
 	// unrecorded: the audit could not be written the last time.
 	unrecorded atomic.Bool
+	locked     atomic.Bool // a folder could not be written to the last time
 	leaving    atomic.Bool // Stop was called: no new streams
 	grace      time.Duration
 
@@ -198,7 +199,7 @@ func (s *Service) setData(o Options) {
 		s.disk.data = full
 	}
 	if o.Volume.FS == nil {
-		s.disk.space.look = freeBytes
+		s.disk.space.look, s.disk.mayWrite = freeBytes, mayWrite
 	}
 }
 

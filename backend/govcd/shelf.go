@@ -192,11 +192,16 @@ func (s *Service) vanished() (n int) {
 		return 0
 	}
 	for _, r := range s.list() {
-		if r.broken == nil && !s.disk.taken(r.id) {
+		if r.vanished() {
 			n++
 		}
 	}
 	return n
+}
+
+// vanished reports whether an open repository has no folder any more.
+func (r *repo) vanished() bool {
+	return r.broken == nil && r.service.disk != nil && !r.service.disk.taken(r.id)
 }
 
 // broken counts the repositories that cannot be opened.

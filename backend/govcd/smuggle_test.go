@@ -105,3 +105,17 @@ func TestFewBytesThatBecomeMany(t *testing.T) {
 		t.Error("an escaped quote ends a string")
 	}
 }
+
+// TestEveryRequestPassesTheChain: "OPTIONS *" was answered before anything was
+// looked at, to whoever asked and under any name.
+func TestEveryRequestPassesTheChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, Options{LocalOnly: true})
+		for host, want := range map[string]string{"localhost": "HTTP/1.1 404 ", "evil.example": "HTTP/1.1 403 "} {
+			answer := sendRaw(t, over(t, s)(), "OPTIONS * HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+			if !strings.HasPrefix(answer, want) {
+				t.Errorf("%s: %q", host, answer)
+			}
+		}
+	})
+}

@@ -1,7 +1,10 @@
 package govcd
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -48,6 +51,46 @@ func (s *space) isLow(dir string, now time.Time) bool {
 		s.low = err == nil && free < MinFree
 	}
 	return s.low
+}
+
+// mayWrite returns nil if this user may make and replace what is in a folder, as
+// far as the system tells without a try: a file system that became read-only, or
+// a folder whose owner or mode was changed, is told.
+func mayWrite(dir string) error {
+	const writeAndEnter = 3
+	return syscall.Access(dir, writeAndEnter)
+}
+
+// readOnly reports whether a folder that has to be written to cannot be. What is
+// not there is told elsewhere.
+func (s *Service) readOnly() bool {
+	if s.disk == nil || s.disk.mayWrite == nil {
+		return false
+	}
+	dir, err := s.unwritable()
+	switch before := s.locked.Swap(err != nil); {
+	case err != nil && !before:
+		s.log.Error("a folder of the service cannot be written to", "folder", dir, "error", err)
+	case err == nil && before:
+		s.log.Info("the folders of the service can be written to again")
+	}
+	return err != nil
+}
+
+func (s *Service) unwritable() (dir string, err error) {
+	folders := []string{s.disk.data, s.disk.root()}
+	for _, r := range s.list() {
+		if r.broken == nil {
+			at := s.disk.path(r.id)
+			folders = append(folders, at, filepath.Join(at, "objects"), filepath.Join(at, "refs", "heads"))
+		}
+	}
+	for _, dir := range folders {
+		if err := s.disk.mayWrite(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return dir, err
+		}
+	}
+	return "", nil
 }
 
 // diskRoom returns nil if there is room on the disk, or none is needed.

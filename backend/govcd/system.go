@@ -57,22 +57,20 @@ func (s *Service) checks() (found map[string]check, worst wellness) {
 	if s.diskRoom() != nil {
 		run("storage", "", "The disk is full: changes are refused", false, start)
 	}
+	if s.readOnly() {
+		run("storage", "", "The folder of the service cannot be written to: changes are refused", false, start)
+	}
 	if n := s.vanished(); n > 0 {
 		c := found["storage"]
-		c.Status, c.Message = "unhealthy", fmt.Sprintf("The folders of %d repositories were deleted; start the service again", n)
+		c.Status, c.Message = "unhealthy", fmt.Sprintf("The folders of %d repositories are gone: put them back, or delete these repositories", n)
 		found["storage"] = c
 		worst = unhealthy
 	}
 	start = time.Now()
 	run("memory", "Memory usage is normal", "", true, start)
-	if s.access.Mode() != access.ModeOpen {
-		start = time.Now()
-		problem := s.access.Problem()
-		bad := "The access file cannot be used: the rights read before are in force"
-		if errors.Is(problem, fs.ErrNotExist) {
-			bad = "The access file is gone: no API key and no grant holds any more"
-		}
-		look("access", "The rights in force are those that are set up", bad, degraded, problem == nil, start)
+	start = time.Now()
+	if problem := s.access.Problem(); problem != nil || s.access.Mode() != access.ModeOpen {
+		look("access", "The rights in force are those that are set up", s.accessTrouble(problem), degraded, problem == nil, start)
 	}
 	if s.cert != nil {
 		start = time.Now()
@@ -84,6 +82,17 @@ func (s *Service) checks() (found map[string]check, worst wellness) {
 		run("audit", "Changes can be recorded", "Changes are refused because they cannot be recorded", s.records(), start)
 	}
 	return found, worst
+}
+
+// accessTrouble says what an access file that is not in force means.
+func (s *Service) accessTrouble(problem error) string {
+	switch {
+	case errors.Is(problem, fs.ErrNotExist):
+		return "The access file is gone: no API key and no grant holds any more"
+	case s.access.Mode() == access.ModeOpen:
+		return "The access file cannot be used: nobody is asked for a credential, as before it was there"
+	}
+	return "The access file cannot be used: the rights read before are in force"
 }
 
 // answer is the status and the word for it; degraded has one of its own.

@@ -48,7 +48,7 @@ func (s *Service) postTag(w http.ResponseWriter, r *http.Request, repo *repo) er
 	if err := bind(r, &in); err != nil {
 		return err
 	}
-	c := CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email}
+	c := CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, by: authorOf(r)}
 	if err := checkCommit(c); err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ import (
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
+// folderGone: reads may go on for what is open, and a restart finds nothing.
+const folderGone = "the folder of the repository is gone, and nothing can be written: its operator has to put it back, or to delete the repository"
+
 // storageTrouble finds the answer to an error of the disk, nil if it is none.
 // What a request was about to change is unchanged, but for NOT_DURABLE.
 func storageTrouble(err error) *failure {
@@ -19,7 +22,7 @@ func storageTrouble(err error) *failure {
 	case errors.Is(err, durable.ErrDiskFull):
 		f = diskFull()
 	case errors.Is(err, gitrepo.ErrGone):
-		f = fail(http.StatusServiceUnavailable, "REPO_UNAVAILABLE", "the folder of the repository is not there any more")
+		f = fail(http.StatusServiceUnavailable, "REPO_UNAVAILABLE", folderGone)
 	case errors.Is(err, durable.ErrReadOnly):
 		f = fail(http.StatusServiceUnavailable, "STORAGE_READ_ONLY", "the service may not write to its folder")
 	case errors.Is(err, gitrepo.ErrBusy):

@@ -49,6 +49,8 @@ type CommitRequest struct {
 	Author    string    `json:"author"`
 	Email     string    `json:"email"`
 	Timestamp time.Time `json:"timestamp"`
+
+	by gitrepo.Signature // of the caller, see authorOf
 }
 
 // FoldersRequest is the body of POST folders (CapFolders).

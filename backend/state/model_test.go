@@ -289,6 +289,17 @@ func compareNewest(t *testing.T, rt *rapid.T, db *DB, m *model, id string) {
 	if err != nil || found != (want != nil) || found && !sameOp(got, *want) {
 		rt.Fatalf("newest of %s: %+v, %v, %v, want %+v", id, got, found, err, want)
 	}
+	versions := slices.DeleteFunc(slices.Clone(kept), func(op modelOp) bool { return op.Key.ID.String() != id || op.Doc == nil })
+	err = db.EachIssued(t.Context(), idOf(id), func(op Outgoing) error {
+		if len(versions) == 0 || !sameOp(op, versions[0]) {
+			return fmt.Errorf("got %+v, want the first of %+v", op, versions)
+		}
+		versions = versions[1:]
+		return nil
+	})
+	if err != nil || len(versions) > 0 {
+		rt.Fatalf("issued of %s: %v, %+v are missing", id, err, versions)
+	}
 	all, err := db.ParkedAt(t.Context(), idOf(id))
 	if err != nil {
 		rt.Fatal(err)

@@ -83,6 +83,28 @@ func (db *DB) Newest(ctx context.Context, id document.ID) (Outgoing, bool, error
 	return op, true, nil
 }
 
+// EachIssued calls visit with each version of a document that is still in the
+// outbox, the oldest first, as Next would return it, and ends with visit's first
+// error. It looks through all of the outbox.
+func (db *DB) EachIssued(ctx context.Context, id document.ID, visit func(Outgoing) error) error {
+	err := db.readers.use(ctx, func(r *reader) error {
+		return r.each(ctx, qIssued, func(scan func(...any) error) error {
+			op, payload, err := scanOutgoing(scan)
+			if err != nil {
+				return err
+			}
+			if err := op.decode(payload); err != nil {
+				return err
+			}
+			return visit(op)
+		}, id.String())
+	})
+	if err != nil {
+		return wrap(err, fmt.Sprintf("read the operations on %q in", id), db.file)
+	}
+	return nil
+}
+
 // Oldest returns the time of the first operation after a sequence number, and
 // false if there is none.
 func (db *DB) Oldest(ctx context.Context, after int64) (time.Time, bool, error) {

@@ -99,6 +99,7 @@ const (
 	qGrave
 	qParkedAmong
 	qParkedFor
+	qIssued
 	readStatements
 )
 
@@ -131,4 +132,5 @@ var readSQL = [readStatements]string{
 	qGrave:       `SELECT folder FROM graves WHERE id = ?`,
 	qParkedAmong: `SELECT count(*) FROM parked WHERE store = ?`,
 	qParkedFor:   `SELECT count(*) FROM parked WHERE store = ? AND reason = ?`,
+	qIssued:      `SELECT ` + outgoingColumns + ` FROM outbox WHERE id = ? AND kind = 0 ORDER BY seq`,
 }

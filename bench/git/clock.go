@@ -1,84 +1,15 @@
 package main
 
 import (
-	"context"
-	"math"
-	"slices"
 	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
-// figure is what was measured of one thing. Durations are in microseconds.
-type figure struct {
-	Median float64 `json:"median"`
-	P99    float64 `json:"p99,omitempty"`
-	Count  int     `json:"count"` // samples; 0 means that it was not measured
-}
-
-// once is a figure of a single measurement.
-func once(v float64) figure { return figure{Median: v, Count: 1} }
-
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-
-// racer is one of several that are measured in turn. Its loop ends after count
-// samples or when its own time is over; one sample is always taken.
-type racer struct {
-	count int
-	time  time.Duration
-	// do does it once and returns how long the part took that counts.
-	do func(i int) (time.Duration, error)
-
-	times []time.Duration
-	spent time.Duration
-}
-
-// turns is how often the racers change: often enough that all see the same
-// machine.
-const turns = 10
-
-// race measures all racers in turn and returns their figures.
-func race(ctx context.Context, racers ...*racer) ([]figure, error) {
-	for turn := range turns {
-		for _, r := range racers {
-			until := max(r.count*(turn+1)/turns, 1)
-			for len(r.times) < until && (r.spent < r.time*time.Duration(turn+1)/turns || len(r.times) == 0) {
-				if err := ctx.Err(); err != nil {
-					return nil, err
-				}
-				begun := time.Now()
-				took, err := r.do(len(r.times))
-				if err != nil {
-					return nil, err
-				}
-				r.times = append(r.times, took)
-				r.spent += time.Since(begun)
-			}
-		}
-	}
-	figures := make([]figure, len(racers))
-	for i, r := range racers {
-		figures[i] = summarize(r.times)
-	}
-	return figures, nil
-}
-
-func summarize(times []time.Duration) figure {
-	if len(times) == 0 {
-		return figure{}
-	}
-	times = slices.Clone(times)
-	slices.Sort(times)
-	at := func(q float64) float64 {
-		return micros(times[min(len(times)-1, max(int(math.Ceil(q*float64(len(times))))-1, 0))])
-	}
-	return figure{Median: at(0.5), P99: at(0.99), Count: len(times)}
-}
-
-// clock times one call.
-func clock(do func() error) (time.Duration, error) {
-	begun := time.Now()
-	err := do()
-	return time.Since(begun), err
-}
+type (
+	figure = beside.Figure
+	racer  = beside.Racer
+)
 
 // group is how many of the shortest operations are timed together: reading the
 // clock costs a tenth of one.
@@ -86,7 +17,7 @@ const group = 32
 
 // grouped times group calls of do and returns the time of one.
 func grouped(first int, do func(i int) error) (time.Duration, error) {
-	took, err := clock(func() error {
+	took, err := beside.Clock(func() error {
 		for i := range group {
 			if err := do(first*group + i); err != nil {
 				return err
@@ -96,6 +27,3 @@ func grouped(first int, do func(i int) error) (time.Duration, error) {
 	})
 	return took / group, err
 }
-
-// last is the number of the sample that was taken last.
-func (r *racer) last() int { return len(r.times) - 1 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // floor is the least that a disk needs for something durable.
@@ -42,7 +43,7 @@ func (f *floor) bytes(n int) []byte {
 // append writes to the end of a file and syncs it.
 func (f *floor) append(size int) (time.Duration, error) {
 	data := f.bytes(size)
-	return clock(func() error {
+	return beside.Clock(func() error {
 		if _, err := f.file.Write(data); err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (f *floor) append(size int) (time.Duration, error) {
 // folder.
 func (f *floor) replace(size int) (time.Duration, error) {
 	data, name := f.bytes(size), filepath.Join(f.dir, "floor-file")
-	return clock(func() error { return durable.WriteFile(name, data, 0o644) })
+	return beside.Clock(func() error { return durable.WriteFile(name, data, 0o644) })
 }
 
 // hashFloor is the least that keeping a document in memory needs: the names of

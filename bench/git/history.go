@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -34,7 +35,7 @@ func (s *site) history(ctx context.Context) error {
 	if err := os.CopyFS(peer, os.DirFS(s.ours)); err != nil {
 		return err
 	}
-	took, err := clock(func() error {
+	took, err := beside.Clock(func() error {
 		_, err := realGit{peer}.run(ctx, nil, "-c", "core.fsync=all", "repack", "-adq")
 		return err
 	})
@@ -49,9 +50,9 @@ func (s *site) history(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	repacked := once(float64(theirs))
+	repacked := beside.Once(float64(theirs))
 	s.rep.add(row{
-		What: "history: size on disk", Docs: s.n, Unit: inBytes, Ours: once(float64(ours)), Peer: &repacked, PeerIs: "a copy after git repack -ad",
+		What: "history: size on disk", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(ours)), Peer: &repacked, PeerIs: "a copy after git repack -ad",
 		At: fmt.Sprintf("ours is %.2f times the peer, in %d packs; %d commits; git repack took %s", float64(ours)/float64(theirs), packs, made, took.Round(time.Millisecond)),
 	}, target{within: 1.3, all: true})
 	if err := s.opens(ctx, made); err != nil {
@@ -65,9 +66,9 @@ func (s *site) history(ctx context.Context) error {
 func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 	err = s.withRepo(gitrepo.Options{}, func(r *gitrepo.Repo) error {
 		most := 0
-		commits := &racer{count: s.commits, time: historyTime, do: func(i int) (time.Duration, error) {
+		commits := &racer{Count: s.commits, Time: historyTime, Do: func(i int) (time.Duration, error) {
 			changes := makeDoc(i*stride%s.n, i/s.n+1).changes()
-			took, err := clock(func() error { _, err := r.Commit(ctx, input(changes)); return err })
+			took, err := beside.Clock(func() error { _, err := r.Commit(ctx, input(changes)); return err })
 			if err != nil {
 				return 0, err
 			}
@@ -79,12 +80,12 @@ func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 			}
 			return took, nil
 		}}
-		f, err := race(ctx, commits)
+		f, err := beside.Rules{}.Race(ctx, commits)
 		if err != nil {
 			return err
 		}
 		made = f[0].Count
-		waited, err := clock(func() error { return r.Settle(ctx) })
+		waited, err := beside.Clock(func() error { return r.Settle(ctx) })
 		if err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 			What: "history: commit of one document, fsynced", Docs: s.n, Unit: inMicros, Ours: f[0],
 			At: fmt.Sprintf("the maintenance runs beside it, %d times; it is done %s after the last commit", r.Maintenance().Runs, waited.Round(time.Millisecond)),
 		}, target{})
-		s.rep.add(row{What: "history: most packs seen", Docs: s.n, Unit: inPacks, Ours: once(float64(most))}, target{most: maxPacks, all: true})
+		s.rep.add(row{What: "history: most packs seen", Docs: s.n, Unit: inPacks, Ours: beside.Once(float64(most))}, target{most: maxPacks, all: true})
 		if made < s.commits {
 			s.rep.skip(s.n, fmt.Sprintf("%d of %d commits of the history: %s were over", s.commits-made, s.commits, historyTime))
 		}
@@ -104,9 +105,9 @@ func (s *site) makeHistory(ctx context.Context) (made int, err error) {
 // opens measures opening the repository up to its newest commit.
 func (s *site) opens(ctx context.Context, made int) error {
 	f, err := s.race(ctx,
-		&racer{count: 20, time: 3 * time.Second, do: func(int) (time.Duration, error) {
+		&racer{Count: 20, Time: 3 * time.Second, Do: func(int) (time.Duration, error) {
 			var r *gitrepo.Repo
-			took, err := clock(func() (err error) {
+			took, err := beside.Clock(func() (err error) {
 				if r, err = gitrepo.OpenDisk(s.ours, gitrepo.Options{}); err != nil {
 					return err
 				}
@@ -123,8 +124,8 @@ func (s *site) opens(ctx context.Context, made int) error {
 			}
 			return took, err
 		}},
-		&racer{count: 20, time: 2 * time.Second, do: func(int) (time.Duration, error) {
-			return clock(func() error { _, err := realGit{s.ours}.run(ctx, nil, "cat-file", "commit", "main"); return err })
+		&racer{Count: 20, Time: 2 * time.Second, Do: func(int) (time.Duration, error) {
+			return beside.Clock(func() error { _, err := realGit{s.ours}.run(ctx, nil, "cat-file", "commit", "main"); return err })
 		}})
 	if err != nil {
 		return err
@@ -147,14 +148,14 @@ func (s *site) logs(ctx context.Context, peer realGit, made int) error {
 		var ours []gitrepo.Commit
 		var theirs string
 		f, err := s.race(ctx,
-			&racer{count: 10, time: 6 * time.Second, do: func(int) (time.Duration, error) {
-				return clock(func() (err error) {
+			&racer{Count: 10, Time: 6 * time.Second, Do: func(int) (time.Duration, error) {
+				return beside.Clock(func() (err error) {
 					ours, err = r.Log(ctx, tip, gitrepo.LogOptions{Path: path(folder)})
 					return err
 				})
 			}},
-			&racer{count: 10, time: 6 * time.Second, do: func(int) (time.Duration, error) {
-				return clock(func() (err error) {
+			&racer{Count: 10, Time: 6 * time.Second, Do: func(int) (time.Duration, error) {
+				return beside.Clock(func() (err error) {
 					theirs, err = peer.run(ctx, nil, "log", "--format=%H", "main", "--", folder)
 					return err
 				})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // imported is what a bulk import of ours cost.
@@ -43,9 +44,9 @@ func (s *site) imports(ctx context.Context) error {
 		return err
 	}
 	s.importRows(plain, peer.took, bytes)
-	theirs := once(micros(peer.cpu) / float64(s.n))
+	theirs := beside.Once(beside.Micros(peer.cpu) / float64(s.n))
 	s.rep.add(row{
-		What: "import, processor time a document", Docs: s.n, Unit: inMicros, Ours: once(micros(plain.cpu) / float64(s.n)), Peer: &theirs, PeerIs: "git fast-import, user and system",
+		What: "import, processor time a document", Docs: s.n, Unit: inMicros, Ours: beside.Once(beside.Micros(plain.cpu) / float64(s.n)), Peer: &theirs, PeerIs: "git fast-import, user and system",
 		Note: "of all cores, until the maintenance has nothing to do; what else runs on the machine changes this least",
 	}, target{})
 	return nil
@@ -58,23 +59,23 @@ type cost struct{ took, cpu time.Duration }
 // until it takes no more bytes than it will.
 func (s *site) importRows(got imported, peer time.Duration, peerBytes int64) {
 	n := float64(s.n)
-	perDoc, onDisk := once(micros(peer)/n), once(float64(peerBytes)/n)
+	perDoc, onDisk := beside.Once(beside.Micros(peer)/n), beside.Once(float64(peerBytes)/n)
 	settled := got.total + got.settle
 	const floorIs, peerIs = "write and fsync of the bytes of a commit, a document", "git fast-import of the same commits, all fsynced at its end"
 	ours := got.perDoc
-	ours.Median = micros(got.total) / n
+	ours.Median = beside.Micros(got.total) / n
 	s.rep.add(row{
 		What: "import, a document", Docs: s.n, Unit: inMicros, Ours: ours, Floor: &got.floor, Peer: &perDoc, FloorIs: floorIs, PeerIs: peerIs,
 		Note: fmt.Sprintf("mean of the whole import, p99 and n are of commits; every commit of %d is fsynced, large ones are stored and compressed in the background", batchDocs),
 		At:   fmt.Sprintf("%.0f docs/s, peer %.0f docs/s", n/got.total.Seconds(), n/peer.Seconds()),
 	}, target{advantage: 4})
 	s.rep.add(row{
-		What: "import and its compression, a document", Docs: s.n, Unit: inMicros, Ours: once(micros(settled) / n), Floor: &got.floor, Peer: &perDoc, FloorIs: floorIs, PeerIs: peerIs,
+		What: "import and its compression, a document", Docs: s.n, Unit: inMicros, Ours: beside.Once(beside.Micros(settled) / n), Floor: &got.floor, Peer: &perDoc, FloorIs: floorIs, PeerIs: peerIs,
 		Note: "until the maintenance has nothing to do",
 		At:   fmt.Sprintf("%s after the last commit; %.0f docs/s", got.settle.Round(time.Millisecond), n/settled.Seconds()),
 	}, target{advantage: 1.5})
 	s.rep.add(row{
-		What: "import, bytes a document on disk", Docs: s.n, Unit: inBytes, Ours: once(float64(got.settled) / n), Peer: &onDisk,
+		What: "import, bytes a document on disk", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(got.settled) / n), Peer: &onDisk,
 		PeerIs: "what fast-import left", Note: "ours after maintenance", At: fmt.Sprintf("in %d packs; %.0f B right after the import", got.packs, float64(got.fresh)/n),
 	}, target{within: 1})
 }
@@ -95,7 +96,7 @@ func (s *site) fastImport(ctx context.Context) (peer cost, err error) {
 	cmd := s.peer.command(ctx, "fast-import", "--quiet")
 	cmd.Stdin = in
 	var said []byte
-	peer.took, err = clock(func() (err error) { said, err = cmd.CombinedOutput(); return err })
+	peer.took, err = beside.Clock(func() (err error) { said, err = cmd.CombinedOutput(); return err })
 	if err != nil {
 		return peer, errors.Join(fmt.Errorf("git fast-import: %w: %s", err, said), in.Close())
 	}
@@ -122,9 +123,9 @@ func importOurs(ctx context.Context, dir string, n int, o gitrepo.Options) (got 
 		var times, floors []time.Duration
 		for from := 0; from < n; from += aheadDocs {
 			commits := ahead(from, min(from+aheadDocs, n))
-			before := processorTime()
+			before := beside.ProcessorTime()
 			for i, made := range commits {
-				took, err := clock(func() error { _, err := r.Commit(ctx, input(made.changes)); return err })
+				took, err := beside.Clock(func() error { _, err := r.Commit(ctx, input(made.changes)); return err })
 				if err != nil {
 					return err
 				}
@@ -139,17 +140,17 @@ func importOurs(ctx context.Context, dir string, n int, o gitrepo.Options) (got 
 					floors = append(floors, floor/docs)
 				}
 			}
-			got.cpu += processorTime() - before
+			got.cpu += beside.ProcessorTime() - before
 		}
-		got.perDoc, got.floor = summarize(times), summarize(floors)
+		got.perDoc, got.floor = beside.Summarize(times), beside.Summarize(floors)
 		if got.fresh, _, err = objectBytes(dir); err != nil {
 			return err
 		}
-		before := processorTime()
-		if got.settle, err = clock(func() error { return r.Settle(ctx) }); err != nil {
+		before := beside.ProcessorTime()
+		if got.settle, err = beside.Clock(func() error { return r.Settle(ctx) }); err != nil {
 			return err
 		}
-		got.cpu += processorTime() - before
+		got.cpu += beside.ProcessorTime() - before
 		got.settled, got.packs, err = objectBytes(dir)
 		return err
 	})

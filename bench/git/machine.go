@@ -1,28 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"runtime"
-	"strings"
 	"syscall"
-	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
-// facts say where a run was made: no figure means anything without them.
+// facts say where a run was made.
 type facts struct {
-	CPU        string `json:"cpu"`
-	Cores      int    `json:"cores"`
+	beside.Machine
 	Memory     string `json:"memory"`
-	Kernel     string `json:"kernel"`
-	Go         string `json:"go"`
 	Git        string `json:"git"`
 	FileSystem string `json:"file_system"`
 	FreeBytes  int64  `json:"free_bytes"`
-	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"`
 }
 
 func machineFacts(ctx context.Context, dir string) (facts, error) {
@@ -35,9 +27,8 @@ func machineFacts(ctx context.Context, dir string) (facts, error) {
 		return facts{}, fmt.Errorf("file system of %s: %w", dir, err)
 	}
 	return facts{
-		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Memory: field("/proc/meminfo", "MemTotal"),
-		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(), Git: git,
-		FileSystem: fileSystem(int64(fs.Type)), FreeBytes: free(fs), LoadBefore: load(), //nolint:unconvert // its type differs between machines
+		Machine: beside.ThisMachine(), Memory: beside.Field("/proc/meminfo", "MemTotal"), Git: git,
+		FileSystem: fileSystem(int64(fs.Type)), FreeBytes: free(fs), //nolint:unconvert // its type differs between machines
 	}, nil
 }
 
@@ -54,41 +45,12 @@ func fileSystem(magic int64) string {
 	return fmt.Sprintf("file system %#x", magic)
 }
 
-// load is the load of the last minute, "unknown" where /proc is missing.
-func load() string {
-	one, _, _ := strings.Cut(firstLine("/proc/loadavg"), " ")
-	return one
-}
-
-func firstLine(file string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	return line
-}
-
-// field returns the value of the first "key: value" line.
-func field(file, key string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "unknown " + key
-	}
-	for line := range bytes.Lines(data) {
-		if k, v, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(k)) == key {
-			return string(bytes.TrimSpace(v))
-		}
-	}
-	return "unknown " + key
-}
-
 // resident returns the memory of this process that is in RAM, in bytes, now and
 // at its peak; 0 where /proc is missing.
 func resident() (now, peak int64) {
 	kib := func(key string) int64 {
 		var n int64
-		if _, err := fmt.Sscanf(field("/proc/self/status", key), "%d kB", &n); err != nil {
+		if _, err := fmt.Sscanf(beside.Field("/proc/self/status", key), "%d kB", &n); err != nil {
 			return 0
 		}
 		return n << 10
@@ -127,13 +89,4 @@ func noRoom(dir string, n, commits int) string {
 		return fmt.Sprintf("it needs %d files in %s, which has room for %d", files, dir, fs.Ffree)
 	}
 	return ""
-}
-
-// processorTime is what this process has used of all cores so far.
-func processorTime() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		return 0
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

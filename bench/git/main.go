@@ -28,115 +28,58 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
-	defaultSizes   = "1000,10000,100000"
-	maxSize        = 1_000_000
 	defaultCommits = 10_000
 	maxCommits     = 100_000
-	defaultLimit   = 20 * time.Minute
-
-	exitBroken      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
 )
+
+var program = beside.Program{
+	Name: "bench-git", Sizes: "1000,10000,100000", MinSize: batchDocs / 10, MaxSize: 1_000_000, Limit: 20 * time.Minute,
+	Left: ", everything was removed",
+}
 
 // options are what the command line says.
 type options struct {
-	sizes   []int // rising
-	commits int   // one-document commits of the history at the largest size
-	json    string
-	limit   time.Duration
-	samples int // of each thing, 0 for as many as it likes; tests want few
+	beside.Options
+	commits int // one-document commits of the history at the largest size
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { beside.Main(run) }
 
 // run is main with its surroundings given, and returns the exit code.
 func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	o, err := parse(args, progress)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
 	if err != nil {
-		say(progress, "bench-git: %v\n", err)
-		return exitUsage
+		return program.Refused(err, progress)
 	}
-	limited, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
-	err = inTemporary(func(dir string) error {
-		rep, err := measure(limited, o, dir, progress)
-		if rep == nil {
-			return err
-		}
-		// Before the folder goes: half a million files take their time.
-		err = errors.Join(err, rep.print(out))
-		if o.json != "" {
-			err = errors.Join(err, rep.save(o.json))
-		}
-		return err
+	return program.Run(ctx, o.Limit, progress, func(ctx context.Context) error {
+		return inTemporary(func(dir string) error {
+			rep, err := measure(ctx, o, dir, progress)
+			if rep == nil {
+				return err
+			}
+			// Before the folder goes: half a million files take their time.
+			return errors.Join(err, rep.print(out), beside.Save(o.JSON, rep))
+		})
 	})
-	switch {
-	case ctx.Err() != nil:
-		say(progress, "bench-git: interrupted, everything was removed\n")
-		return exitInterrupted
-	case limited.Err() != nil:
-		say(progress, "bench-git: not done within %v; give --limit or smaller --sizes\n%v\n", o.limit, err)
-		return exitBroken
-	case err != nil:
-		say(progress, "bench-git: %v\n", err)
-		return exitBroken
-	}
-	return 0
 }
 
-func parse(args []string, messages io.Writer) (options, error) {
-	var o options
-	set := flag.NewFlagSet("bench-git", flag.ContinueOnError)
-	set.SetOutput(messages)
-	sizes := set.String("sizes", defaultSizes, "numbers of documents, separated by commas, at most 1000000 each")
-	set.IntVar(&o.commits, "commits", defaultCommits, "one-document commits of the history at the largest size")
-	set.StringVar(&o.json, "json", "", "also write the table as JSON to this `file`")
-	set.DurationVar(&o.limit, "limit", defaultLimit, "end after this time, whatever is left")
-	if err := set.Parse(args); err != nil {
-		return o, err
+func parse(args []string, messages io.Writer) (o options, err error) {
+	o.Options, err = program.Parse(args, messages, func(set *flag.FlagSet) map[string]*string {
+		set.IntVar(&o.commits, "commits", defaultCommits, "one-document commits of the history at the largest size")
+		return nil
+	})
+	if err == nil && (o.commits < 1 || o.commits > maxCommits) {
+		err = fmt.Errorf("--commits is 1 to %d", maxCommits)
 	}
-	if set.NArg() > 0 {
-		return o, fmt.Errorf("%q is not understood; sizes are given with --sizes", set.Arg(0))
-	}
-	for field := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil || n < batchDocs/10 || n > maxSize {
-			return o, fmt.Errorf("--sizes %q: use whole numbers from %d to %d", *sizes, batchDocs/10, maxSize)
-		}
-		if len(o.sizes) > 0 && n <= o.sizes[len(o.sizes)-1] {
-			return o, fmt.Errorf("--sizes %q: give them in rising order", *sizes)
-		}
-		o.sizes = append(o.sizes, n)
-	}
-	if o.json != "" {
-		if _, err := os.Stat(filepath.Dir(o.json)); err != nil {
-			return o, fmt.Errorf("--json %s: %w; name a file in a folder that is there", o.json, err)
-		}
-	}
-	if o.commits < 1 || o.commits > maxCommits || o.limit <= 0 {
-		return o, fmt.Errorf("--commits is 1 to %d, --limit more than nothing", maxCommits)
-	}
-	return o, nil
+	return o, err
 }
 
 // inTemporary calls do with a folder that is removed afterwards.
@@ -151,12 +94,12 @@ func inTemporary(do func(dir string) error) error {
 // measure runs all sections below dir. The report is nil only if nothing could
 // be begun; with an error it has what was measured until then.
 func measure(ctx context.Context, o options, dir string, progress io.Writer) (rep *report, err error) {
-	rep = &report{progress: progress, started: time.Now()}
+	rep = &report{progress: beside.Progress{To: progress, Begun: time.Now()}}
 	if rep.Machine, err = machineFacts(ctx, dir); err != nil {
 		return nil, err
 	}
 	var fit []int
-	for _, n := range o.sizes {
+	for _, n := range o.Sizes {
 		if why := noRoom(dir, n, o.commits); why != "" {
 			rep.skip(n, "everything: "+why)
 		} else {
@@ -165,13 +108,13 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (re
 	}
 	for i, n := range fit {
 		last := i == len(fit)-1
-		s := &site{n: n, dir: filepath.Join(dir, strconv.Itoa(n)), rep: rep, samples: o.samples}
+		s := &site{n: n, dir: filepath.Join(dir, strconv.Itoa(n)), rep: rep, samples: o.Samples}
 		if last {
 			s.commits = o.commits
 		}
 		if err := s.all(ctx); err != nil {
 			rep.finish()
-			rep.Unfinished = fmt.Sprintf("%s documents: %v", count(n), err)
+			rep.Unfinished = fmt.Sprintf("%s documents: %v", beside.Count(n), err)
 			return rep, fmt.Errorf("%d documents: %w", n, err)
 		}
 		if !last {
@@ -181,19 +124,7 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (re
 			}
 		}
 	}
-	rep.growth(o.sizes)
+	rep.growth(o.Sizes)
 	rep.finish()
 	return rep, nil
 }
-
-// save writes the report as JSON.
-func (r *report) save(name string) error {
-	data, err := r.encode()
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(name, data, 0o644)
-}
-
-// say writes to where people read along; there is nothing to do if nobody does.
-func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,7 +36,7 @@ func temporary(t *testing.T) {
 // the judge, and finds each row in the table and in the JSON.
 func TestEveryRowIsMeasured(t *testing.T) {
 	temporary(t)
-	o := options{sizes: []int{120}, commits: 12, limit: time.Minute, samples: 2}
+	o := options{Options: beside.Options{Sizes: []int{120}, Limit: time.Minute, Samples: 2}, commits: 12}
 	var progress, table bytes.Buffer
 	rep, err := measure(t.Context(), o, t.TempDir(), &progress)
 	if err != nil {
@@ -43,7 +45,7 @@ func TestEveryRowIsMeasured(t *testing.T) {
 	if err := rep.print(&table); err != nil {
 		t.Fatal(err)
 	}
-	data, err := rep.encode()
+	data, err := beside.Encode(rep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +78,8 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	defer cancel()
 	var out bytes.Buffer
 	code := run(ctx, []string{"--sizes", "100"}, &out, watcher{"memory", cancel})
-	if code != exitInterrupted {
-		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	if code != beside.ExitInterrupted {
+		t.Errorf("exit code %d, want %d", code, beside.ExitInterrupted)
 	}
 }
 
@@ -98,7 +100,7 @@ func TestWrongUse(t *testing.T) {
 	temporary(t)
 	for _, args := range []string{"--sizes 10", "--sizes 1000001", "--sizes 1000,1000", "--sizes 2000,1000", "--sizes x", "--sizes ", "--commits 0", "--limit 0s", "--nothing", "1000", "--json /none/x.json"} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), strings.Split(args, " "), &out, &errs); code != exitUsage || errs.Len() == 0 || out.Len() > 0 {
+		if code := run(t.Context(), strings.Split(args, " "), &out, &errs); code != beside.ExitUsage || errs.Len() == 0 || out.Len() > 0 {
 			t.Errorf("%s: exit code %d, said %q", args, code, &errs)
 		}
 	}
@@ -130,8 +132,8 @@ func TestDocumentsAreWhatIsPromised(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	us := func(ours, peer float64) row {
-		p := once(peer)
-		return row{Docs: targetDocs, Unit: inMicros, Ours: once(ours), Peer: &p}
+		p := beside.Once(peer)
+		return row{Docs: targetDocs, Unit: inMicros, Ours: beside.Once(ours), Peer: &p}
 	}
 	for _, c := range []struct {
 		row    row
@@ -144,9 +146,9 @@ func TestTargets(t *testing.T) {
 		{us(10, 99), target{most: 10, advantage: 10}, "no"},
 		{us(13, 10), target{within: 1.3}, "yes"},
 		{us(14, 10), target{within: 1.3}, "no"},
-		{row{Docs: targetDocs, Ours: once(1)}, target{advantage: 2}, "no"}, // no peer, nothing proved
-		{row{Docs: targetDocs - 1, Ours: once(1)}, target{most: 2}, ""},
-		{row{Docs: 1, Ours: once(1)}, target{most: 2, all: true}, "yes"},
+		{row{Docs: targetDocs, Ours: beside.Once(1)}, target{advantage: 2}, "no"}, // no peer, nothing proved
+		{row{Docs: targetDocs - 1, Ours: beside.Once(1)}, target{most: 2}, ""},
+		{row{Docs: 1, Ours: beside.Once(1)}, target{most: 2, all: true}, "yes"},
 		{us(1, 1), target{}, ""},
 	} {
 		rep := &report{}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const whatMemoryCommit = "memory: commit of one document"
@@ -46,10 +47,10 @@ func (s *site) memoryReads(ctx context.Context, r *gitrepo.Repo, keep *hashFloor
 		keep.put(d)
 		paths, names = append(paths, path(d.textPath())), append(names, sha1.Sum(d.text)) //nolint:gosec // git's names
 	}
-	ours := &racer{count: 2000, time: time.Second, do: func(i int) (time.Duration, error) {
+	ours := &racer{Count: 2000, Time: time.Second, Do: func(i int) (time.Duration, error) {
 		return grouped(i, func(i int) error { _, err := r.ReadFile(ctx, tip, paths[i%many]); return err })
 	}}
-	least := &racer{count: 2000, time: time.Second, do: func(i int) (time.Duration, error) {
+	least := &racer{Count: 2000, Time: time.Second, Do: func(i int) (time.Duration, error) {
 		return grouped(i, func(i int) error {
 			if len(keep.get(names[i%many])) != textBytes {
 				return errBroken
@@ -57,7 +58,7 @@ func (s *site) memoryReads(ctx context.Context, r *gitrepo.Repo, keep *hashFloor
 			return nil
 		})
 	}}
-	shared := &racer{count: 2000, time: time.Second, do: func(i int) (time.Duration, error) {
+	shared := &racer{Count: 2000, Time: time.Second, Do: func(i int) (time.Duration, error) {
 		return grouped(i, func(i int) error { _, err := r.ReadShared(ctx, tip, paths[i%many]); return err })
 	}}
 	f, err := s.race(ctx, ours, least, shared)
@@ -83,11 +84,11 @@ func (s *site) memoryCommits(ctx context.Context, r *gitrepo.Repo, keep *hashFlo
 		docs[i] = makeDoc(i*stride%s.n, i/s.n+1)
 		prepared[i] = docs[i].changes()
 	}
-	ours := &racer{count: many, time: 2 * time.Second, do: func(i int) (time.Duration, error) {
-		return clock(func() error { _, err := r.Commit(ctx, input(prepared[i])); return err })
+	ours := &racer{Count: many, Time: 2 * time.Second, Do: func(i int) (time.Duration, error) {
+		return beside.Clock(func() error { _, err := r.Commit(ctx, input(prepared[i])); return err })
 	}}
-	least := &racer{count: many, time: 2 * time.Second, do: func(i int) (time.Duration, error) {
-		return clock(func() error { keep.put(docs[i]); return nil })
+	least := &racer{Count: many, Time: 2 * time.Second, Do: func(i int) (time.Duration, error) {
+		return beside.Clock(func() error { keep.put(docs[i]); return nil })
 	}}
 	f, err := s.race(ctx, ours, least)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *site) memoryCommits(ctx context.Context, r *gitrepo.Repo, keep *hashFlo
 		What: whatMemoryCommit, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1],
 		FloorIs: "SHA-1 of two files and their places in a map", Note: "ours makes two blobs, eight trees and the commit, and moves the branch",
 	}, target{most: 15})
-	last := docs[ours.last()]
+	last := docs[ours.Taken()-1]
 	tip, err := r.Tip("")
 	if err != nil {
 		return err
@@ -115,9 +116,9 @@ func (s *site) memoryMerges(ctx context.Context, r *gitrepo.Repo) error {
 	if _, err := s.peer.run(ctx, sides(s.n), "fast-import", "--quiet"); err != nil {
 		return err
 	}
-	ours := &racer{count: 1000, time: 2 * time.Second, do: func(i int) (time.Duration, error) { return s.memoryMerge(ctx, r, i) }}
-	peer := &racer{count: 30, time: 3 * time.Second, do: func(int) (time.Duration, error) {
-		return clock(func() error {
+	ours := &racer{Count: 1000, Time: 2 * time.Second, Do: func(i int) (time.Duration, error) { return s.memoryMerge(ctx, r, i) }}
+	peer := &racer{Count: 30, Time: 3 * time.Second, Do: func(int) (time.Duration, error) {
+		return beside.Clock(func() error {
 			_, err := s.peer.run(ctx, nil, "-c", "core.fsync=none", "merge-tree", "--write-tree", "left", "right")
 			return err
 		})
@@ -154,7 +155,7 @@ func (s *site) memoryMerge(ctx context.Context, r *gitrepo.Repo, i int) (time.Du
 		return 0, err
 	}
 	var merged gitrepo.Hash
-	took, err := clock(func() (err error) {
+	took, err := beside.Clock(func() (err error) {
 		merged, err = r.Merge(ctx, gitrepo.MergeInput{From: side, Author: author, At: when})
 		return err
 	})

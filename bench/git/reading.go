@@ -11,6 +11,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -94,11 +95,11 @@ func (s *site) coldReads(ctx context.Context, r *gitrepo.Repo, files []wanted) (
 	defer func() { err = errors.Join(err, git.close()) }()
 	f, err := s.race(
 		ctx,
-		&racer{count: len(files), time: 2 * time.Second, do: func(i int) (time.Duration, error) {
-			return clock(func() error { return readOurs(ctx, r, tip, files[i]) })
+		&racer{Count: len(files), Time: 2 * time.Second, Do: func(i int) (time.Duration, error) {
+			return beside.Clock(func() error { return readOurs(ctx, r, tip, files[i]) })
 		}},
-		&racer{count: len(files), time: 2 * time.Second, do: func(i int) (time.Duration, error) {
-			return clock(func() error {
+		&racer{Count: len(files), Time: 2 * time.Second, Do: func(i int) (time.Duration, error) {
+			return beside.Clock(func() error {
 				got, err := git.read(files[i].name)
 				if err == nil && !bytes.Equal(got, files[i].text) {
 					err = fmt.Errorf("git cat-file: %s is not what was written: %w", files[i].name, errBroken)
@@ -126,17 +127,17 @@ func (s *site) warmReads(ctx context.Context, r *gitrepo.Repo, files []wanted) (
 			return warm, cached, shared, err
 		}
 	}
-	first := &racer{count: len(files), time: 10 * time.Second, do: func(i int) (time.Duration, error) {
-		return clock(func() error { return readOurs(ctx, r, tip, files[i]) })
+	first := &racer{Count: len(files), Time: 10 * time.Second, Do: func(i int) (time.Duration, error) {
+		return beside.Clock(func() error { return readOurs(ctx, r, tip, files[i]) })
 	}}
 	f, err := s.race(ctx, first)
 	if err != nil {
 		return warm, cached, shared, err
 	}
-	warm, seen := f[0], first.last()+1
-	f, err = s.race(ctx, &racer{count: 1000, time: time.Second, do: func(i int) (time.Duration, error) {
+	warm, seen := f[0], first.Taken()
+	f, err = s.race(ctx, &racer{Count: 1000, Time: time.Second, Do: func(i int) (time.Duration, error) {
 		return grouped(i, func(i int) error { return readOurs(ctx, r, tip, files[i%seen]) })
-	}}, &racer{count: 1000, time: time.Second, do: func(i int) (time.Duration, error) {
+	}}, &racer{Count: 1000, Time: time.Second, Do: func(i int) (time.Duration, error) {
 		return grouped(i, func(i int) error { _, err := r.ReadShared(ctx, tip, files[i%seen].path); return err })
 	}})
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *site) treeCache(ctx context.Context) error {
 		return err
 	}
 	s.rep.add(row{
-		What: "disk: heap of all cached trees, a document", Docs: s.n, Unit: inBytes, Ours: once(float64(all) / float64(s.n)),
+		What: "disk: heap of all cached trees, a document", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(all) / float64(s.n)),
 		At: show(float64(all), inBytes) + " in all",
 	}, target{most: 500})
 	if err := s.residentMemory(ctx); err != nil {
@@ -167,7 +168,7 @@ func (s *site) treeCache(ctx context.Context) error {
 		return err
 	}
 	s.rep.add(row{
-		What: "disk: heap after the same walk with a limit", Docs: s.n, Unit: inBytes, Ours: once(float64(bounded)), Note: "limit " + show(tight, inBytes),
+		What: "disk: heap after the same walk with a limit", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(bounded)), Note: "limit " + show(tight, inBytes),
 	}, target{most: tight})
 	return nil
 }
@@ -182,7 +183,7 @@ func (s *site) residentMemory(ctx context.Context) error {
 		}
 		now, peak := resident()
 		s.rep.add(row{
-			What: "disk: resident memory of the process", Docs: s.n, Unit: inBytes, Ours: once(float64(now)),
+			What: "disk: resident memory of the process", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(now)),
 			Note: "after a walk through all trees with the default cache",
 			At:   fmt.Sprintf("the peak of this run until then is %s, which prepared documents and repositories in memory made", show(float64(peak), inBytes)),
 		}, target{})

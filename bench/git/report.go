@@ -1,14 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // The units of rows.
@@ -79,8 +79,7 @@ type report struct {
 	// Unfinished says why rows are missing, "" if none is.
 	Unfinished string `json:"unfinished,omitempty"`
 
-	progress io.Writer
-	started  time.Time
+	progress beside.Progress
 }
 
 // add completes a row with its ratios and keeps it.
@@ -100,13 +99,8 @@ func (r *report) add(line row, t target) {
 	r.Rows = append(r.Rows, line)
 }
 
-// step tells whoever watches what is done now.
-func (r *report) step(n int, what string) {
-	say(r.progress, "%6.1f s  %s documents: %s\n", time.Since(r.started).Seconds(), count(n), what)
-}
-
 func (r *report) skip(n int, what string) {
-	r.Skipped = append(r.Skipped, count(n)+" documents: "+what)
+	r.Skipped = append(r.Skipped, beside.Count(n)+" documents: "+what)
 }
 
 // growth compares the cost at the target's size with that at the smallest one.
@@ -127,20 +121,15 @@ func (r *report) growth(sizes []int) {
 			return r.Rows[i].Ours.Median
 		}
 		if a, b := find(small), find(targetDocs); a > 0 && b > 0 {
-			what := fmt.Sprintf("%s: cost(%s)/cost(%s)", g.what, count(targetDocs), count(small))
-			r.add(row{What: what, Docs: targetDocs, Unit: inRatio, Ours: once(b / a)}, target{most: g.most})
+			what := fmt.Sprintf("%s: cost(%s)/cost(%s)", g.what, beside.Count(targetDocs), beside.Count(small))
+			r.add(row{What: what, Docs: targetDocs, Unit: inRatio, Ours: beside.Once(b / a)}, target{most: g.most})
 		}
 	}
 }
 
 func (r *report) finish() {
-	r.Machine.LoadAfter = load()
-	r.Took = time.Since(r.started).Seconds()
-}
-
-func (r *report) encode() ([]byte, error) {
-	data, err := json.MarshalIndent(r, "", "  ")
-	return append(data, '\n'), err
+	r.Machine.Finish()
+	r.Took = r.progress.Seconds()
 }
 
 // print writes the table.
@@ -149,18 +138,18 @@ func (r *report) print(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "%s\n%d cores, %s; %s, %s; %s on %s, %s free; load %s before, %s after; %.0f s\n\n",
 		m.CPU, m.Cores, m.Memory, m.Go, m.Git, m.FileSystem, m.Kernel, show(float64(m.FreeBytes), inBytes), m.LoadBefore, m.LoadAfter, r.Took)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
+	line := func(cells ...string) { beside.Say(w, "%s\n", strings.Join(cells, "\t")) }
 	line("docs", "what", "ours", "p99", "n", "floor", "peer", "n", "ours/floor", "peer/ours", "target", "reached")
 	for _, x := range r.Rows {
-		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), show(x.Ours.P99, x.Unit), samples(&x.Ours), median(x.Floor, x.Unit), median(x.Peer, x.Unit),
-			samples(x.Peer), times(x.PerFloor), times(x.Advantage), dash(x.Target), dash(x.Reached))
+		line(beside.Count(x.Docs), x.What, show(x.Ours.Median, x.Unit), show(x.Ours.P99, x.Unit), samples(&x.Ours), median(x.Floor, x.Unit), median(x.Peer, x.Unit),
+			samples(x.Peer), times(x.PerFloor), times(x.Advantage), beside.Dash(x.Target), beside.Dash(x.Reached))
 	}
 	err = errors.Join(err, w.Flush())
 	if r.Unfinished != "" {
-		say(out, "\nunfinished: %s", r.Unfinished)
+		beside.Say(out, "\nunfinished: %s", r.Unfinished)
 	}
 	for _, s := range r.Skipped {
-		say(out, "\nskipped: %s", s)
+		beside.Say(out, "\nskipped: %s", s)
 	}
 	_, e := fmt.Fprintf(out, "\n%s\n", strings.Join(r.notes(), "\n"))
 	return errors.Join(err, e)
@@ -184,7 +173,7 @@ func (r *report) notes() (notes []string) {
 		}
 		tell(x.What, x.Note)
 		if x.At != "" {
-			tell(x.What+" at "+count(x.Docs), x.At)
+			tell(x.What+" at "+beside.Count(x.Docs), x.At)
 		}
 	}
 	return notes
@@ -212,13 +201,6 @@ func times(ratio float64) string {
 		return fmt.Sprintf("%.0fx", ratio)
 	}
 	return fmt.Sprintf("%.2fx", ratio)
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // show writes a figure with three digits.

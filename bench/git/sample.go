@@ -8,11 +8,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -55,20 +55,12 @@ var vocabulary = func() []string {
 	return words
 }()
 
-var docType = must(document.ParseType("text"))
-
-// must is for constants of this program.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic("bench-git: a constant is refused: " + err.Error())
-	}
-	return v
-}
+var docType = beside.Must(document.ParseType("text"))
 
 // makeDoc returns a version of a document: the same one for the same numbers.
 // Versions differ in a part of the text, as an edit would make it.
 func makeDoc(i, version int) doc {
-	id := must(document.ParseID(fmt.Sprintf("doc-%07d", i)))
+	id := beside.Must(document.ParseID(fmt.Sprintf("doc-%07d", i)))
 	random := rand.New(rand.NewPCG(seed, uint64(i)+1)) //nolint:gosec // numbers of documents
 	text := make([]byte, 0, textBytes+16)
 	for len(text) < textBytes {
@@ -87,7 +79,7 @@ func makeDoc(i, version int) doc {
 	return doc{folder: document.LayoutFanOut.Folder(docType, when, id).String(), meta: meta, text: text}
 }
 
-func path(s string) document.Path { return must(document.ParsePath(s)) }
+func path(s string) document.Path { return beside.Must(document.ParsePath(s)) }
 
 // changes returns a document as changes of a tree.
 func (d doc) changes() []gitrepo.Change {
@@ -132,9 +124,9 @@ func stream(ctx context.Context, file string, n int) (err error) {
 
 // writeCommit writes one commit; errors are those of the buffer's Flush.
 func writeCommit(w io.Writer, ref, from string, first, n, version int) {
-	say(w, "commit %s\ncommitter %s <%s> %d +0000\ndata 5\nbench\n", ref, author.Name, author.Email, when.Unix())
+	beside.Say(w, "commit %s\ncommitter %s <%s> %d +0000\ndata 5\nbench\n", ref, author.Name, author.Email, when.Unix())
 	if from != "" {
-		say(w, "from %s\n", from)
+		beside.Say(w, "from %s\n", from)
 	}
 	for i := first; i < first+n; i++ {
 		d := makeDoc(i, version)
@@ -142,10 +134,10 @@ func writeCommit(w io.Writer, ref, from string, first, n, version int) {
 			path string
 			data []byte
 		}{{d.metaPath(), d.meta}, {d.textPath(), d.text}} {
-			say(w, "M 100644 inline %s\ndata %d\n%s\n", f.path, len(f.data), f.data)
+			beside.Say(w, "M 100644 inline %s\ndata %d\n%s\n", f.path, len(f.data), f.data)
 		}
 	}
-	say(w, "\n")
+	beside.Say(w, "\n")
 }
 
 // sides is a stream of two branches that changed one document each.
@@ -154,14 +146,4 @@ func sides(n int) io.Reader {
 	writeCommit(&b, "refs/heads/left", "refs/heads/main^0", 0, 1, 1)
 	writeCommit(&b, "refs/heads/right", "refs/heads/main^0", n/2, 1, 1)
 	return &b
-}
-
-func count(n int) string {
-	switch {
-	case n >= 1_000_000 && n%1_000_000 == 0:
-		return strconv.Itoa(n/1_000_000) + "M"
-	case n >= 1000 && n%1000 == 0:
-		return strconv.Itoa(n/1000) + "k"
-	}
-	return strconv.Itoa(n)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // site is the repositories of one number of documents.
@@ -45,7 +46,7 @@ func (s *site) all(ctx context.Context) error {
 		{"history", s.history},
 		{"git judges", s.judge},
 	} {
-		s.rep.step(s.n, section.what)
+		s.rep.progress.Step(s.n, section.what)
 		if err := section.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", section.what, err)
 		}
@@ -53,14 +54,9 @@ func (s *site) all(ctx context.Context) error {
 	return nil
 }
 
-// race measures in turn, see race.
+// race measures in turn. Much of the work is done by other processes.
 func (s *site) race(ctx context.Context, racers ...*racer) ([]figure, error) {
-	for _, r := range racers {
-		if s.samples > 0 {
-			r.count = min(r.count, s.samples)
-		}
-	}
-	return race(ctx, racers...)
+	return beside.Rules{Samples: s.samples}.Race(ctx, racers...)
 }
 
 // many is how many inputs a section makes before it measures.

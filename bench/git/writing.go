@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/gitrepo"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -49,12 +50,12 @@ func (s *site) writes(ctx context.Context) error {
 
 func (s *site) single(ctx context.Context, r *gitrepo.Repo, disk *floor) error {
 	size := makeDoc(0, 0).bytes()
-	ours := &racer{count: 500, time: 3 * time.Second, do: func(int) (time.Duration, error) { return s.commitNew(ctx, r, 1) }}
-	replace := &racer{count: 200, time: 2 * time.Second, do: func(int) (time.Duration, error) { return disk.replace(size) }}
-	appends := &racer{count: 200, time: time.Second, do: func(int) (time.Duration, error) { return disk.append(size) }}
+	ours := &racer{Count: 500, Time: 3 * time.Second, Do: func(int) (time.Duration, error) { return s.commitNew(ctx, r, 1) }}
+	replace := &racer{Count: 200, Time: 2 * time.Second, Do: func(int) (time.Duration, error) { return disk.replace(size) }}
+	appends := &racer{Count: 200, Time: time.Second, Do: func(int) (time.Duration, error) { return disk.append(size) }}
 	racers := []*racer{ours, replace, appends}
 	if s.worktree {
-		racers = append(racers, &racer{count: 10, time: 10 * time.Second, do: func(int) (time.Duration, error) { return s.gitCommit(ctx, 1) }})
+		racers = append(racers, &racer{Count: 10, Time: 10 * time.Second, Do: func(int) (time.Duration, error) { return s.gitCommit(ctx, 1) }})
 	}
 	f, err := s.race(ctx, racers...)
 	if err != nil {
@@ -76,11 +77,11 @@ func (s *site) batches(ctx context.Context, r *gitrepo.Repo, disk *floor) error 
 	size := makeDoc(0, 0).bytes() * batchWrite
 	each := func(took time.Duration, err error) (time.Duration, error) { return took / batchWrite, err }
 	racers := []*racer{
-		{count: 60, time: 4 * time.Second, do: func(int) (time.Duration, error) { return each(s.commitNew(ctx, r, batchWrite)) }},
-		{count: 60, time: time.Second, do: func(int) (time.Duration, error) { return each(disk.append(size)) }},
+		{Count: 60, Time: 4 * time.Second, Do: func(int) (time.Duration, error) { return each(s.commitNew(ctx, r, batchWrite)) }},
+		{Count: 60, Time: time.Second, Do: func(int) (time.Duration, error) { return each(disk.append(size)) }},
 	}
 	if s.worktree {
-		racers = append(racers, &racer{count: 3, time: 6 * time.Second, do: func(int) (time.Duration, error) { return each(s.gitCommit(ctx, batchWrite)) }})
+		racers = append(racers, &racer{Count: 3, Time: 6 * time.Second, Do: func(int) (time.Duration, error) { return each(s.gitCommit(ctx, batchWrite)) }})
 	}
 	f, err := s.race(ctx, racers...)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *site) batches(ctx context.Context, r *gitrepo.Repo, disk *floor) error 
 // commitNew commits documents that are new, and times that.
 func (s *site) commitNew(ctx context.Context, r *gitrepo.Repo, n int) (time.Duration, error) {
 	changes, _ := batch(s.docs, n, 0)
-	took, err := clock(func() error { _, err := r.Commit(ctx, input(changes)); return err })
+	took, err := beside.Clock(func() error { _, err := r.Commit(ctx, input(changes)); return err })
 	if err == nil {
 		s.docs += n
 	}
@@ -121,7 +122,7 @@ func (s *site) gitCommit(ctx context.Context, n int) (time.Duration, error) {
 		}
 		add = append(add, d.folder)
 	}
-	took, err := clock(func() error {
+	took, err := beside.Clock(func() error {
 		if _, err := s.peer.run(ctx, nil, add...); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -70,7 +71,7 @@ func (c *crowd) round(ctx context.Context, s *site, each, docs int) (took time.D
 	}
 	acked := make([][]written, len(c.clients))
 	errs := make([]error, len(c.clients))
-	took, err = clock(func() error {
+	took, err = beside.Clock(func() error {
 		var group sync.WaitGroup
 		for w, client := range c.clients {
 			group.Go(func() {
@@ -96,7 +97,7 @@ func (c *crowd) round(ctx context.Context, s *site, each, docs int) (took time.D
 // echoRound is round of the echo.
 func (s *site) echoRound(ctx context.Context, n, each, sent, got int) (time.Duration, error) {
 	errs := make([]error, n)
-	return clock(func() error {
+	return beside.Clock(func() error {
 		var group sync.WaitGroup
 		for w := range n {
 			group.Go(func() {
@@ -117,7 +118,7 @@ func (s *site) echoRound(ctx context.Context, n, each, sent, got int) (time.Dura
 // crowds measures many clients at once, and looks whether each got what it was
 // told.
 func (s *site) crowds(ctx context.Context) error {
-	s.rep.step(s.n, "32 clients")
+	s.rep.progress.Step(s.n, "32 clients")
 	before, err := s.commits(ctx, 0, 1)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (s *site) crowds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.rep.step(s.n, "look at every commit of the 32 clients")
+	s.rep.progress.Step(s.n, "look at every commit of the 32 clients")
 	wrong, err := s.judge(ctx, before[0].Hash, done)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (s *site) crowd(ctx context.Context, n, each, docs int, what string, t targ
 		return nil, err
 	}
 	done = append(done, written{s.next - docs, own[0].Hash, author})
-	f, err := race(ctx, s.samples,
+	f, err := beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(rounds, func(int) (time.Duration, error) {
 			took, acked, err := c.round(ctx, s, each, docs)
 			done = append(done, acked...)
@@ -170,7 +171,7 @@ func (s *site) crowd(ctx context.Context, n, each, docs int, what string, t targ
 	if err != nil {
 		return nil, err
 	}
-	ours, floor := f[0].rate(n*each*docs), f[1].rate(n*each*docs)
+	ours, floor := f[0].Rate(n*each*docs), f[1].Rate(n*each*docs)
 	s.rep.add(row{What: what, Docs: s.n, Unit: inRate, Ours: ours, Floor: &floor, FloorIs: echoByResty + ", by as many clients"}, t)
 	return done, nil
 }
@@ -223,7 +224,7 @@ func (s *site) judge(ctx context.Context, before string, done []written) (wrong 
 		}
 		if c.Parent != parent {
 			wrong++
-			say(s.rep.progress, "commit %s has the parent %s, not %s\n", c.Hash, c.Parent, parent)
+			beside.Say(s.rep.progress.To, "commit %s has the parent %s, not %s\n", c.Hash, c.Parent, parent)
 		}
 		byHash[c.Hash] = c
 	}
@@ -238,7 +239,7 @@ func (s *site) judge(ctx context.Context, before string, done []written) (wrong 
 		}
 		if !ok {
 			wrong++
-			say(s.rep.progress, "the put of document %d by %s was acknowledged as %s, which is %+v\n", w.doc, w.by.Name, w.commit, c)
+			beside.Say(s.rep.progress.To, "the put of document %d by %s was acknowledged as %s, which is %+v\n", w.doc, w.by.Name, w.commit, c)
 		}
 	}
 	return wrong + len(byHash), nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 // restart whether all are there.
 func (s *site) durable(ctx context.Context) (err error) {
 	d := &site{n: durableDocs, samples: s.samples, rep: s.rep, echo: s.echo}
-	d.rep.step(d.n, "durable mode")
+	d.rep.progress.Step(d.n, "durable mode")
 	dir, err := os.MkdirTemp("", "caiatop-bench-wire-")
 	if err != nil {
 		return err
@@ -55,8 +57,8 @@ func (s *site) durable(ctx context.Context) (err error) {
 		return err
 	}
 	defer c.close()
-	f, err := race(ctx, d.samples,
-		&racer{count: durableRounds, time: 3 * sectionTime, do: func(int) (time.Duration, error) {
+	f, err := beside.Rules{Samples: d.samples, Processor: true}.Race(ctx,
+		&racer{Count: durableRounds, Time: 3 * sectionTime, Do: func(int) (time.Duration, error) {
 			took, acked, err := c.round(ctx, d, eachRound, 1)
 			done = append(done, acked...)
 			return took, err
@@ -65,7 +67,7 @@ func (s *site) durable(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ours, raw := f[0].rate(writers*eachRound), f[1].rate(1)
+	ours, raw := f[0].Rate(writers*eachRound), f[1].Rate(1)
 	d.rep.add(row{
 		What: fmt.Sprintf("durable put, %d clients", writers), Docs: d.n, Unit: inRate, Ours: ours, Floor: &raw, FloorIs: fsyncIs,
 		Note: "each answer after its fsync; commits of several clients may share one",
@@ -78,11 +80,11 @@ func (s *site) durable(ctx context.Context) (err error) {
 
 // singles measures durable writes of one client.
 func (s *site) singles(ctx context.Context, floor func(int) (time.Duration, error), done *[]written) error {
-	f, err := race(ctx, s.samples,
+	f, err := beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(500, func(int) (time.Duration, error) {
 			b := putOf(s.next, 1, author)
 			s.next++
-			return clock(func() error {
+			return beside.Clock(func() error {
 				got, err := s.client.Apply(ctx, b)
 				*done = append(*done, written{s.next - 1, got.Commit, author})
 				return err
@@ -98,7 +100,7 @@ func (s *site) singles(ctx context.Context, floor func(int) (time.Duration, erro
 
 // restart stops the service, starts it anew and looks at every commit.
 func (s *site) restart(ctx context.Context, dir, before string, done []written) error {
-	s.rep.step(s.n, "look at every durable commit after a restart")
+	s.rep.progress.Step(s.n, "look at every durable commit after a restart")
 	if err := s.close(ctx); err != nil {
 		return err
 	}
@@ -125,7 +127,7 @@ func appended(file *os.File, size int) (time.Duration, error) {
 	for i := range data {
 		data[i] = words[0][i%len(words[0])]
 	}
-	return clock(func() error {
+	return beside.Clock(func() error {
 		if _, err := file.Write(data); err != nil {
 			return err
 		}

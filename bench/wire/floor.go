@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-resty/resty/v2"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // echo is the least that a request over the loopback costs: a server of
@@ -79,7 +81,7 @@ func (e *echo) like(sent, got int) (method, url string, body []byte) {
 func (e *echo) viaHTTP(ctx context.Context, sent, got int) func(int) (time.Duration, error) {
 	method, url, body := e.like(sent, got)
 	return func(int) (time.Duration, error) {
-		return clock(func() error {
+		return beside.Clock(func() error {
 			_, err := send(ctx, e.bare, method, url, body)
 			return err
 		})
@@ -90,7 +92,7 @@ func (e *echo) viaHTTP(ctx context.Context, sent, got int) func(int) (time.Durat
 func (e *echo) viaResty(ctx context.Context, sent, got int) func(int) (time.Duration, error) {
 	method, url, body := e.like(sent, got)
 	return func(int) (time.Duration, error) {
-		return clock(func() error {
+		return beside.Clock(func() error {
 			r := e.rest.R().SetContext(ctx)
 			if len(body) > 0 {
 				r.SetHeader("Content-Type", "application/json").SetBody(body)

@@ -27,118 +27,50 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"runtime/pprof"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/caiatech/caiatop/backend/durable"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
-const (
-	defaultSizes = "1000,100000"
-	minSize      = 100
-	maxSize      = 500_000
-	defaultLimit = 5 * time.Minute
-
-	exitBroken      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
+var program = beside.Program{Name: "bench-wire", Sizes: "1000,100000", MinSize: 100, MaxSize: 500_000, Limit: 5 * time.Minute}
 
 // errBroken: the service did something wrong, whatever its speed.
 var errBroken = errors.New("broken")
 
 // options are what the command line says.
 type options struct {
-	sizes   []int // rising
-	json    string
+	beside.Options
 	profile string
-	limit   time.Duration
-	samples int // of each thing, 0 for as many as it likes; tests want few
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { beside.Main(run) }
 
 // run is main with its surroundings given, and returns the exit code.
 func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	o, err := parse(args, progress)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
 	if err != nil {
-		say(progress, "bench-wire: %v\n", err)
-		return exitUsage
+		return program.Refused(err, progress)
 	}
-	limited, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
-	var rep *report
-	err = profiled(o.profile, func() (err error) {
-		rep, err = measure(limited, o, progress)
-		return err
+	return program.Run(ctx, o.Limit, progress, func(ctx context.Context) error {
+		var rep *report
+		err := profiled(o.profile, func() (err error) {
+			rep, err = measure(ctx, o, progress)
+			return err
+		})
+		if rep == nil {
+			return err
+		}
+		return errors.Join(err, rep.print(out), beside.Save(o.JSON, rep))
 	})
-	err = errors.Join(err, rep.print(out))
-	if o.json != "" {
-		err = errors.Join(err, rep.save(o.json))
-	}
-	switch {
-	case ctx.Err() != nil:
-		say(progress, "bench-wire: interrupted\n")
-		return exitInterrupted
-	case limited.Err() != nil:
-		say(progress, "bench-wire: not done within %v; give --limit or smaller --sizes\n%v\n", o.limit, err)
-		return exitBroken
-	case err != nil:
-		say(progress, "bench-wire: %v\n", err)
-		return exitBroken
-	}
-	return 0
 }
 
-func parse(args []string, messages io.Writer) (options, error) {
-	var o options
-	set := flag.NewFlagSet("bench-wire", flag.ContinueOnError)
-	set.SetOutput(messages)
-	sizes := set.String("sizes", defaultSizes, "numbers of documents, separated by commas, at most 500000 each")
-	set.StringVar(&o.json, "json", "", "also write the table as JSON to this `file`")
-	set.StringVar(&o.profile, "profile", "", "write a profile of the processor, for go tool pprof, to this `file`")
-	set.DurationVar(&o.limit, "limit", defaultLimit, "end after this time, whatever is left")
-	if err := set.Parse(args); err != nil {
-		return o, err
-	}
-	if set.NArg() > 0 {
-		return o, fmt.Errorf("%q is not understood; sizes are given with --sizes", set.Arg(0))
-	}
-	for field := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil || n < minSize || n > maxSize {
-			return o, fmt.Errorf("--sizes %q: use whole numbers from %d to %d", *sizes, minSize, maxSize)
-		}
-		if len(o.sizes) > 0 && n <= o.sizes[len(o.sizes)-1] {
-			return o, fmt.Errorf("--sizes %q: give them in rising order", *sizes)
-		}
-		o.sizes = append(o.sizes, n)
-	}
-	for flag, name := range map[string]string{"--json": o.json, "--profile": o.profile} {
-		if name == "" {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(name)); err != nil {
-			return o, fmt.Errorf("%s %s: %w; name a file in a folder that is there", flag, name, err)
-		}
-	}
-	if o.limit <= 0 {
-		return o, errors.New("--limit must be more than nothing")
-	}
-	return o, nil
+func parse(args []string, messages io.Writer) (o options, err error) {
+	o.Options, err = program.Parse(args, messages, func(set *flag.FlagSet) map[string]*string {
+		set.StringVar(&o.profile, "profile", "", "write a profile of the processor, for go tool pprof, to this `file`")
+		return map[string]*string{"--profile": &o.profile}
+	})
+	return o, err
 }
 
 // profiled calls do, and writes a profile of it if a file is named.
@@ -161,7 +93,7 @@ func profiled(name string, do func() error) (err error) {
 // measure runs all sections. With an error the report has what was measured
 // until then.
 func measure(ctx context.Context, o options, progress io.Writer) (rep *report, err error) {
-	rep = &report{progress: progress, started: time.Now(), Machine: machineFacts()}
+	rep = &report{progress: beside.Progress{To: progress, Begun: time.Now()}, Machine: beside.ThisMachine()}
 	defer func() {
 		rep.finish()
 		if err != nil {
@@ -179,8 +111,8 @@ func measure(ctx context.Context, o options, progress io.Writer) (rep *report, e
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, n := range o.sizes {
-		s := &site{n: n, rep: rep, echo: echo, samples: o.samples}
+	for _, n := range o.Sizes {
+		s := &site{n: n, rep: rep, echo: echo, samples: o.Samples}
 		sites = append(sites, s)
 		if err := s.open(ctx); err != nil {
 			return rep, fmt.Errorf("%d documents: %w", n, err)
@@ -202,15 +134,3 @@ func measure(ctx context.Context, o options, progress io.Writer) (rep *report, e
 	}
 	return rep, nil
 }
-
-// save writes the report as JSON.
-func (r *report) save(name string) error {
-	data, err := r.encode()
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(name, data, 0o644)
-}
-
-// say writes to where people read along; there is nothing to do if nobody does.
-func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

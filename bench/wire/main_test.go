@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,14 +25,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestEveryRowIsMeasured(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var progress, table bytes.Buffer
-	rep, err := measure(t.Context(), options{sizes: []int{100, 130}, limit: time.Minute, samples: 1}, &progress)
+	rep, err := measure(t.Context(), options{Options: beside.Options{Sizes: []int{100, 130}, Limit: time.Minute, Samples: 1}}, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
 	if err := rep.print(&table); err != nil {
 		t.Fatal(err)
 	}
-	data, err := rep.encode()
+	data, err := beside.Encode(rep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func TestEveryRowIsMeasured(t *testing.T) {
 // TestJudgeFindsWhatIsWrong: a put that was told another's commit, another author
 // or a commit that does not exist, and a commit that nobody was told of.
 func TestJudgeFindsWhatIsWrong(t *testing.T) {
-	s := &site{n: 100, rep: &report{progress: io.Discard}}
+	s := &site{n: 100, rep: &report{progress: beside.Progress{To: io.Discard}}}
 	t.Cleanup(func() {
 		if err := s.close(context.Background()); err != nil {
 			t.Error(err)
@@ -118,7 +120,7 @@ func TestCommandLine(t *testing.T) {
 		{"--profile", filepath.Join(t.TempDir(), "none", "p")},
 		{"--what"},
 	} {
-		if code := run(t.Context(), args, io.Discard, io.Discard); code != exitUsage {
+		if code := run(t.Context(), args, io.Discard, io.Discard); code != beside.ExitUsage {
 			t.Errorf("%q ends with %d", args, code)
 		}
 	}
@@ -128,7 +130,7 @@ func TestCommandLine(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	var said bytes.Buffer
-	if code := run(ended, []string{"--sizes", "100"}, io.Discard, &said); code != exitInterrupted {
+	if code := run(ended, []string{"--sizes", "100"}, io.Discard, &said); code != beside.ExitInterrupted {
 		t.Errorf("an interrupt ends with %d: %s", code, &said)
 	}
 }

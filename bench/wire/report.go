@@ -1,16 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 // The units of rows. Of all but rates less is better.
@@ -74,50 +72,22 @@ func (t target) reached(x row) bool {
 		(t.within == 0 || x.Ratio <= t.within) && (!t.none || x.Ours.Median == 0)
 }
 
-// facts say where a run was made: no figure means anything without them.
-type facts struct {
-	CPU        string `json:"cpu"`
-	Cores      int    `json:"cores"`
-	Kernel     string `json:"kernel"`
-	Go         string `json:"go"`
-	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"`
-}
-
-func machineFacts() facts {
-	cpu := "unknown processor"
-	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return facts{CPU: cpu, Cores: runtime.NumCPU(), Kernel: firstWord("/proc/sys/kernel/osrelease"), Go: runtime.Version(), LoadBefore: firstWord("/proc/loadavg")}
-}
-
-// firstWord of a file, "unknown" where there is none.
-func firstWord(file string) string {
-	data, err := os.ReadFile(file)
-	if fields := strings.Fields(string(data)); err == nil && len(fields) > 0 {
-		return fields[0]
-	}
-	return "unknown"
-}
+type (
+	figure = beside.Figure
+	racer  = beside.Racer
+)
 
 // report is what a run leaves.
 type report struct {
-	Machine facts   `json:"machine"`
-	Took    float64 `json:"seconds"`
-	Rows    []row   `json:"rows"`
+	Machine beside.Machine `json:"machine"`
+	Took    float64        `json:"seconds"`
+	Rows    []row          `json:"rows"`
 	// Missing are rows that this build cannot measure, and why.
 	Missing []string `json:"missing,omitempty"`
 	// Unfinished says why rows are missing, "" if none is.
 	Unfinished string `json:"unfinished,omitempty"`
 
-	progress io.Writer
-	started  time.Time
+	progress beside.Progress
 }
 
 // add completes a row with its ratio and keeps it.
@@ -146,19 +116,9 @@ func ratio(ours, floor float64, unit string) float64 {
 	return ours / floor
 }
 
-// step tells whoever watches what is done now.
-func (r *report) step(n int, what string) {
-	say(r.progress, "%6.1f s  %s documents: %s\n", time.Since(r.started).Seconds(), count(n), what)
-}
-
 func (r *report) finish() {
-	r.Machine.LoadAfter = firstWord("/proc/loadavg")
-	r.Took = time.Since(r.started).Seconds()
-}
-
-func (r *report) encode() ([]byte, error) {
-	data, err := json.MarshalIndent(r, "", "  ")
-	return append(data, '\n'), err
+	r.Machine.Finish()
+	r.Took = r.progress.Seconds()
 }
 
 // print writes the table.
@@ -166,7 +126,7 @@ func (r *report) print(out io.Writer) error {
 	m := r.Machine
 	_, err := fmt.Fprintf(out, "%s, %d cores; Linux %s, %s; load %s before, %s after; %.0f s\n\n", m.CPU, m.Cores, m.Kernel, m.Go, m.LoadBefore, m.LoadAfter, r.Took)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(cells ...string) { say(w, "%s\n", strings.Join(cells, "\t")) }
+	line := func(cells ...string) { beside.Say(w, "%s\n", strings.Join(cells, "\t")) }
 	line("docs", "what", "figure", "p99", "n", "floor", "ratio", "quick", "ratio", "processor", "ratio", "target", "reached")
 	for _, x := range r.Rows {
 		p99, floor, ratio, quick, least, processor, burden := "-", "-", "-", "-", "-", "-", "-"
@@ -188,33 +148,26 @@ func (r *report) print(out io.Writer) error {
 				burden = fmt.Sprintf("%.2fx", x.Ours.Processor/x.Floor.Processor)
 			}
 		}
-		line(count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, quick, least, processor, burden, dash(x.Target), dash(x.Reached))
+		line(beside.Count(x.Docs), x.What, show(x.Ours.Median, x.Unit), p99, strconv.Itoa(x.Ours.Count), floor, ratio, quick, least, processor, burden, beside.Dash(x.Target), beside.Dash(x.Reached))
 	}
 	err = errors.Join(err, w.Flush())
 	for _, s := range r.Missing {
-		say(out, "\nnot there: %s\n", s)
+		beside.Say(out, "\nnot there: %s\n", s)
 	}
 	if r.Unfinished != "" {
-		say(out, "\nunfinished: %s\n", r.Unfinished)
+		beside.Say(out, "\nunfinished: %s\n", r.Unfinished)
 	}
 	said := map[string]bool{}
 	for _, x := range r.Rows {
 		for _, note := range []string{x.FloorIs, x.Note} {
 			if note != "" && !said[x.What+note] {
 				said[x.What+note] = true
-				say(out, "\n%s: %s", x.What, note)
+				beside.Say(out, "\n%s: %s", x.What, note)
 			}
 		}
 	}
 	_, e := fmt.Fprintln(out)
 	return errors.Join(err, e)
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // show writes a figure with its unit.
@@ -232,11 +185,4 @@ func show(v float64, unit string) string {
 		return fmt.Sprintf("%.2fx", v)
 	}
 	return fmt.Sprintf("%g", v)
-}
-
-func count(n int) string {
-	if n >= 1000 && n%1000 == 0 {
-		return strconv.Itoa(n/1000) + "k"
-	}
-	return strconv.Itoa(n)
 }

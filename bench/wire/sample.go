@@ -8,6 +8,7 @@ import (
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -26,15 +27,7 @@ var author = store.Author{Name: "caiatop bench", Email: "bench@caiatop.invalid"}
 var words = strings.Fields("ledger archive outbox cursor replica commit branch merge window latency throughput shelf volume index " +
 	"catalogue record reader writer service fallback recovery marker lineage epoch snapshot pack object tree blob signature")
 
-// must is for constants of this program.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic("bench-wire: a constant is refused: " + err.Error())
-	}
-	return v
-}
-
-var docType = must(document.ParseType("text"))
+var docType = beside.Must(document.ParseType("text"))
 
 // makeDoc returns a document: the same one for the same number.
 func makeDoc(i int) document.Document {
@@ -46,7 +39,7 @@ func makeDoc(i int) document.Document {
 	}
 	name := fmt.Sprintf("doc-%07d", i)
 	return document.Document{
-		ID: must(document.ParseID(name)), Source: document.Source{Type: docType, Path: "shelf/" + name + ".txt"}, CreatedAt: when, UpdatedAt: when,
+		ID: beside.Must(document.ParseID(name)), Source: document.Source{Type: docType, Path: "shelf/" + name + ".txt"}, CreatedAt: when, UpdatedAt: when,
 		Content: document.Content{Text: text.String()[:textBytes], Metadata: map[string]any{"title": name + " of the shelf"}},
 	}
 }

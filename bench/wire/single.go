@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 )
 
 func (s *site) racer(n int, do func(i int) (time.Duration, error)) *racer {
-	return &racer{count: n, time: sectionTime, do: do}
+	return &racer{Count: n, Time: sectionTime, Do: do}
 }
 
 // puts measures writing one document.
@@ -35,7 +37,7 @@ func (s *site) puts(ctx context.Context) error {
 	}
 	s.rep.add(row{What: whatPut, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 4})
 	s.rep.add(row{What: whatBarePut, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 4})
-	s.rep.add(row{What: "requests a put", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
+	s.rep.add(row{What: "requests a put", Docs: s.n, Unit: inRequests, Ours: beside.Once(float64(requests))}, target{most: 1})
 	return nil
 }
 
@@ -46,7 +48,7 @@ func (s *site) batches(ctx context.Context) error {
 		return err
 	}
 	for i := range f {
-		f[i] = f[i].rate(batchDocs)
+		f[i] = f[i].Rate(batchDocs)
 	}
 	s.rep.add(row{What: whatBatch, Docs: s.n, Unit: inRate, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{least: 40_000})
 	s.rep.add(row{What: whatBareBatch, Docs: s.n, Unit: inRate, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{least: 40_000})
@@ -56,7 +58,7 @@ func (s *site) batches(ctx context.Context) error {
 // writes races batches of n documents through the client and by bare HTTP, each
 // beside its echo.
 func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure, requests int, err error) {
-	s.rep.step(s.n, what)
+	s.rep.progress.Step(s.n, what)
 	ours, bare := s.fresh(n, many), s.fresh(n, many)
 	bodies, err := encoded(bare)
 	if err != nil {
@@ -67,7 +69,7 @@ func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure
 	if err != nil {
 		return nil, 0, err
 	}
-	f, err = race(ctx, s.samples,
+	f, err = beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(many, func(i int) (time.Duration, error) { return s.applied(ctx, ours[i]) }),
 		s.racer(many, s.echo.viaResty(ctx, sent, got)),
 		s.racer(many, func(i int) (time.Duration, error) { return s.posted(ctx, bodies[i]) }),
@@ -77,13 +79,13 @@ func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure
 
 // gets measures reading one document.
 func (s *site) gets(ctx context.Context) error {
-	s.rep.step(s.n, "get")
+	s.rep.progress.Step(s.n, "get")
 	docs := s.existing(singles)
 	_, got, requests, err := s.measured(func() error { _, err := s.got(ctx, docs[0]); return err })
 	if err != nil {
 		return err
 	}
-	f, err := race(ctx, s.samples,
+	f, err := beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(singles, func(i int) (time.Duration, error) { return s.got(ctx, docs[i%len(docs)]) }),
 		s.racer(singles, s.echo.viaResty(ctx, 0, got)),
 		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, docs[i%len(docs)]) }),
@@ -93,7 +95,7 @@ func (s *site) gets(ctx context.Context) error {
 	}
 	s.rep.add(row{What: whatGet, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 2})
 	s.rep.add(row{What: whatBareGet, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 2})
-	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: once(float64(requests))}, target{most: 1})
+	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: beside.Once(float64(requests))}, target{most: 1})
 	return nil
 }
 
@@ -104,7 +106,7 @@ func growth(ctx context.Context, rep *report, sites []*site) error {
 	if small == large {
 		return nil
 	}
-	rep.step(large.n, "beside "+count(small.n))
+	rep.progress.Step(large.n, "beside "+beside.Count(small.n))
 	for _, g := range []struct {
 		what  string
 		count int
@@ -123,12 +125,12 @@ func growth(ctx context.Context, rep *report, sites []*site) error {
 			return func(i int) (time.Duration, error) { return s.applied(ctx, ready[i]) }
 		}},
 	} {
-		f, err := race(ctx, large.samples, small.racer(g.count, g.ready(small, g.count)), large.racer(g.count, g.ready(large, g.count)))
+		f, err := beside.Rules{Samples: large.samples, Processor: true}.Race(ctx, small.racer(g.count, g.ready(small, g.count)), large.racer(g.count, g.ready(large, g.count)))
 		if err != nil {
 			return err
 		}
 		rep.add(row{
-			What: g.what + ": cost(" + count(large.n) + ")/cost(" + count(small.n) + ")", Docs: large.n, Unit: inRatio, Ours: once(f[1].Median / f[0].Median),
+			What: g.what + ": cost(" + beside.Count(large.n) + ")/cost(" + beside.Count(small.n) + ")", Docs: large.n, Unit: inRatio, Ours: beside.Once(f[1].Median / f[0].Median),
 		}, target{most: 1.5})
 	}
 	return nil

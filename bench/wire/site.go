@@ -16,6 +16,7 @@ import (
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
+	"github.com/caiatech/caiatop/bench/beside"
 )
 
 const (
@@ -113,7 +114,7 @@ func (s *site) fill(ctx context.Context) error {
 // open starts a service in memory, fills the repository, and measures what that
 // takes of the memory.
 func (s *site) open(ctx context.Context) error {
-	s.rep.step(s.n, "fill")
+	s.rep.progress.Step(s.n, "fill")
 	before := liveHeap()
 	if err := s.start(ctx, ""); err != nil {
 		return err
@@ -122,7 +123,7 @@ func (s *site) open(ctx context.Context) error {
 		return err
 	}
 	s.rep.add(row{
-		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: once(float64(liveHeap()-before) / float64(s.n)),
+		What: "memory a document", Docs: s.n, Unit: inBytes, Ours: beside.Once(float64(liveHeap()-before) / float64(s.n)),
 		Note: fmt.Sprintf("live heap of the service after a collection, client included; batches of %d, so that one document in %d brings a commit", fillBatch, fillBatch),
 	}, ifTarget(s.n, target{most: 3 << 10}))
 	return nil
@@ -196,7 +197,7 @@ func (s *site) few(most int) int {
 
 // applied puts documents through the client and returns how long that took.
 func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error) {
-	return clock(func() error {
+	return beside.Clock(func() error {
 		got, err := s.client.Apply(ctx, b)
 		if err == nil && got.Commit == "" {
 			err = fmt.Errorf("%w: a put made no commit", errBroken)
@@ -245,7 +246,7 @@ func encode(b store.Batch) ([]byte, error) {
 
 // posted puts documents by bare HTTP.
 func (s *site) posted(ctx context.Context, body []byte) (time.Duration, error) {
-	return clock(func() error {
+	return beside.Clock(func() error {
 		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
 		return err
 	})
@@ -273,7 +274,7 @@ func (s *site) existing(many int) []document.Document {
 func (s *site) got(ctx context.Context, want document.Document) (time.Duration, error) {
 	key := keyOf(want)
 	var d document.Document
-	took, err := clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
+	took, err := beside.Clock(func() (err error) { d, err = s.client.Get(ctx, key); return err })
 	if err == nil && (d.ID != want.ID || d.Content.Text != want.Content.Text) {
 		err = fmt.Errorf("%w: %s is not what was put", errBroken, want.ID)
 	}
@@ -284,7 +285,7 @@ func (s *site) got(ctx context.Context, want document.Document) (time.Duration, 
 func (s *site) fetched(ctx context.Context, want document.Document) (time.Duration, error) {
 	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
 	var body []byte
-	took, err := clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
+	took, err := beside.Clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
 	if err == nil && !bytes.Contains(body, []byte(want.Content.Text)) {
 		err = fmt.Errorf("%w: the folder of %s lacks its text", errBroken, want.ID)
 	}

@@ -312,6 +312,7 @@ type Service struct {
 	Embedded bool    `json:"embedded"`
 	Up       bool    `json:"up"`
 	Error    string  `json:"error,omitempty"`
+	Drill    bool    `json:"drill,omitempty"` // taken down on purpose, by the operator of the console
 	Version  string  `json:"version,omitempty"`
 	ProbeMS  float64 `json:"probe_ms,omitempty"` // median of the last good probes
 }

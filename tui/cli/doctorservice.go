@@ -83,6 +83,9 @@ func (d *doctor) wayThere(ctx context.Context, i *govc.Inspector) bool {
 	if r.Stage >= govc.Connecting {
 		d.connected(r)
 	}
+	if d.secretly(limited, i) {
+		return false
+	}
 	if r.Stage >= govc.Securing {
 		d.secured(r)
 	}
@@ -90,6 +93,19 @@ func (d *doctor) wayThere(ctx context.Context, i *govc.Inspector) bool {
 		d.answered(r)
 	}
 	return r.Stage == govc.Answered && r.Alive
+}
+
+// secretly reports whether the service speaks TLS where the settings have plain
+// HTTP: some answer that with a status, others with what is no HTTP.
+func (d *doctor) secretly(ctx context.Context, i *govc.Inspector) bool {
+	r := d.reach
+	odd := r.Stage == govc.Asking && !govc.IsTimeout(r.Err) || r.Stage == govc.Answered && r.Status == http.StatusBadRequest
+	if r.Secure || !odd || !i.SpeaksTLS(ctx) {
+		return false
+	}
+	d.say(checkTLS, resultFail, "write https:// in GOVC_SERVICE_URL (govc.url), and name the certificate of its authority in govc.ca if it is an own one",
+		"%s speaks TLS at that port, and the URL says http://", r.Host)
+	return true
 }
 
 // target is where a connection goes first.
@@ -136,6 +152,12 @@ func (d *doctor) connected(r govc.Reach) {
 	}
 	const proxy = "look at the proxy, correct HTTP_PROXY or HTTPS_PROXY, or name the host in NO_PROXY if it can be reached without"
 	switch err := r.Err; {
+	case d.local && d.status != nil && d.status.Service.Drill:
+		d.say(checkConnect, resultWarn, "nothing is broken: the drill ends in the console that began it (key d), or when that is closed",
+			"the embedded service was taken down by a drill")
+		d.why = "not looked at: a drill keeps the embedded service down"
+	case d.local:
+		d.say(checkConnect, resultFail, "look for the reason in: caiatop events; end this engine and start it again", "the embedded service does not listen at %s: %s", target(r), ui.Gist(err.Error()))
 	case r.Proxy != "" && r.Connect > 0: // it took the connection
 		d.say(checkConnect, resultFail, proxy, "%s does not lead to %s: %s", target(r), r.Host, ui.Gist(err.Error()))
 	case r.Proxy != "" && errors.Is(err, syscall.ECONNREFUSED):

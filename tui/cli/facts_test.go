@@ -198,7 +198,7 @@ func TestACommandIsToldToPressAKey(t *testing.T) {
 		t.Errorf("recover during a drill: %v", err)
 	}
 	status, err := l.Status(t.Context())
-	if err != nil || strings.Contains(status.Next, "press ") {
+	if err != nil || strings.Contains(status.Next, "press ") || !status.Service.Drill {
 		t.Errorf("status: %q, %v", status.Next, err)
 	}
 }

@@ -222,7 +222,7 @@ func toStatus(s *engine.Stats) httpapi.Status {
 		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase),
 		Service: httpapi.Service{
 			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
-			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
+			Drill: s.Service.Drill, Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
 		},
 		Outbox:    httpapi.Outbox{Pending: s.Outbox.Pending, Bytes: s.Outbox.Bytes},
 		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked,

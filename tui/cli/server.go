@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/govcd/access"
@@ -54,6 +55,8 @@ type serverReady struct {
 	Auth string `json:"auth"`           // open, key or managed
 	Data string `json:"data,omitempty"` // the folder of rights and audit, and of repositories where they are durable
 	PID  int    `json:"pid"`
+	// Trouble is why the access file is not in force, if it is not.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 func (a *app) serverCommand() *cobra.Command {
@@ -79,8 +82,11 @@ func (a *app) serverCommand() *cobra.Command {
 			if err := o.memoryMode(cmd.Flags().Changed("memory-mode")); err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("data") && o.data == "" { // such as of a variable that is not set
-				return usage("--data names no folder", "name the folder, or leave --data away and give --memory-mode to keep nothing")
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("jwt-secret") && cmd.Flags().Changed("jwt-secret-file") {
+				return usage("--jwt-secret and --jwt-secret-file are both given", "give one of them, better the file")
 			}
 			return a.server(cmd.Context(), o, flagsOf(cmd))
 		},
@@ -93,21 +99,21 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.data, "data", "", "the `folder` of repositories, rights and audit")
 	cmd.Flags().StringVar(&o.jwtSecretFile, "jwt-secret-file", "", "the `file` of the secret of tokens, for its owner alone (GOVC_JWT_SECRET)")
 	cmd.Flags().StringVar(&o.jwtSecret, "jwt-secret", "", "the `secret` itself, which every user of this machine can then see")
-	cmd.MarkFlagsMutuallyExclusive("jwt-secret", "jwt-secret-file")
 	cmd.Flags().StringVar(&o.tlsCert, "tls-cert", "", "the `file` of the certificate, in PEM, to answer https; needs --tls-key")
 	cmd.Flags().StringVar(&o.tlsKey, "tls-key", "", "the `file` of the certificate's key, in PEM")
 	a.jsonFlag(cmd)
-	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand())
+	cmd.AddCommand(a.serverTokenCommand(), a.serverKeyCommand(), a.serverGrantCommand(), a.serverForgetCommand())
 	return cmd
 }
 
-// server runs the service until ctx ends.
+// server runs the service until ctx ends. What needs no folder comes before the
+// folder is made, so that a start that fails leaves nothing behind.
 func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err error) {
 	cfg, err := serverConfig(flags)
 	if err != nil {
 		return err
 	}
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), o.checkData()); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
@@ -115,14 +121,27 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if err != nil {
 		return err
 	}
+	control, err := o.control(cfg.Govc.APIKey, log)
+	if err != nil {
+		return err
+	}
+	bound, err := govcd.Bind(ctx, net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	if err != nil {
+		return serverFault(o, err)
+	}
+	served := false
+	defer func() {
+		if !served {
+			err = errors.Join(err, fault("the port was not given back", bound.Close()))
+		}
+	}()
 	data, err := o.openData()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fault("the folder "+o.data+" was not left well", data.close())) }()
-	control, err := o.control(cfg.Govc.APIKey, log)
-	if err != nil {
-		return err
+	if err := control.Remember(); err != nil {
+		return fault("the service does not start", err)
 	}
 	service, err := o.open(ctx, data, govcd.Options{
 		Access: control, Audit: data.audit, Certificate: certificate, Hosts: o.names, Version: a.Version, MaxBytes: o.maxBytes, Logger: log,
@@ -131,14 +150,15 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	if err != nil {
 		return err
 	}
-	url, err := service.Start(net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	url, err := service.Serve(bound)
 	if err != nil {
-		return errors.Join(serverFault(o, err), service.Stop(ctx))
+		return errors.Join(fault("the service cannot be started", err), service.Stop(ctx))
 	}
+	served = true
 	if certificate == nil && !govcd.IsLoopback(o.host) {
 		log.Warn("other machines can reach this service, over plain HTTP: give it --tls-cert and --tls-key, or put a proxy with TLS in front of it", "address", url)
 	}
-	err = a.serverReady(callable(url), o, control.Mode())
+	err = a.serverReady(callable(url), o, control)
 	if err == nil {
 		<-ctx.Done()
 		log.Info("told to end: requests under way are finished", "grace", serverDrain.String())
@@ -146,6 +166,18 @@ func (a *app) server(ctx context.Context, o serverOptions, flags Flags) (err err
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), serverDrain)
 	defer cancel()
 	return errors.Join(err, fault("the service did not end well", service.Stop(stopping)))
+}
+
+// notEmpty refuses a flag that was given nothing, as by a variable that is not
+// set: a service that is to have a secret, a certificate or a folder must not
+// start without.
+func notEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if empty := f.Value.String() == "" || f.Value.String() == "[]"; empty && err == nil {
+			err = usage("--"+f.Name+" is given nothing", "give it a value, or leave it away; a variable may not be set")
+		}
+	})
+	return err
 }
 
 // serverConfig reads the key and the level of the log. The engine's state folder
@@ -211,7 +243,8 @@ func callable(url string) string {
 }
 
 // serverReady says in one line that the service answers.
-func (a *app) serverReady(url string, o serverOptions, mode access.Mode) error {
+func (a *app) serverReady(url string, o serverOptions, control *access.Control) error {
+	mode := control.Mode()
 	who := "open: no key is asked for, and only this machine is answered"
 	switch mode {
 	case access.ModeKey:
@@ -227,6 +260,10 @@ func (a *app) serverReady(url string, o serverOptions, mode access.Mode) error {
 		ready.Mode, how = "durable", "durable, in "+o.data
 	case o.data != "":
 		who += ", rights and audit in " + o.data
+	}
+	if err := control.Problem(); err != nil {
+		ready.Trouble = err.Error()
+		who += "; BUT " + ready.Trouble
 	}
 	if !a.json {
 		return emit(a.Stdout, "caiatop server: %s, %s, %s\n", safe(url), safe(how), safe(who))

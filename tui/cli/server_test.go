@@ -171,17 +171,22 @@ func TestServerRefuses(t *testing.T) {
 		what, fix string
 	}{
 		{"--memory-mode=false", "", ExitUsage, "there is no folder for them", "--data"},
-		{"--data=", "", ExitUsage, "--data names no folder", "--memory-mode"},
 		{"--port 65536", "", ExitUsage, "out of range", "65535"},
 		{"--port -1", "", ExitUsage, "out of range", "65535"},
 		{"--max-bytes 1048575", "", ExitUsage, "out of range", "1048576"},
 		{"--host 0.0.0.0", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
-		{"--host=", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
 		{"--host example.org", "", ExitPermission, "asks for no credential", "GOVC_API_KEY"},
 		{"--host 0.0.0.0", "fifteen-bytes-k", ExitPermission, "has 15 bytes, it needs 16", "16 bytes"},
 		{"--port " + port, "", ExitUnavailable, "cannot listen on port " + port + " of localhost: another program", "--port"},
 		{"--port " + port + " --host 127.0.0.1", "", ExitUnavailable, "another program", "--port"},
 		{"--port 0 --host 192.0.2.1", "a-key-that-is-long-enough", ExitUnavailable, "cannot listen on port 0 of 192.0.2.1", "--host"},
+		{"--data=", "", ExitUsage, "--data is given nothing", "variable"},
+		{"--host=", "a-key-that-is-long-enough", ExitUsage, "--host is given nothing", "variable"},
+		{"--host-name=", "", ExitUsage, "--host-name is given nothing", "variable"},
+		{"--jwt-secret=", "", ExitUsage, "--jwt-secret is given nothing", "variable"},
+		{"--jwt-secret-file=", "", ExitUsage, "--jwt-secret-file is given nothing", "variable"},
+		{"--tls-cert= --tls-key=", "", ExitUsage, "--tls-cert is given nothing", "variable"},
+		{"--jwt-secret x --jwt-secret-file y", "", ExitUsage, "are both given", "one of them"},
 		{"extra", "", ExitUsage, "there is no command", "caiatop server"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

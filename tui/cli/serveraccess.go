@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,13 +15,9 @@ import (
 	"github.com/caiatech/caiatop/backend/durable"
 	"github.com/caiatech/caiatop/backend/govcd/access"
 	"github.com/caiatech/caiatop/config"
-	"github.com/caiatech/caiatop/probe/httpapi"
 )
 
 const (
-	// accessTime bounds the wait for another command that changes the access
-	// file.
-	accessTime = 10 * time.Second
 	// defaultTTL is how long a token lives that nobody gave a time.
 	defaultTTL = time.Hour
 	secretEnv  = "GOVC_JWT_SECRET"
@@ -60,7 +53,12 @@ func (a *app) serverTokenCommand() *cobra.Command {
 			"no longer signs. What the token allows is what --repo names and what the subject is granted.",
 		Example: "  (umask 077; openssl rand -hex 32 > /srv/caiatop/" + access.SecretName + ")\n" +
 			"  caiatop server token --data /srv/caiatop --sub ann --ttl 8h --repo docs:write",
-		RunE: func(*cobra.Command, []string) error { return a.mint(o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
+			return a.mint(o)
+		},
 	}
 	cmd.Flags().StringVar(&o.subject, "sub", "", "the `name` of whom it is for")
 	cmd.Flags().DurationVar(&o.ttl, "ttl", defaultTTL, "how long it lives, a `duration` like 8h; at most 2160h")
@@ -122,7 +120,7 @@ func readKeyring(file, data string) (ring access.Keyring, from string, err error
 	switch text, set := os.LookupEnv(secretEnv); {
 	case file != "":
 		secrets, err = access.ReadSecrets(durable.Volume{}, file)
-	case set && strings.TrimSpace(text) != "":
+	case set && text != "":
 		from = secretEnv
 		secrets, err = access.ParseSecrets(text)
 	case data != "":
@@ -135,53 +133,6 @@ func readKeyring(file, data string) (ring access.Keyring, from string, err error
 		ring, err = access.NewKeyring(secrets...)
 	}
 	return ring, from, err
-}
-
-// register is the access file in the folder of the service, changed by whoever
-// runs this command.
-func (a *app) register(data string) (access.Register, error) {
-	if data == "" {
-		return access.Register{}, usage("say where the service keeps its data", "name its folder with --data")
-	}
-	r := access.Register{Dir: data, Now: a.Now, Via: "shell", From: "local", By: fmt.Sprintf("uid %d", os.Getuid())}
-	if who, err := user.Current(); err == nil && who.Username != "" {
-		r.By = who.Username
-	}
-	return r, nil
-}
-
-// changed is register for a command that changes the file. It refuses to do so
-// for the folder of another user: the new file would be this user's alone, and
-// the service could not read it.
-func (a *app) changed(data string) (access.Register, error) {
-	r, err := a.register(data)
-	if err != nil {
-		return r, err
-	}
-	info, err := os.Stat(data)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return r, nil // it is made
-	case err != nil:
-		return r, fault("the folder of the service cannot be looked at", err)
-	case foreign(info, os.Geteuid()):
-		return r, &Fault{
-			What: fmt.Sprintf("nothing was changed: the folder %s belongs to another user", data), Why: known{fs.ErrPermission},
-			Fix: "run this as the user that the service runs as, with sudo -u",
-		}
-	}
-	return r, nil
-}
-
-// foreign reports whether a file belongs to another user than uid.
-func foreign(info os.FileInfo, uid int) bool {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(s.Uid) != uid
-}
-
-// patient bounds a change of the access file.
-func patient(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(cmd.Context(), accessTime)
 }
 
 func parseRights(words []string) ([]access.Scope, error) {
@@ -206,29 +157,6 @@ func rightWords(scopes []access.Scope) []string {
 		words[i] = s.String()
 	}
 	return words
-}
-
-// accessFault gives an error its exit code, and says what to do.
-func accessFault(what string, err error) error {
-	f := &Fault{What: what, Why: err}
-	for _, c := range []struct {
-		is, sentinel error
-		fix          string
-	}{
-		{access.ErrUnrecorded, httpapi.ErrAmbiguous, "look at the disk, then at what is there with the command list"},
-		{access.ErrBusy, errHeld, "run the command again"},
-		{access.ErrNotFound, httpapi.ErrNotFound, "look what is there with the command list"},
-		{access.ErrExists, httpapi.ErrInvalid, "choose another name, or revoke that key first"},
-		{access.ErrFull, httpapi.ErrTooLarge, "remove what is not used any more"},
-		{access.ErrInvalid, httpapi.ErrInvalid, ""},
-		{durable.ErrDiskFull, httpapi.ErrDiskFull, "free space on the disk of the service's folder"},
-	} {
-		if errors.Is(err, c.is) {
-			f.Why, f.Fix = coded{err, c.sentinel}, c.fix
-			break
-		}
-	}
-	return f
 }
 
 // completeRights offers rights for a flag.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -10,8 +11,6 @@ import (
 	"github.com/caiatech/caiatop/backend/govcd/access"
 	"github.com/caiatech/caiatop/tui/ui"
 )
-
-const dataHelp = "the `folder` of the service"
 
 // shownKey is an API key with --json, as it is kept.
 type shownKey struct {
@@ -43,7 +42,7 @@ func (a *app) serverKeyCommand() *cobra.Command {
 }
 
 func (a *app) keyCreateCommand() *cobra.Command {
-	var data, name string
+	var name string
 	var repos []string
 	var ttl time.Duration
 	cmd := &cobra.Command{
@@ -52,48 +51,39 @@ func (a *app) keyCreateCommand() *cobra.Command {
 			"makes a new one. A running service accepts it within a second.\n\n" +
 			"What the key allows is what --repo names and what its name is granted.",
 		Example: "  caiatop server apikey create --data /srv/caiatop --name ci --repo docs:write --ttl 2160h",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := a.changed(data)
-			if err != nil {
-				return err
-			}
-			if name == "" {
-				return usage("say what the key is called", "use it as: caiatop server apikey create --name NAME")
-			}
-			q := access.KeyRequest{Name: name}
-			if q.Scopes, err = parseRights(repos); err != nil {
-				return err
-			}
-			switch {
-			case ttl < 0 || (ttl == 0 && cmd.Flags().Changed("ttl")):
-				return usage(fmt.Sprintf("a key cannot live for %v", ttl), "give a duration like 2160h, or leave --ttl away")
-			case ttl > 0:
-				q.Expires = a.Now().Add(ttl)
-			}
-			ctx, cancel := patient(cmd)
-			defer cancel()
-			key, secret, err := r.CreateKey(ctx, q)
-			if err != nil {
-				return accessFault("the key was not made", err)
-			}
-			if a.json {
-				return a.printJSON(a.Stdout, madeKey{secret.Reveal(), a.shownKey(key, "")})
-			}
-			until := "without an end"
-			if !key.Expires.IsZero() {
-				until = "until " + key.Expires.Format(time.RFC3339)
-			}
-			a.note("key %s of %s, %s; it is shown only now", key.ID, key.Name, until)
-			return emit(a.Stdout, "%s\n", secret.Reveal())
-		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
 	cmd.Flags().StringVar(&name, "name", "", "what it is called, a `name` that can be granted rights")
 	cmd.Flags().StringArrayVar(&repos, "repo", nil, repoHelp)
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it lives, a `duration` like 2160h; without it has no end")
 	a.completeRights(cmd, "repo")
-	a.jsonFlag(cmd)
-	return cmd
+	return a.onRegister(cmd, a.changed, func(ctx context.Context, r access.Register, _ []string) (err error) {
+		if name == "" {
+			return usage("say what the key is called", "use it as: caiatop server apikey create --name NAME")
+		}
+		q := access.KeyRequest{Name: name}
+		if q.Scopes, err = parseRights(repos); err != nil {
+			return err
+		}
+		switch {
+		case ttl < 0 || (ttl == 0 && cmd.Flags().Changed("ttl")):
+			return usage(fmt.Sprintf("a key cannot live for %v", ttl), "give a duration like 2160h, or leave --ttl away")
+		case ttl > 0:
+			q.Expires = a.Now().Add(ttl)
+		}
+		key, secret, err := r.CreateKey(ctx, q)
+		if err != nil {
+			return accessFault("the key was not made", err)
+		}
+		if a.json {
+			return a.printJSON(a.Stdout, madeKey{secret.Reveal(), a.shownKey(key, "")})
+		}
+		until := "without an end"
+		if !key.Expires.IsZero() {
+			until = "until " + key.Expires.Format(time.RFC3339)
+		}
+		a.note("key %s of %s, %s; it is shown only now", key.ID, key.Name, until)
+		return emit(a.Stdout, "%s\n", secret.Reveal())
+	})
 }
 
 func (a *app) shownKey(k access.Key, lastUsed string) shownKey {
@@ -111,74 +101,49 @@ func (a *app) shownKey(k access.Key, lastUsed string) shownKey {
 }
 
 func (a *app) keyListCommand() *cobra.Command {
-	var data string
 	cmd := &cobra.Command{
 		Use: "list", Short: "list the API keys of the service", Args: args(0, 0),
 		Long: "Lists the API keys in the order in which they were made, without the keys themselves, which\n" +
 			"nobody has any more. LAST USED is a day.",
-		RunE: func(*cobra.Command, []string) error {
-			r, err := a.register(data)
-			if err != nil {
-				return err
-			}
-			keys, err := r.Keys()
-			if err != nil {
-				return accessFault("the keys cannot be listed", err)
-			}
-			used, err := r.LastUsed()
-			if err != nil {
-				a.note("caiatop: it is not known when keys were used last: %v", err)
-			}
-			list := make([]shownKey, len(keys))
-			rows := [][]string{{"ID", "NAME", "STATE", "RIGHTS", "CREATED", "EXPIRES", "LAST USED"}}
-			for i, k := range keys {
-				s := a.shownKey(k, used[k.ID])
-				list[i] = s
-				expires := ui.Unknown
-				if s.Expires != nil {
-					expires = s.Expires.Format(time.DateOnly)
-				}
-				rows = append(rows, []string{
-					s.ID, s.Name, s.State, orUnknown(strings.Join(s.Scopes, " ")), s.Created.Format(time.DateOnly), expires, orUnknown(s.LastUsed),
-				})
-			}
-			if a.json {
-				return a.printJSON(a.Stdout, list)
-			}
-			return table(a.Stdout, rows)
-		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
-	a.jsonFlag(cmd)
-	return cmd
+	return a.onRegister(cmd, a.found, func(_ context.Context, r access.Register, _ []string) error {
+		keys, err := r.Keys()
+		if err != nil {
+			return accessFault("the keys cannot be listed", err)
+		}
+		used, err := r.LastUsed()
+		if err != nil {
+			a.note("caiatop: it is not known when keys were used last: %v", err)
+		}
+		list := make([]shownKey, len(keys))
+		rows := [][]string{{"ID", "NAME", "STATE", "RIGHTS", "CREATED", "EXPIRES", "LAST USED"}}
+		for i, k := range keys {
+			s := a.shownKey(k, used[k.ID])
+			list[i] = s
+			expires := ui.Unknown
+			if s.Expires != nil {
+				expires = s.Expires.Format(time.DateOnly)
+			}
+			rows = append(rows, []string{
+				s.ID, s.Name, s.State, orUnknown(strings.Join(s.Scopes, " ")), s.Created.Format(time.DateOnly), expires, orUnknown(s.LastUsed),
+			})
+		}
+		if a.json {
+			return a.printJSON(a.Stdout, list)
+		}
+		return table(a.Stdout, rows)
+	})
 }
 
 func (a *app) keyRevokeCommand() *cobra.Command {
-	var data string
 	cmd := &cobra.Command{
 		Use: "revoke KEY", Short: "end an API key", Args: args(1, 1),
 		Long: "Ends an API key, named by its id or its name. A running service refuses it within a second. It\n" +
 			"stays in the list, and its name can be used again.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.changed(data)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := patient(cmd)
-			defer cancel()
-			key, err := r.RevokeKey(ctx, args[0])
-			if err != nil {
-				return accessFault("no key was revoked", err)
-			}
-			if a.json {
-				return a.printJSON(a.Stdout, a.shownKey(key, ""))
-			}
-			return emit(a.Stdout, "revoked key %s of %s\n", safe(key.ID), safe(key.Name))
-		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
-	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		var out []string
+		data := dataOf(cmd)
 		if keys, err := (access.Register{Dir: data}).Keys(); err == nil && len(args) == 0 && data != "" {
 			for _, k := range keys {
 				if k.Revoked.IsZero() && strings.HasPrefix(k.Name, typed) {
@@ -188,6 +153,14 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
-	a.jsonFlag(cmd)
-	return cmd
+	return a.onRegister(cmd, a.changedThere, func(ctx context.Context, r access.Register, args []string) error {
+		key, err := r.RevokeKey(ctx, args[0])
+		if err != nil {
+			return accessFault("no key was revoked", err)
+		}
+		if a.json {
+			return a.printJSON(a.Stdout, a.shownKey(key, ""))
+		}
+		return emit(a.Stdout, "revoked key %s of %s\n", safe(key.ID), safe(key.Name))
+	})
 }

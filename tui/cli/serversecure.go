@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/caiatech/caiatop/backend/audit"
@@ -83,9 +84,12 @@ func (o serverOptions) control(key config.Secret, log *slog.Logger) (*access.Con
 		return nil, err
 	}
 	c, err := access.New(access.Options{Dir: o.data, AdminKey: key, Keyring: ring, Remote: !govcd.IsLoopback(o.host), Logger: log})
+	lost, isLost := errors.AsType[*access.LostError](err)
 	switch {
 	case err == nil:
 		return c, nil
+	case isLost:
+		return nil, o.lostFault(lost)
 	case errors.Is(err, access.ErrWeak):
 		secret := "set GOVC_API_KEY to a random key of at least 16 bytes"
 		if ring.Weak() != "" {
@@ -105,6 +109,43 @@ type serverData struct {
 	audit *audit.Log
 }
 
+// checkData refuses a folder that cannot be one, or that another service has.
+func (o serverOptions) checkData() error {
+	info, err := os.Stat(o.data)
+	switch {
+	case o.data == "" || errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && !info.IsDir():
+		err = fmt.Errorf("it is no folder: %w", syscall.ENOTDIR)
+	}
+	if err == nil {
+		held, pid, err := durable.Held(filepath.Join(o.data, govcd.LockName))
+		if err == nil && held {
+			return o.heldFault(pid)
+		}
+		return o.dataFault(err)
+	}
+	return o.dataFault(err)
+}
+
+func (o serverOptions) heldFault(pid int) error {
+	return &Fault{
+		What: fmt.Sprintf("the folder %s is in use by process %d", o.data, pid), Why: known{errHeld},
+		Fix: "end that service, or give another folder with --data",
+	}
+}
+
+// dataFault tells why the folder cannot be used, nil if it can.
+func (o serverOptions) dataFault(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
+		err = coded{err, ErrCantCreate}
+	}
+	return &Fault{What: "the folder " + o.data + " cannot be used", Why: err, Fix: "give another folder with --data"}
+}
+
 // openData takes the folder --data; without one there is no audit.
 func (o serverOptions) openData() (d serverData, err error) {
 	if o.data == "" {
@@ -112,13 +153,10 @@ func (o serverOptions) openData() (d serverData, err error) {
 	}
 	d.lock, err = govcd.LockData(o.data)
 	if locked, held := errors.AsType[*durable.LockedError](err); held {
-		return d, &Fault{
-			What: fmt.Sprintf("the folder %s is in use by process %d", o.data, locked.PID), Why: known{errHeld},
-			Fix: "end that service, or give another folder with --data",
-		}
+		return d, o.heldFault(locked.PID)
 	}
 	if err != nil {
-		return d, &Fault{What: "the folder " + o.data + " cannot be used", Why: err, Fix: "give another folder with --data"}
+		return d, o.dataFault(err)
 	}
 	if d.audit, err = audit.Open(filepath.Join(o.data, access.AuditDir), audit.Options{}); err != nil {
 		return serverData{}, &Fault{

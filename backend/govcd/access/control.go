@@ -68,8 +68,9 @@ type Control struct {
 }
 
 // New reads the access file. It fails with ErrWeak where a secret is not good
-// enough for where the service listens, and with ErrInvalid where the file is
-// wrong.
+// enough for where the service listens, with ErrInvalid where the file is wrong,
+// and with ErrLost where the service would be open that was not before. It writes
+// nothing: Remember does.
 func New(o Options) (*Control, error) {
 	c := &Control{
 		register: Register{Dir: o.Dir, Volume: o.Volume, Now: o.Now, Random: o.Random},
@@ -95,7 +96,10 @@ func New(o Options) (*Control, error) {
 			c.log.Warn("it is not known when API keys were used last", "error", err)
 		}
 	}
-	if err := c.checkRemote(o); err != nil {
+	if err = c.heed(); err == nil {
+		err = c.checkRemote(o)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
 	return c, nil

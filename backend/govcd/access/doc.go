@@ -6,7 +6,9 @@
 // Key: one admin key (GOVC_API_KEY). Managed: JSON web tokens, API keys and
 // grants; it begins with a JWT secret or with the first access file, also while
 // the service runs, and never goes back to open: without its file nobody has
-// an API key or a grant.
+// an API key or a grant. That holds across restarts, too: a folder remembers what
+// its service asked for (Trace), and New refuses to be open there (ErrLost)
+// until somebody says that this is meant (Register.Forget).
 //
 // Credentials. A token is signed with HS256, HS384 or HS512 by one of at most
 // two secrets of 32 bytes or more; "exp" is required, issuer and audience are

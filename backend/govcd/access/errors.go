@@ -29,6 +29,8 @@ var (
 	ErrFull = errors.New("full")
 	// ErrUnrecorded: a change was made, and could not be recorded.
 	ErrUnrecorded = errors.New("it was done, but is not in the audit")
+	// ErrLost: what a service asked for before is not there any more.
+	ErrLost = errors.New("the credentials of this service are lost")
 	// ErrBusy: another process changes the access file.
 	ErrBusy = errors.New("the access file is being changed")
 )

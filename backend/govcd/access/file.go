@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caiatech/caiatop/backend/durable"
 )
 
 // The names of the files in the folder of a service.
@@ -227,4 +230,13 @@ func (c *contents) room(now time.Time) error {
 		}
 	}
 	return fmt.Errorf("%w: there are %d keys that work; revoke one", ErrFull, MaxKeys)
+}
+
+// dangling returns an error if the name of a file that is not there is a link:
+// whoever made it wanted what it leads to, as on a disk that is not mounted.
+func dangling(v durable.Volume, path string) error {
+	if _, err := v.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is a link that leads nowhere", ErrInvalid, path)
 }

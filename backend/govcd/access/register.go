@@ -104,11 +104,14 @@ func (r Register) edit(ctx context.Context, change func(*contents) (done []audit
 	if _, err := decode(data); err != nil {
 		return err
 	}
-	log, err := audit.Open(filepath.Join(r.Dir, AuditDir), audit.Options{Volume: r.Volume, Name: AuditName, Now: r.Now})
+	log, err := r.record()
 	if err != nil {
-		return fmt.Errorf("nothing was changed, because it cannot be recorded: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	if err := r.remember(TraceFile); err != nil {
+		return err
+	}
 	if err := r.Volume.WriteFile(r.path(), data, 0o600); err != nil {
 		return err
 	}
@@ -237,20 +240,21 @@ func (r Register) Grant(ctx context.Context, subject string, scopes ...Scope) er
 	})
 }
 
-// Withdraw takes the rights of a subject at these patterns away, all of them if
-// none is named, and returns what was taken. A pattern without a right is an
-// error, and then nothing is changed.
-func (r Register) Withdraw(ctx context.Context, subject string, patterns ...string) ([]Grant, error) {
+// Withdraw takes the rights of a subject away that are named, all of them if none
+// is, and returns what was taken. One is named by its pattern, or by the whole
+// scope ("docs:read"), which then has to be the one that the subject has. One
+// that the subject has not is an error, and then nothing is changed.
+func (r Register) Withdraw(ctx context.Context, subject string, named ...string) ([]Grant, error) {
 	var taken []Grant
 	err := r.edit(ctx, func(c *contents) ([]audit.Entry, error) {
 		taken = nil
-		for _, pattern := range patterns {
-			if !slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Subject == subject && g.Scope.pattern == pattern }) {
-				return nil, fmt.Errorf("a grant of %q at %q: %w", clip(subject), clip(pattern), ErrNotFound)
+		for _, name := range named {
+			if err := c.has(subject, name); err != nil {
+				return nil, err
 			}
 		}
 		c.Grants = slices.DeleteFunc(c.Grants, func(g Grant) bool {
-			gone := g.Subject == subject && (len(patterns) == 0 || slices.Contains(patterns, g.Scope.pattern))
+			gone := g.Subject == subject && (len(named) == 0 || slices.ContainsFunc(named, g.Scope.named))
 			if gone {
 				taken = append(taken, g)
 			}
@@ -270,6 +274,24 @@ func (r Register) Withdraw(ctx context.Context, subject string, patterns ...stri
 	}
 	return taken, nil
 }
+
+// has returns nil if a subject has a grant that is named so.
+func (c *contents) has(subject, name string) error {
+	pattern, _, _ := strings.Cut(name, ":")
+	for _, g := range c.Grants {
+		switch {
+		case g.Subject != subject:
+		case g.Scope.named(name):
+			return nil
+		case g.Scope.pattern == pattern:
+			return fmt.Errorf("a grant of %q at %q, which has %s there: %w", clip(subject), clip(name), g.Scope, ErrNotFound)
+		}
+	}
+	return fmt.Errorf("a grant of %q at %q: %w", clip(subject), clip(name), ErrNotFound)
+}
+
+// named reports whether a name means the scope. No pattern has a colon.
+func (s Scope) named(name string) bool { return name == s.pattern || name == s.String() }
 
 // Grants returns all grants, by subject and pattern.
 func (r Register) Grants() ([]Grant, error) {

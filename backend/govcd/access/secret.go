@@ -1,11 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -99,6 +101,9 @@ func ParseSecrets(text string) ([]config.Secret, error) {
 // ReadSecrets reads a file of secrets, which nobody but its owner may read.
 func ReadSecrets(v durable.Volume, path string) (secrets []config.Secret, err error) {
 	file, err := v.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, cmp.Or(dangling(v, path), err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,9 @@ func (c *Control) load(before *snapshot) (next *snapshot, err error) {
 	readAt := time.Now()
 	file, err := c.register.Volume.Open(c.register.path())
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := dangling(c.register.Volume, c.register.path()); err != nil {
+			return nil, err
+		}
 		none.present = before != nil && before.present
 		return none, nil
 	}
@@ -132,8 +135,9 @@ func (c *Control) refresh() {
 	defer c.loading.Unlock()
 	before := c.current.Load()
 	info, err := c.register.Volume.Stat(c.register.path())
-	gone := errors.Is(err, fs.ErrNotExist)
-	if (gone && before.info == nil) || (err == nil && before.same(info) && c.trouble() == nil) {
+	trouble := c.trouble()
+	stillGone := errors.Is(err, fs.ErrNotExist) && before.info == nil && (trouble == nil || errors.Is(trouble, fs.ErrNotExist))
+	if stillGone || (err == nil && before.same(info) && trouble == nil) {
 		return
 	}
 	next, err := c.load(before)
@@ -150,18 +154,33 @@ func (s *snapshot) same(info os.FileInfo) bool {
 		s.info.ModTime().Equal(info.ModTime()) && s.readAt.Sub(info.ModTime()) > settled
 }
 
-// errGone: there was an access file.
-var errGone = fmt.Errorf("the access file is gone: %w", fs.ErrNotExist)
+// goneError: there was an access file.
+type goneError struct{}
+
+// Error says what that means.
+func (goneError) Error() string {
+	return "the access file is gone: no API key and no grant holds any more"
+}
+
+// Unwrap returns fs.ErrNotExist.
+func (goneError) Unwrap() error { return fs.ErrNotExist }
+
+var errGone error = goneError{}
 
 // take puts a snapshot in force.
 func (c *Control) take(next *snapshot) {
 	before := c.current.Swap(next)
 	c.problem.Store(nil)
 	switch {
-	case next.info == nil && before.info != nil:
-		c.log.Error("the access file is gone: no API key and no grant holds any more", "file", c.AccessFile())
+	case next.info == nil && next.present:
+		if before.info != nil {
+			c.log.Error(errGone.Error(), "file", c.AccessFile())
+		}
 		c.problem.Store(&errGone)
 	case next.info != nil && before.info == nil:
+		if err := c.register.remember(TraceFile); err != nil {
+			c.log.Error("it is not remembered that there is an access file: do not lose it", "file", c.AccessFile(), "error", err)
+		}
 		c.log.Info("the access file is in force", "file", c.AccessFile(), "keys", len(next.keys), "subjects", len(next.grants))
 	case next.info != nil && !before.info.ModTime().Equal(next.info.ModTime()):
 		c.log.Info("the access file was read again", "file", c.AccessFile(), "keys", len(next.keys), "subjects", len(next.grants))

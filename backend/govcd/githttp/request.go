@@ -175,9 +175,29 @@ func (p *parser) refsArgument(line string) error {
 }
 
 func (p *parser) fetchArgument(line string) error {
-	switch line {
-	case "done":
+	if line == "done" {
 		p.done = true
+		return nil
+	}
+	if p.wish(line) {
+		return nil
+	}
+	if hash, ok := strings.CutPrefix(line, "want "); ok {
+		return p.addName(&p.wants, hash)
+	}
+	if hash, ok := strings.CutPrefix(line, "have "); ok {
+		return p.addName(&p.haves, hash)
+	}
+	if known, err := p.narrow(line); known {
+		return err
+	}
+	return malformed("fetch has no argument %s", shown(line))
+}
+
+// wish reads a word that says how the pack may be. Both versions have them: as
+// an argument, and as something that the client can.
+func (p *parser) wish(word string) (known bool) {
+	switch word {
 	case "thin-pack":
 		p.thin = true
 	case "ofs-delta":
@@ -189,18 +209,9 @@ func (p *parser) fetchArgument(line string) error {
 	case "deepen-relative":
 		p.relative = true
 	default:
-		if hash, ok := strings.CutPrefix(line, "want "); ok {
-			return p.addName(&p.wants, hash)
-		}
-		if hash, ok := strings.CutPrefix(line, "have "); ok {
-			return p.addName(&p.haves, hash)
-		}
-		if known, err := p.narrow(line); known {
-			return err
-		}
-		return malformed("fetch has no argument %s", shown(line))
+		return false
 	}
-	return nil
+	return true
 }
 
 // narrow reads a line that says how much of the history, and of the objects, is

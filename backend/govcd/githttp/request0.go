@@ -103,17 +103,10 @@ func (p *parser) capabilities(words string) error {
 			p.band = max(p.band, smallBand)
 		case "side-band-64k":
 			p.band = maxBand
-		case "thin-pack":
-			p.thin = true
-		case "ofs-delta":
-			p.offsets = true
-		case "no-progress":
-			p.quiet = true
-		case "include-tag":
-			p.tags = true
-		case "deepen-relative":
-			p.relative = true
 		default:
+			if p.wish(word) {
+				continue
+			}
 			if format, ok := strings.CutPrefix(word, "object-format="); ok {
 				if err := checkFormat(format); err != nil {
 					return err

@@ -2,12 +2,12 @@ package githttp
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -17,6 +17,8 @@ import (
 const (
 	// DefaultTransfers is how many transfers run at once.
 	DefaultTransfers = 16
+	// DefaultOfOne is how many of those one client may have.
+	DefaultOfOne = 4
 	// DefaultWait is how long a transfer waits for its turn.
 	DefaultWait = 10 * time.Second
 	// DefaultStall is how long a client may take for 64 KiB.
@@ -27,18 +29,23 @@ const (
 
 // Options configure a Server. The zero value has the defaults.
 type Options struct {
-	Agent     string        // what clients are told that they talk to; "" is "caiatop"
-	Transfers int           // at once; 0 is DefaultTransfers
-	Wait      time.Duration // for a place among them; 0 is DefaultWait
-	Stall     time.Duration // 0 is DefaultStall
-	Now       func() time.Time
-	Logger    *slog.Logger // nil discards
+	Agent     string // what clients are told that they talk to; "" is "caiatop"
+	Transfers int    // at once; 0 is DefaultTransfers
+	// Client tells whom a request is counted for beside all others, false for
+	// nobody; nil counts for nobody.
+	Client func(*http.Request) (client netip.Addr, counted bool)
+	OfOne  int           // of one client at once; 0 is DefaultOfOne
+	Wait   time.Duration // for a place among them; 0 is DefaultWait
+	Stall  time.Duration // 0 is DefaultStall
+	Now    func() time.Time
+	Logger *slog.Logger // nil discards
 }
 
 // Server answers git. Its methods are safe for concurrent use.
 type Server struct {
 	agent  string
 	places chan struct{}
+	own    shares
 	wait   time.Duration
 	stall  time.Duration
 	now    func() time.Time
@@ -56,7 +63,11 @@ func New(o Options) *Server {
 	if o.Transfers <= 0 {
 		o.Transfers = DefaultTransfers
 	}
+	if o.OfOne <= 0 {
+		o.OfOne = DefaultOfOne
+	}
 	s.places = make(chan struct{}, o.Transfers)
+	s.own = shares{client: o.Client, each: o.OfOne, of: map[netip.Addr]*share{}}
 	if s.wait <= 0 {
 		s.wait = DefaultWait
 	}
@@ -139,7 +150,7 @@ func begin(w http.ResponseWriter, kind string) {
 // and nothing was answered; or it wraps ErrCut. What goes wrong once the answer
 // has begun is told to the client in it, and logged.
 func (s *Server) UploadPack(w http.ResponseWriter, r *http.Request, repo Repo, may func() bool) error {
-	leave, err := s.enter(r.Context())
+	leave, err := s.enter(r)
 	if err != nil {
 		return err
 	}
@@ -170,29 +181,6 @@ func (s *Server) UploadPack(w http.ResponseWriter, r *http.Request, repo Repo, m
 		return s.explain(u, err)
 	}
 	return nil
-}
-
-// enter waits for a place among the transfers.
-func (s *Server) enter(ctx context.Context) (leave func(), err error) {
-	leave = func() { <-s.places }
-	select {
-	case s.places <- struct{}{}:
-		return leave, nil
-	default:
-	}
-	late := time.NewTimer(s.wait)
-	defer late.Stop()
-	select {
-	case s.places <- struct{}{}:
-		return leave, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-late.C:
-		return nil, &Refusal{
-			Status: http.StatusServiceUnavailable, Code: "OVERLOADED", After: retryAfter,
-			Text: fmt.Sprintf("%d transfers are under way already: try again in %d s", cap(s.places), retryAfter),
-		}
-	}
 }
 
 // read reads a request. It may take as long as one packet for each 64 KiB, too.
