@@ -18,9 +18,12 @@ import (
 // prepareRebuild gives a new state file what was known of the service, before
 // the engine opens on it. It may be repeated.
 func (r *rebuild) prepareRebuild(ctx context.Context, db *state.DB) error {
+	refill := ""
+	if r.old.Meta[metaLineage] != "" {
+		refill = "rebuild" // it is ours, and compared as a whole; any other one needs a person
+	}
 	for key, value := range map[string]string{
-		// The service is compared as a whole, whatever else is known of it.
-		metaRebuild: "begun", metaRefill: "rebuild",
+		metaRebuild: "begun", metaRefill: refill,
 		metaLineage: r.old.Meta[metaLineage], metaEpoch: r.old.Meta[metaEpoch], metaBackup: r.old.Meta[metaBackup],
 	} {
 		if value == "" || db.Meta(key) != "" {
