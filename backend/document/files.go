@@ -99,7 +99,7 @@ func (d Document) Files(t Transport) ([]File, error) {
 		return nil, err
 	}
 	files = append(files, File{MetadataFile, append(meta, '\n')})
-	slices.SortFunc(files, func(a, b File) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 
@@ -180,6 +180,9 @@ func readMetadata(files map[string][]byte) (m metadata, extra map[string]json.Ra
 		return m, nil, fmt.Errorf("%w: %s is missing", ErrInvalid, MetadataFile)
 	}
 	// Nearly always there are none, and one look is enough.
+	if m, ok := quickMetadata(raw); ok {
+		return m, nil, nil
+	}
 	strict := json.NewDecoder(bytes.NewReader(raw))
 	strict.UseNumber()
 	strict.DisallowUnknownFields()
@@ -265,7 +268,11 @@ func firstDecoded(files map[string][]byte, encoding map[string]Encoding, names .
 func (d Document) metadataJSON(encoding map[string]Encoding, indent string) ([]byte, error) {
 	var fields any
 	if len(d.extra) == 0 {
-		fields = d.written(encoding)
+		w := d.written(encoding)
+		if quick, ok := w.quick(indent); ok {
+			return quick, nil
+		}
+		fields = w
 	} else {
 		fields = d.writtenWithUnknown(encoding)
 	}

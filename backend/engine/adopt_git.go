@@ -34,6 +34,9 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 		return err
 	}
 	if tip != "" {
+		if err := e.buryDeleted(ctx, tip); err != nil {
+			return err
+		}
 		if err := e.noteTaken(ctx, tip, metaGitDone); err != nil {
 			return err
 		}
@@ -51,7 +54,21 @@ func (e *Engine) adoptGit(ctx context.Context) error {
 	left := e.o.Git.Left()
 	e.tellOthers(gitstore.Others{Count: int64(left.Total()), Named: left.First[:min(len(left.First), toldParked)]})
 	if a.adopted > 0 {
-		e.event(Info, "git", fmt.Sprintf("Took over %d documents that git held already, in %s", a.adopted, roundDuration(e.o.Now().Sub(started))), "")
+		e.event(Info, "git", fmt.Sprintf("Took over %s documents that git held already, in %s", number(a.adopted), roundDuration(e.o.Now().Sub(started))), "")
+	}
+	return nil
+}
+
+// buryDeleted makes a new state remember what git's history deleted: a service
+// that still holds such a document at a version that git knows is not asked to
+// bring it back, and its history is found.
+func (e *Engine) buryDeleted(ctx context.Context, tip string) error {
+	keys, err := e.o.Git.Deleted(ctx, tip, state.MaxGraves)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGitSide, err)
+	}
+	if err := e.o.State.Bury(ctx, keys); err != nil {
+		return fmt.Errorf("state file: %w", err)
 	}
 	return nil
 }

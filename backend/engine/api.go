@@ -59,6 +59,18 @@ type Ack struct {
 	// Commit is the primary's hash, or "" if the primary does not hold the
 	// write yet.
 	Commit string
+	// Conflicts names the documents of which somebody else's version was found at
+	// the primary and keeps the place. The primary then holds not all that was
+	// written, and the durability is Local.
+	Conflicts []Conflict
+}
+
+// Conflict is a document that was written here and at the primary.
+type Conflict struct {
+	ID document.ID
+	// Copy is the document that keeps what was written here; zero for a delete,
+	// which gave way.
+	Copy document.ID
 }
 
 // Found is a document as Get returns it.
@@ -198,7 +210,7 @@ type Service struct {
 type Outbox struct {
 	Pending int64     // operations that govc (git in git-only) lacks
 	Oldest  time.Time // zero if none
-	Bytes   int64     // of payload kept
+	Bytes   int64     // of payload kept; what git has is let go of
 }
 
 // StoreStats describes one replica.

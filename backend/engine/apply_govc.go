@@ -187,6 +187,8 @@ func (e *Engine) applyOnce(ctx context.Context, ops []store.Op, todo []wanted) (
 		e.breaker.report(e.o.Now(), false)
 	}
 	e.noteTip(receipt.Commit)
+	e.noteWindow(receipt.Window)
+	e.written += int64(receipt.Written)
 	return receipt.Commit, err
 }
 

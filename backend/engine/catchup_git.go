@@ -139,7 +139,7 @@ func (e *Engine) snapshotGit(ctx context.Context) error {
 	if len(missing) > 0 {
 		level, next = Error, gitMissingAdvice
 	}
-	e.event(level, "git", fmt.Sprintf("Copied %d documents back to git in %s, %d are missing", copied, roundDuration(e.o.Now().Sub(started)), len(missing)), next)
+	e.event(level, "git", fmt.Sprintf("Copied %s documents back to git in %s, %s are missing", number(copied), roundDuration(e.o.Now().Sub(started)), number(len(missing))), next)
 	return nil
 }
 

@@ -50,6 +50,9 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	if e.drilling() {
 		return fmt.Errorf("recover: %w: the service was taken down by a drill, which ends in the console that began it (press d there) or when that console is closed", store.ErrUnavailable)
 	}
+	if err := e.restartEmbedded(ctx); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
 	command := recovery{adopt: adopt, reply: make(chan error, 1)}
 	for {
 		select {
@@ -112,7 +115,7 @@ func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
 	}
 	e.drillMu.Lock()
 	defer e.drillMu.Unlock()
-	if e.drilling() {
+	if e.drilling() || e.troubled() != nil {
 		if err := e.o.Embedded.Start(); err != nil {
 			return true, fmt.Errorf("drill: %w", err)
 		}

@@ -67,7 +67,7 @@ func (e *Engine) learnDamage(ctx context.Context) error {
 	e.gitFill.Store(true)
 	text := "git is damaged: " + describeDamage(known)
 	if len(fresh) > 0 {
-		text += fmt.Sprintf("; %d documents cannot be read there, %q among them", len(fresh), fresh[0].ID)
+		text += fmt.Sprintf("; %s documents cannot be read there, %q among them", number(len(fresh)), fresh[0].ID)
 	}
 	e.trouble(Error, "git", text, damageAdvice)
 	return nil
@@ -107,7 +107,7 @@ func (e *Engine) harmless(ctx context.Context) (bool, error) {
 func describeDamage(known []gitstore.Damage) string {
 	text := known[0].Err.Error()
 	if more := len(known) - 1; more > 0 {
-		text += fmt.Sprintf(", and %d more", more)
+		text += fmt.Sprintf(", and %s more", number(more))
 	}
 	return text
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -86,7 +85,7 @@ func TestAStartOfTheEmbeddedServiceCopiesEverything(t *testing.T) {
 		t.Errorf("in memory: %q", copies)
 	}
 	// What lies in the folder is of an earlier epoch by now: it is compared.
-	if copies := newlyCopied(t, setup(dir), nothing); !slices.Equal(copies, []string{"Copied 300 documents to govc"}) {
+	if copies := newlyCopied(t, setup(dir), nothing); !slices.Equal(copies, []string{"Compared 300 documents with govc and copied 0"}) {
 		t.Errorf("with a folder again: %q", copies)
 	}
 	if copies := newlyCopied(t, setup(dir), nothing); len(copies) != 0 {
@@ -147,8 +146,12 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 		if page, err := h.List(t.Context(), Query{Contains: ".conflict-"}); err != nil || page.Total != 0 {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
+		// The messages there tell what changed, and not what was compared.
+		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
+			t.Errorf("the log of the service: %s", log)
+		}
 	})
-	if !slices.Equal(copies, []string{"Copied 3 documents to govc"}) {
+	if !slices.Equal(copies, []string{"Compared 3 documents with govc and copied 2"}) {
 		t.Errorf("%q", copies)
 	}
 }
@@ -194,7 +197,7 @@ func TestAServiceThatRestsKeepsTheOutboxForEver(t *testing.T) {
 	})
 	stop(t, h)
 	copies := newlyCopied(t, setup(dir), func(h *Host) { wantText(t, h, "d", "four", probe.Govc) })
-	if !slices.Equal(copies, []string{"Copied 4 documents to govc"}) {
+	if !slices.Equal(copies, []string{"Compared 4 documents with govc and copied 3"}) {
 		t.Errorf("%q", copies)
 	}
 }
@@ -238,18 +241,86 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 	}
 }
 
-// TestAFolderThatCannotBeUsedIsNamed by the start.
-func TestAFolderThatCannotBeUsedIsNamed(t *testing.T) {
+// TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting: it works without the
+// service, says why and what to do, and takes the service back once that is done.
+func TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, ServiceDir), "no folder")
-	_, err := Start(t.Context(), setup(dir))
-	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, ServiceDir)) {
-		t.Fatalf("got %v", err)
+	folder := filepath.Join(dir, ServiceDir)
+	writeFile(t, folder, "no folder")
+	h := start(t, setup(dir))
+	s := awaitState(t, h, StateFallback)
+	if !strings.Contains(s.Reason, folder) || !strings.Contains(s.Next, "Press r (caiatop recover)") || !strings.Contains(s.Next, folder) {
+		t.Errorf("%s; %s", s.Reason, s.Next)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, ServiceDir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if ack := put(t, h, doc("a", "one")); ack.Durability != Local {
+		t.Errorf("acknowledged as %+v", ack)
+	}
+	for range 2 {
+		if err := h.Recover(t.Context(), false); err == nil || !strings.Contains(err.Error(), folder) {
+			t.Errorf("got %v", err)
+		}
+		if down, err := h.Drill(t.Context()); err == nil || !down {
+			t.Errorf("brought up: %v, %v", !down, err)
+		}
+	}
+	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "every store in step", healthyAndInStep)
+	wantText(t, h, "a", "one", probe.Govc)
+}
+
+// TestAFolderOfTheServiceDeletedWhileItRunsNeedsARestartOfCaiatop: the advice of
+// FALLBACK brings it back.
+func TestAFolderOfTheServiceDeletedWhileItRunsNeedsARestartOfCaiatop(t *testing.T) {
+	dir := t.TempDir()
+	h := start(t, setup(dir))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	if err := os.RemoveAll(filepath.Join(dir, ServiceDir)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, h, doc("b", "two"))
+	s := await(t, h, "what to do", func(s *Stats) bool { return s.State == StateFallback && s.Next != "" && !s.Service.Health.Up })
+	if !strings.Contains(s.Next, "Press r (caiatop recover)") || !strings.Contains(s.Next, filepath.Join(dir, ServiceDir)) {
+		t.Errorf("%s; %s", s.Reason, s.Next)
+	}
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "every store in step", healthyAndInStep)
+	wantText(t, h, "a", "one", probe.Govc)
+	wantText(t, h, "b", "two", probe.Govc)
+}
+
+// TestADamagedRepositoryOfTheServiceIsToldAsOneThatAnswersAgain: what to do is to
+// move it away.
+func TestADamagedRepositoryOfTheServiceIsToldAsOneThatAnswersAgain(t *testing.T) {
+	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
+	folder := filepath.Join(dir, ServiceDir)
+	if err := os.RemoveAll(filepath.Join(folder, "repositories", "caia-documents.git", "objects")); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, setup(dir))
+	s := await(t, h, "what to do", func(s *Stats) bool { return s.State == StateFallback && s.Service.Health.Up })
+	if !strings.Contains(s.Reason, "cannot be opened") || !strings.Contains(s.Next, "move it away") {
+		t.Errorf("%s; %s", s.Reason, s.Next)
+	}
+	if err := h.Recover(t.Context(), false); err == nil {
+		t.Error("a damaged repository was taken back")
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	await(t, h, "every store in step", healthyAndInStep)
+	wantText(t, h, "a", "one", probe.Govc)
 }
 
 // TestALostStateFileLocksTheEmbeddedService, whose folder is nobody else's. What

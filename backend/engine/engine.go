@@ -49,9 +49,10 @@ type Engine struct {
 	// What others ask the goroutines that own a store to do.
 	primaryWork, textWork desk
 
-	// batchOps and failing belong to the goroutine that owns the primary: failing
-	// counts the attempts of one operation.
-	batchOps int // of the next batch
+	// batchOps, written and failing belong to the goroutine that owns the primary:
+	// failing counts the attempts of one operation.
+	batchOps int   // of the next batch
+	written  int64 // operations that changed something at the primary
 	failing  struct {
 		seq    int64
 		count  int
@@ -88,6 +89,7 @@ type Engine struct {
 	lastWritten    writtenDocument
 	unfed          map[document.ID]struct{} // left out of memory
 	missing        map[document.ID]bool     // seen missing at the primary; true once written again
+	collided       map[document.ID]collision
 	subscribers    map[*Subscription]struct{}
 
 	stop     context.CancelFunc
@@ -101,11 +103,13 @@ type view struct {
 	since        time.Time
 	reason, next string
 	held         bool
+	unjudged     bool // the service answers probes, and nobody can tell what it holds
 	switches     int
 	drill        bool
 	info         govc.Info
 	facts        Facts
 	waits        []time.Duration // for first bytes of good probes, oldest first
+	windows      []time.Duration // of the last batches, oldest first
 	probed       time.Time       // when the newest of them began
 	health       probe.Health
 	began        time.Time // the service, as its uptime said last
@@ -171,6 +175,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		// when it serves.
 		e.gitFill.Store(o.State.ParkedCount() > 0)
 	}
+	if o.Primary != nil {
+		e.view.facts.Tip = o.State.Tip(primaryReplica) // seen by an earlier process
+	}
 	e.published.Store(e.snapshot())
 	e.start(func() { e.runGit(run, resume) })
 	e.start(func() { e.runText(run) })
@@ -204,6 +211,7 @@ func newEngine(o Options) *Engine {
 		strangers:   map[string]struct{}{},
 		incoming:    newIncoming(o.GitDir, o.Now),
 		missing:     map[document.ID]bool{},
+		collided:    map[document.ID]collision{},
 		subscribers: map[*Subscription]struct{}{},
 	}
 	e.primaryWork, e.textWork = desk{make(chan work), e.wakeGovc}, desk{make(chan work), e.wakeText}
@@ -258,7 +266,7 @@ func (e *Engine) Sync(ctx context.Context) error {
 		return err
 	}
 	if n, _ := e.gitMissing(); n > 0 {
-		return fmt.Errorf("%w: %d documents are missing in git: %s", store.ErrUnavailable, n, gitMissingAdvice)
+		return fmt.Errorf("%w: %s documents are missing in git: %s", store.ErrUnavailable, number(n), gitMissingAdvice)
 	}
 	return nil
 }
@@ -281,7 +289,7 @@ func (e *Engine) meetPushed(ctx context.Context) {
 func (e *Engine) settleGit(ctx context.Context) error {
 	through := e.o.State.Summary().MaxSeq
 	if _, passed := e.gitMark.wait(ctx, through); !passed {
-		return fmt.Errorf("git does not hold every write yet, %d are kept in the outbox: %w %s", through-e.gitMark.now(), ctx.Err(), e.replicaError(gitReplica))
+		return fmt.Errorf("git does not hold every write yet, %s are kept in the outbox: %w %s", number(through-e.gitMark.now()), ctx.Err(), e.replicaError(gitReplica))
 	}
 	for through > 0 {
 		known := e.isKnown(gitReplica)

@@ -128,7 +128,7 @@ func (e *Engine) Note(level Level, kind, text, next string) {
 		return
 	}
 	if dropped > 0 {
-		text += fmt.Sprintf(" (%d notes before this one were left out)", dropped)
+		text += fmt.Sprintf(" (%s notes before this one were left out)", number(dropped))
 	}
 	if next == "" && level.AtLeast(Warning) {
 		next = "Look at what was done at this time"
@@ -174,7 +174,7 @@ func (e *Engine) trouble(level Level, kind, text, next string) {
 		return
 	}
 	if more > 0 {
-		text += fmt.Sprintf(" (%d times more since it was told last)", more)
+		text += fmt.Sprintf(" (%s times more since it was told last)", number(more))
 	}
 	e.event(level, kind, text, next)
 }
@@ -236,7 +236,7 @@ func (s *slowness) report(now time.Time, c slowCall, d time.Duration) string {
 	}
 	text := fmt.Sprintf("A %s by %s took %s, more than %s", c.op, slowWho(c.store), roundDuration(d), limit)
 	if run != nil && run.more > 0 {
-		text += fmt.Sprintf("; since %s %d more did, the longest %s", run.at.Format(time.TimeOnly), run.more, roundDuration(run.longest))
+		text += fmt.Sprintf("; since %s %s more did, the longest %s", run.at.Format(time.TimeOnly), number(run.more), roundDuration(run.longest))
 	}
 	s.told[c] = &slowRun{at: now}
 	return text

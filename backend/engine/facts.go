@@ -82,6 +82,7 @@ var knownCapabilities = []struct{ name, brings, lack string }{
 	{govcd.CapMerge, "it merges branches", "nothing is missed: conflicts are kept as copies"},
 	{govcd.CapTags, "it has tags", "nothing is missed: tags are not used"},
 	{govcd.CapGit, "git clones and fetches it", "nothing is missed: git clones from here"},
+	{govcd.CapFrame, "contents are sent as they are, neither escaped nor encoded", "contents are sent as JSON, which takes longer"},
 }
 
 // byDialect is what API v1 does without announcing it.
@@ -140,16 +141,32 @@ func (e *Engine) factsLocked() Facts {
 func (e *Engine) noteTip(commit string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if commit != "" && commit != e.view.facts.Tip {
+	if commit != "" && (commit != e.view.facts.Tip || e.view.facts.TipAt.IsZero()) {
 		e.view.facts.Tip, e.view.facts.TipAt = commit, e.o.Now()
 	}
+}
+
+// windowsOf is the number of batches that the window is taken from.
+const windowsOf = 30
+
+// noteWindow remembers how long others could have written unseen while a batch
+// was made; the longest of the last ones is shown.
+func (e *Engine) noteWindow(window time.Duration) {
+	if window <= 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := &e.view
+	v.windows = append(v.windows[max(0, len(v.windows)-windowsOf+1):], window)
+	v.facts.Window = slices.Max(v.windows)
 }
 
 // describe takes over what the service says of itself. What is known of the way
 // to it stays. The caller holds the mutex.
 func (v *view) describe(info govc.Info) {
 	f := FactsOf(info)
-	f.Tip, f.TipAt, f.Access, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Access, v.facts.Latency
+	f.Tip, f.TipAt, f.Window, f.Access, f.Latency = v.facts.Tip, v.facts.TipAt, v.facts.Window, v.facts.Access, v.facts.Latency
 	v.info, v.facts = info, f
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/govc"
+	"github.com/caiatech/caiatop/backend/govc/wiretest"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/probe"
 )
@@ -153,5 +154,66 @@ func TestTheNewestTipIsKnown(t *testing.T) {
 	e.view.describe(govc.Info{Version: "2"})
 	if f := e.view.facts; f.Tip != "abc" || f.Version != "2" {
 		t.Errorf("after a new description: %+v", f)
+	}
+}
+
+// TestTheTipIsUnknownAfterAStart though it is recorded, and the service tells it.
+func TestTheTipIsUnknownAfterAStart(t *testing.T) {
+	dir := t.TempDir()
+	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
+	run(t, setup(dir), func(h *Host) {
+		if f := h.Facts(); len(f.Tip) != 40 || f.Tip != h.o.State.Tip(primaryReplica) || f.TipAt.IsZero() {
+			t.Errorf("%q at %s", f.Tip, f.TipAt)
+		}
+	})
+}
+
+// TestTheWindowIsNeverMeasured at a service without conditional writes; where
+// there are some, there is none.
+func TestTheWindowIsNeverMeasured(t *testing.T) {
+	for name, tt := range map[string]struct {
+		url string
+		has bool
+	}{
+		"plain": {plain(t, wiretest.EmulatorOptions{}), true},
+		"ours":  {service(t, "k"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, external(t.TempDir(), tt.url))
+			awaitState(t, h, StatePrimary)
+			put(t, h, doc("a", "one"))
+			put(t, h, doc("a", "two"))
+			if f := h.Facts(); (f.Window > 0) != tt.has || f.Window > time.Minute {
+				t.Errorf("window %s", f.Window)
+			}
+		})
+	}
+}
+
+// TestOneSlowBatchIsTheWindowForEver: it is that of the last ones.
+func TestOneSlowBatchIsTheWindowForEver(t *testing.T) {
+	e := &Engine{}
+	e.noteWindow(time.Second)
+	for range windowsOf - 1 {
+		e.noteWindow(time.Millisecond)
+		e.noteWindow(0) // a batch without a commit
+	}
+	if w := e.view.facts.Window; w != time.Second {
+		t.Errorf("%s", w)
+	}
+	e.noteWindow(time.Millisecond)
+	if w := e.view.facts.Window; w != time.Millisecond || len(e.view.windows) != windowsOf {
+		t.Errorf("%s of %d", w, len(e.view.windows))
+	}
+}
+
+func TestNumbersAreShownAsOnTheScreen(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1_000_001: "1,000,001", -12_345: "-12,345"} {
+		if got := number(n); got != want {
+			t.Errorf("%d is shown as %q", n, got)
+		}
+	}
+	if got := count(1, "document") + ", " + count(1240, "document"); got != "1 document, 1,240 documents" {
+		t.Error(got)
 	}
 }

@@ -249,7 +249,7 @@ func (e *Engine) fillGit(ctx context.Context) error {
 		e.gitFill.Store(true)
 	}
 	if f.filled > 0 {
-		e.event(Info, "git", fmt.Sprintf("git holds %d documents again that were missing", f.filled), "")
+		e.event(Info, "git", fmt.Sprintf("git holds %s documents again that were missing", number(f.filled)), "")
 	}
 	return nil
 }

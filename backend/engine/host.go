@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 	"github.com/caiatech/caiatop/backend/gitrepo"
 	"github.com/caiatech/caiatop/backend/gitstore"
 	"github.com/caiatech/caiatop/backend/govc"
-	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/memstore"
 	"github.com/caiatech/caiatop/backend/state"
 	"github.com/caiatech/caiatop/backend/store"
@@ -277,52 +274,6 @@ func (h *Host) openService(ctx context.Context, s Setup, o *Options) error {
 	h.onClose(func(context.Context) error { client.Close(); return nil })
 	o.Primary, o.Checker = client, health{client}
 	return nil
-}
-
-// ServiceDirError says that the embedded service cannot use its folder.
-type ServiceDirError struct {
-	Dir string
-	Err error
-}
-
-func (e *ServiceDirError) Error() string { return e.Err.Error() }
-
-func (e *ServiceDirError) Unwrap() error { return e.Err }
-
-// startEmbedded starts the embedded service, with the repositories in its
-// folder or with none.
-func (h *Host) startEmbedded(ctx context.Context, s Setup, o *Options, key string) (own *embedded, url string, err error) {
-	at := govcd.Options{Key: key, Version: s.Version, Embedded: true, Now: o.Now, Logger: h.log}
-	if !s.Memory {
-		at.Data = filepath.Join(s.Dir, ServiceDir)
-	}
-	service, err := govcd.Open(ctx, at)
-	if err != nil && at.Data != "" {
-		return nil, "", &ServiceDirError{Dir: at.Data, Err: err}
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	h.onClose(service.Stop)
-	own = &embedded{service, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), !s.Memory}
-	url, err = service.Start(own.addr)
-	return own, url, err
-}
-
-// embedded is the service in this process at its one address.
-type embedded struct {
-	*govcd.Service
-	addr  string
-	keeps bool
-}
-
-// Keeps implements Embedded.
-func (e *embedded) Keeps() bool { return e.keeps }
-
-// Start implements Embedded.
-func (e *embedded) Start() error {
-	_, err := e.Service.Start(e.addr)
-	return err
 }
 
 // embeddedKey returns the key of the embedded service, made at the first start.

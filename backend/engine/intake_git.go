@@ -277,13 +277,13 @@ func numbered(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, more)
+	return number(n) + " " + more
 }
 
 // tell says what was taken over, and each file that is no document once.
 func (in *intake) tell(others gitstore.Others) {
 	if in.put+in.deleted+in.unreadable > 0 {
-		text := fmt.Sprintf("Somebody changed git (now commit %s): %s taken over, %d deleted", short(in.commit), numbered(in.put, "document was", "documents were"), in.deleted)
+		text := fmt.Sprintf("Somebody changed git (now commit %s): %s taken over, %s deleted", short(in.commit), numbered(in.put, "document was", "documents were"), number(in.deleted))
 		if len(in.named) > 0 {
 			text += ": " + strings.Join(in.named, ", ")
 			if in.put+in.deleted > len(in.named) {
@@ -314,7 +314,7 @@ func (e *Engine) tellOthers(others gitstore.Others) {
 	}
 	text := strings.Join(fresh, ", ")
 	if more := others.Count - int64(len(fresh)); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
+		text += fmt.Sprintf(" and %s more", number(more))
 	}
 	e.event(Info, "git", "Files in git that are no documents are left alone: "+text, "")
 }

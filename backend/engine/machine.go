@@ -30,6 +30,8 @@ type verdict struct {
 	next   string
 	// held: FALLBACK lasts until the operator ends it.
 	held bool
+	// unjudged: the service answers, and it cannot be told what it holds.
+	unjudged bool
 	// lost: the service had something that it lacks now.
 	lost bool
 }
@@ -111,7 +113,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 		}
 		return
 	}
-	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.view.reason, e.view.next, e.view.held, e.view.unjudged = v.reason, v.next, v.held, v.unjudged
 	e.view.state, e.view.since = v.to, now
 	if v.to == StateFallback {
 		e.view.switches++
@@ -143,7 +145,7 @@ func (e *Engine) current() State {
 // explain gives the present state another reason.
 func (e *Engine) explain(v *verdict) {
 	e.mu.Lock()
-	e.view.reason, e.view.next, e.view.held = v.reason, v.next, v.held
+	e.view.reason, e.view.next, e.view.held, e.view.unjudged = v.reason, v.next, v.held, v.unjudged
 	e.mu.Unlock()
 	e.touch()
 }
@@ -184,11 +186,14 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 			}
 		case h := <-e.healthC:
 			if !h.Up {
+				if err := e.troubled(); err != nil {
+					return &verdict{to: StateFallback, reason: "the embedded service cannot be started: " + err.Error(), next: e.embeddedAdvice(err)}
+				}
 				return unreachable("no good answer yet: " + h.Err)
 			}
 			v, err := e.assess(ctx, false)
 			if err != nil {
-				return unreachable(err.Error())
+				return unassessed(err)
 			}
 			return v
 		}
@@ -196,8 +201,18 @@ func (e *Engine) stepProbing(ctx context.Context) *verdict {
 	return nil
 }
 
+// unreachableNext is what ends an outage of which no more is known.
+const unreachableNext = "It ends after good probes, or press r (caiatop recover) to try now"
+
 func unreachable(reason string) *verdict {
-	return &verdict{to: StateFallback, reason: reason, next: "It ends after good probes, or press r (caiatop recover) to try now"}
+	return &verdict{to: StateFallback, reason: reason, next: unreachableNext}
+}
+
+// unassessed is a service that answers probes, and not what it is or holds.
+func unassessed(err error) *verdict {
+	v := unreachable(errorText(err))
+	v.unjudged = true
+	return v
 }
 
 // stepFallback waits for the operator, or for good probes if the operator does
@@ -231,7 +246,7 @@ func (e *Engine) stepFallback(ctx context.Context) *verdict {
 				return v
 			}
 			goodSince = time.Time{}
-			e.explain(unreachable(errorText(err)))
+			e.explain(unassessed(err))
 		}
 	}
 	return nil
@@ -272,50 +287,6 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 		}
 	}
 	return nil
-}
-
-// stepReplaying sends what the primary lacks until nothing is left.
-func (e *Engine) stepReplaying(ctx context.Context) *verdict {
-	pending, target, conflicts := e.lag(primaryReplica), e.o.State.Summary().MaxSeq, e.conflicts.Load()
-	started := e.o.Now()
-	sent := int64(0)
-	e.setProgress("sending pending operations to govc", pending)
-	defer e.clearProgress()
-	if err := e.retryRefused(ctx); err != nil {
-		return e.judge(ctx, err)
-	}
-	for ctx.Err() == nil {
-		n, err := e.govcRound(ctx)
-		if err != nil {
-			if v := e.judge(ctx, err); v != nil {
-				return v
-			}
-			continue
-		}
-		sent += n
-		e.advanceProgress(n)
-		// Writes that keep coming do not keep the state: what was pending has
-		// arrived, and the rest is no more than PRIMARY sends at a time.
-		if n == 0 || (e.govcMark.now() >= target && e.lag(primaryReplica) < govcBatchOps) {
-			e.breaker.clear()
-			e.setReplicaError(primaryReplica, nil)
-			if sent > 0 {
-				e.tellReplay(sent, started, e.conflicts.Load()-conflicts)
-			}
-			return &verdict{to: StatePrimary, reason: "the service has caught up"}
-		}
-	}
-	return nil
-}
-
-// tellReplay records what a replay did.
-func (e *Engine) tellReplay(sent int64, started time.Time, conflicts int64) {
-	text := fmt.Sprintf("Replayed %d operations to govc in %s", sent, roundDuration(e.o.Now().Sub(started)))
-	if conflicts == 0 {
-		e.event(Info, "replay", text+", without a conflict", "")
-		return
-	}
-	e.event(Warning, "replay", fmt.Sprintf("%s, with %d conflicts", text, conflicts), "Look at the events before this one: each conflict names its copy")
 }
 
 // stepPrimary carries operations to the service as they come.

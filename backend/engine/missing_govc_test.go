@@ -22,7 +22,7 @@ func TestADocumentStaysMissingAtTheServiceThoughGitHasItAgain(t *testing.T) {
 	h = start(t, forgetful(dir))
 	awaitState(t, h, StatePrimary)
 	await(t, h, "b missing everywhere", func(s *Stats) bool { return s.Parked == 2 })
-	wantEvent(t, h, "reseed", "1 documents of the index were found in no store")
+	wantEvent(t, h, "reseed", "found in no store: 1 document of the index")
 	restore()
 	lookNow(h)
 	await(t, h, "b everywhere again", func(s *Stats) bool { return s.Parked == 0 && healthyAndInStep(s) })

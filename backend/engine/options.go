@@ -63,6 +63,10 @@ type Attachment interface {
 	// Reaches reports whether the newest commit is made of this one. Errors are
 	// those of Tip.
 	Reaches(ctx context.Context, commit string) (bool, error)
+	// Changed returns what differs between a commit and a later one that is made of
+	// it, complete or not; the error wraps errors.ErrUnsupported where commits
+	// cannot be compared.
+	Changed(ctx context.Context, from, to string) (changes []govc.Change, complete bool, err error)
 	// Named finds documents of these types where List is unsupported, as far as it
 	// can; what was found comes beside an error, too.
 	Named(ctx context.Context, types []document.Type) ([]store.Key, error)
@@ -83,6 +87,8 @@ type Primary interface {
 
 // Embedded is the service that runs in this process, for drills.
 type Embedded interface {
+	// Trouble is why it could not be started, nil if it could.
+	Trouble() error
 	// Keeps reports whether what it holds lies in a folder, and survives its end.
 	Keeps() bool
 	// Start brings the service up again at its address, with what its folder

@@ -275,34 +275,6 @@ func (e *Engine) List(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// Search returns the documents that hold every word of the query, best first.
-// Words in double quotes are a phrase; the last word matches its beginnings.
-func (e *Engine) Search(ctx context.Context, query string, limit int) ([]Hit, error) {
-	started := e.o.Now()
-	found, _, err := e.o.Derived.Search(ctx, query, min(max(limit, 1), 1000))
-	e.measure(probe.Search, probe.Engine, e.o.Now().Sub(started), err)
-	if err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
-	hits := make([]Hit, 0, len(found))
-	for _, h := range found {
-		r, err := e.o.State.Lookup(ctx, h.ID)
-		if errors.Is(err, store.ErrNotFound) || (err == nil && r.Deleted) {
-			continue // deleted, and the text index has not come that far
-		}
-		if err != nil {
-			return nil, fmt.Errorf("search: %w", err)
-		}
-		row, err := e.describe(ctx, r)
-		if err != nil {
-			return nil, fmt.Errorf("search: %w", err)
-		}
-		hits = append(hits, Hit{Row: row, Snippet: h.Snippet})
-	}
-	e.touch()
-	return hits, nil
-}
-
 // describe adds to a row of the index what each store holds of it.
 func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 	row := Row{

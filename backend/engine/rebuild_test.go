@@ -52,9 +52,9 @@ func wantAside(t *testing.T, dir string, report Rebuilt, old []byte) {
 	}
 }
 
-// ahead is a state folder whose service has what git lacks: a newer version of
+// serviceAhead is a state folder whose service has what git lacks: a newer version of
 // a, a new document, and the delete of c.
-func ahead(t *testing.T, s Setup) {
+func serviceAhead(t *testing.T, s Setup) {
 	t.Helper()
 	h := stocked(t, s)
 	goesOn := gitStands(t, s.Dir)
@@ -83,7 +83,7 @@ func wantAhead(t *testing.T, h *Host) {
 
 func TestALostStateFileIsRebuiltFromAServiceThatIsAhead(t *testing.T) {
 	dir := t.TempDir()
-	ahead(t, setup(dir))
+	serviceAhead(t, setup(dir))
 	losesItsState(t, dir)
 	h, report := rebuilt(t, setup(dir), RebuildOptions{})
 	wantAhead(t, h)
@@ -99,7 +99,7 @@ func TestALostStateFileIsRebuiltFromAServiceThatIsAhead(t *testing.T) {
 // Also without a command: the embedded service is ours alone.
 func TestALostStateFileMakesConflictsOfWhatOnlyTheServiceHad(t *testing.T) {
 	dir := t.TempDir()
-	ahead(t, setup(dir))
+	serviceAhead(t, setup(dir))
 	losesItsState(t, dir)
 	wantAhead(t, start(t, setup(dir)))
 }
@@ -179,7 +179,7 @@ func TestADamagedStateFileGivesUpItsOutbox(t *testing.T) {
 
 func TestATruncatedStateFileIsRebuilt(t *testing.T) {
 	dir := t.TempDir()
-	ahead(t, setup(dir))
+	serviceAhead(t, setup(dir))
 	file := filepath.Join(dir, "state.db")
 	database(t, dir, "state.db", `PRAGMA wal_checkpoint(TRUNCATE)`)
 	old := bytesOf(t, file)

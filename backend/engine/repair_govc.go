@@ -61,7 +61,7 @@ func (e *Engine) repairRound(ctx context.Context) (int64, error) {
 	if err := e.o.State.Unpark(ctx, primaryReplica, brought...); err != nil {
 		return 0, local(err)
 	}
-	e.event(Info, "missing", fmt.Sprintf("govc holds %d documents again that it had lost or refused", len(brought)), "")
+	e.event(Info, "missing", fmt.Sprintf("govc holds %s documents again that it had lost or refused", number(len(brought))), "")
 	return int64(len(ids)), nil
 }
 

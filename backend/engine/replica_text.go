@@ -118,7 +118,7 @@ func (e *Engine) catchUpText(ctx context.Context) error {
 	}
 	e.textMark.reset(through)
 	e.markKnown(textReplica)
-	ended(fmt.Sprintf("%d documents", indexed))
+	ended(count(indexed, "document"))
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/state"
@@ -64,17 +63,21 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if err != nil {
 		return nil, local(err)
 	}
+	if err := e.takeAhead(ctx); err != nil {
+		return nil, err
+	}
 	total := e.o.State.Summary().Documents
 	e.mu.Lock()
 	e.view.refillFrom = through
 	e.mu.Unlock()
-	e.setProgress("copying documents to govc", total)
+	e.setProgress("comparing documents with govc, and copying", total)
 	defer e.clearProgress()
-	started := e.o.Now()
-	copied, parked, err := e.copyAll(ctx)
+	started, before := e.o.Now(), e.written
+	compared, parked, err := e.copyAll(ctx)
 	if err != nil {
 		return nil, err
 	}
+	copied := e.written - before
 	if err := e.copyDeletes(ctx, through); err != nil {
 		return nil, err
 	}
@@ -104,14 +107,17 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if e.o.State.Summary().Bytes > releaseAbove {
 		debug.FreeOSMemory() // the copy leaves much behind that is not needed again
 	}
-	text := fmt.Sprintf("Copied %d documents to govc in %s", copied, roundDuration(e.o.Now().Sub(started)))
+	text := fmt.Sprintf("Compared %s with govc and copied %s in %s", count(compared, "document"), number(copied), roundDuration(e.o.Now().Sub(started)))
+	if copied == compared {
+		text = fmt.Sprintf("Copied %s to govc in %s", count(copied, "document"), roundDuration(e.o.Now().Sub(started)))
+	}
 	if gone > 0 {
-		text += fmt.Sprintf("; deleted %d there again that were deleted here", gone)
+		text += fmt.Sprintf("; deleted %s there again that were deleted here", number(gone))
 	}
 	level, next := Info, ""
 	if missing > 0 {
 		level, next = Error, missingAdvice
-		text += fmt.Sprintf("; %d documents of the index were found in no store", missing)
+		text += fmt.Sprintf("; found in no store: %s of the index", count(missing, "document"))
 	}
 	e.event(level, "reseed", text, next)
 	return &verdict{to: StateReplaying, reason: "the service was refilled"}, nil
@@ -133,9 +139,9 @@ func (e *Engine) hold(ctx context.Context, replica string) (through int64, err e
 	}
 }
 
-// copyAll brings every document of the index to the primary, in the order of
-// identities.
-func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Parked, err error) {
+// copyAll makes the primary hold every document of the index, in the order of
+// identities, and returns how many it holds.
+func (e *Engine) copyAll(ctx context.Context) (held int64, parked []state.Parked, err error) {
 	after := ""
 	for {
 		rows, err := e.o.State.Scan(ctx, after, snapshotPage)
@@ -143,7 +149,7 @@ func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Park
 			return 0, nil, local(err)
 		}
 		if len(rows) == 0 {
-			return copied, parked, nil
+			return held, parked, nil
 		}
 		list := make([]wanted, 0, len(rows))
 		for _, row := range rows {
@@ -154,7 +160,7 @@ func (e *Engine) copyAll(ctx context.Context) (copied int64, parked []state.Park
 			return 0, nil, err
 		}
 		parked = append(parked, aside...)
-		copied += int64(len(rows) - len(aside))
+		held += int64(len(rows) - len(aside))
 		e.advanceProgress(int64(len(rows)))
 		after = rows[len(rows)-1].ID.String()
 	}
@@ -220,7 +226,7 @@ func parkedAdvice(reason string) string {
 func (e *Engine) tellParked(parked []state.Parked) {
 	for i, p := range parked {
 		if i == toldParked {
-			e.event(Warning, "parked", fmt.Sprintf("%d more documents are set aside at govc", len(parked)-toldParked), "List the documents: the column govc shows them")
+			e.event(Warning, "parked", fmt.Sprintf("%s more documents are set aside at govc", number(len(parked)-toldParked)), "List the documents: the column govc shows them")
 			return
 		}
 		e.event(Warning, "parked", fmt.Sprintf("%q is set aside at govc (%s): %s", p.ID, p.Reason, p.Detail), parkedAdvice(p.Reason))
@@ -250,75 +256,4 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 	e.feedMemory([]state.Operation{op}, issued)
 	e.appended()
 	return nil
-}
-
-// conflict keeps both versions: theirs keeps the place, ours goes on as a copy
-// whose identity carries the operation's, so that a second replay finds it and
-// stops. A caller who wrote meanwhile is compared by the next round.
-func (e *Engine) conflict(ctx context.Context, w wanted, op store.Op, theirs document.Document) error {
-	if op.Doc == nil {
-		// Modify beats delete.
-		err := e.inbound(ctx, op.Key, &theirs, primaryReplica, document.Hash{})
-		if errors.Is(err, store.ErrConflict) {
-			return nil
-		}
-		if err == nil {
-			e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc after it was deleted here: their version stays", op.Key.ID),
-				fmt.Sprintf("Read %q; delete it again if it is not wanted. Ours is in its history (caiatop history)", op.Key.ID))
-			e.conflicts.Add(1)
-		}
-		return err
-	}
-	copyID, err := e.keepCopy(ctx, w, op)
-	if err != nil {
-		return err
-	}
-	err = e.inbound(ctx, op.Key, &theirs, primaryReplica, w.newest.Hash)
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	e.event(Warning, "conflict", fmt.Sprintf("%q was changed at govc too: their version keeps the place, ours is kept as %q", op.Key.ID, copyID),
-		fmt.Sprintf("Compare the two, put into %q what is to stay, and delete %q", op.Key.ID, copyID))
-	e.conflicts.Add(1)
-	return nil
-}
-
-// keepCopy makes the conflict copy of our version, unless it is there.
-func (e *Engine) keepCopy(ctx context.Context, w wanted, op store.Op) (document.ID, error) {
-	mark := w.newest.OpID
-	if mark == "" { // from a snapshot: the version names itself
-		mark = w.newest.Hash.String()[:12]
-	}
-	copyID, err := conflictID(op.Key.ID, mark)
-	if err != nil {
-		return document.ID{}, local(err)
-	}
-	if _, err := e.o.State.Lookup(ctx, copyID); !errors.Is(err, store.ErrNotFound) {
-		return copyID, local(err)
-	}
-	ours := op.Doc.Clone()
-	ours.ID = copyID
-	hash, err := ours.Hash()
-	if err != nil {
-		return document.ID{}, local(err)
-	}
-	_, err = e.o.State.Append(ctx, []state.Operation{{
-		OpID: e.o.NewID(), Key: store.NewKey(e.o.Layout, ours), Doc: &ours, Hash: hash, At: e.o.Now(),
-	}})
-	if err != nil {
-		return document.ID{}, local(err)
-	}
-	e.appended()
-	return copyID, nil
-}
-
-// conflictID names the copy of a document that keeps our version.
-func conflictID(id document.ID, mark string) (document.ID, error) {
-	suffix := ".conflict-" + mark
-	base := id.String()
-	if most := document.MaxID - len(suffix); len(base) > most {
-		digest := document.ShortHash(base)
-		base = strings.ToValidUTF8(base[:most-len(digest)-1], "") + "-" + digest
-	}
-	return document.ParseID(base + suffix)
 }

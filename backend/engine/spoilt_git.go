@@ -68,7 +68,7 @@ func (in *intake) park(ctx context.Context) error {
 	}
 	for i, p := range in.spoilt {
 		if i == toldParked {
-			in.e.event(Warning, "parked", fmt.Sprintf("%d more documents were pushed to git in a form that cannot be read", len(in.spoilt)-toldParked), spoiltAdvice)
+			in.e.event(Warning, "parked", fmt.Sprintf("%s more documents were pushed to git in a form that cannot be read", number(len(in.spoilt)-toldParked)), spoiltAdvice)
 			break
 		}
 		in.e.event(Warning, "parked", fmt.Sprintf("%q was pushed to git in a form that cannot be read: %s", p.ID, p.Detail), spoiltAdvice)

@@ -154,8 +154,8 @@ func (e *Engine) snapshot() *Stats {
 		p := *v.progress
 		s.Progress = &p
 	}
-	if v.state == StateFallback && !v.held && v.health.Up {
-		s.Next = fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
+	if next := e.nextLocked(); next != "" {
+		s.Next = next
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)
@@ -178,6 +178,23 @@ func (e *Engine) snapshot() *Stats {
 		s.Also = []string{"govc"}
 	}
 	return s
+}
+
+// nextLocked says what ends FALLBACK as far as that depends on how the service
+// is now, "" if it does not. The caller holds the mutex.
+func (e *Engine) nextLocked() string {
+	v, trouble := e.view, e.troubled()
+	switch {
+	case v.state != StateFallback || v.held || v.drill:
+		return ""
+	case trouble != nil, v.next == unreachableNext && e.o.Embedded != nil && e.o.Embedded.Keeps() && (v.unjudged || (!v.health.Up && !v.health.At.IsZero())):
+		return e.embeddedAdvice(trouble)
+	case v.unjudged:
+		return "The service answers, but not about this repository: look at its log. It is tried again after good probes, or press r (caiatop recover) to try now"
+	case v.health.Up:
+		return fmt.Sprintf("The service answers again: it is taken back after %s of good probes, or press r (caiatop recover) to do it now", e.holdDownLocked(e.o.Now()))
+	}
+	return ""
 }
 
 // judgePrimary corrects what the cursor says of a primary that does not serve:

@@ -71,7 +71,7 @@ func (t *takeover) named(ctx context.Context) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("This service cannot list its documents: %d were found by what its newest commits say", len(keys))
+	text := fmt.Sprintf("This service cannot list its documents: %s were found by what its newest commits say", number(len(keys)))
 	if limited.Err() != nil {
 		text += fmt.Sprintf(", in the %s that there was to look", roundDuration(t.e.o.Budget/2))
 	}
@@ -79,10 +79,14 @@ func (t *takeover) named(ctx context.Context) error {
 	return nil
 }
 
-// take records a document that the index does not know.
+// take records a document that the index does not know, unless it is known to be
+// deleted at the very version that the service holds.
 func (t *takeover) take(ctx context.Context, key store.Key) error {
 	if _, err := t.e.o.State.Lookup(ctx, key.ID); !errors.Is(err, store.ErrNotFound) {
 		return local(err)
+	}
+	if _, buried, err := t.e.buried(ctx, key); err != nil || buried {
+		return err
 	}
 	doc, err := t.e.o.Primary.Get(ctx, key)
 	switch {
@@ -106,14 +110,14 @@ func (t *takeover) take(ctx context.Context, key store.Key) error {
 
 func (t *takeover) tell(how string) {
 	if t.unreadable > 0 {
-		t.e.event(Warning, "inbound", fmt.Sprintf("%d documents that the service holds cannot be read, and were not taken over", t.unreadable),
+		t.e.event(Warning, "inbound", fmt.Sprintf("%s documents that the service holds cannot be read, and were not taken over", number(t.unreadable)),
 			"Look at them at the service; what is written again with the same id replaces them")
 	}
 	if how != "" {
 		t.e.event(Info, "inbound", how, "")
 	}
 	if t.taken > 0 {
-		t.e.event(Info, "inbound", fmt.Sprintf("Took over %d documents that the service held already", t.taken), "")
+		t.e.event(Info, "inbound", fmt.Sprintf("Took over %s documents that the service held already", number(t.taken)), "")
 	}
 }
 

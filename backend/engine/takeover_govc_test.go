@@ -126,6 +126,40 @@ func spoil(t *testing.T, url, path string) {
 	}
 }
 
+// TestADeletedDocumentComesBackWhenTheStateFileIsLost: git knows that it was
+// deleted, and the service, which was away then, still holds it. What somebody
+// else changed there is not deleted.
+func TestADeletedDocumentComesBackWhenTheStateFileIsLost(t *testing.T) {
+	dir := t.TempDir()
+	run(t, setup(dir), func(h *Host) {
+		put(t, h, doc("a", "one"), doc("b", "two"), doc("c", "three"))
+		put(t, h, doc("b", "two changed"))
+		key, theirs := changed(get(t, h, "c"), "theirs")
+		writeThere(t, outside(t, h, dir), key, theirs)
+	})
+	run(t, detached(dir), func(h *Host) {
+		if _, err := h.Delete(t.Context(), mustID("b"), mustID("c")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	losesItsState(t, dir)
+	for range 2 {
+		run(t, setup(dir), func(h *Host) {
+			page, err := h.List(t.Context(), Query{})
+			if err != nil || page.Total != 2 {
+				t.Errorf("listed %+v, %v", page.Rows, err)
+			}
+			wantText(t, h, "c", "theirs", probe.Govc)
+			if there := texts(t, outside(t, h, dir)); len(there) != 2 || there["a"] != "one" || there["c"] != "theirs" {
+				t.Errorf("the service holds %v", there)
+			}
+			if revisions, err := h.History(t.Context(), mustID("b"), 10); err != nil || len(revisions) != 3 {
+				t.Errorf("its history is not found: %d revisions, %v", len(revisions), err)
+			}
+		})
+	}
+}
+
 // TestARepositoryThatWasOnlyMadeNeedsAPerson, at services that have no log of
 // one document: whoever made it may have been this engine, which was interrupted.
 func TestARepositoryThatWasOnlyMadeNeedsAPerson(t *testing.T) {

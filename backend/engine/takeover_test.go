@@ -358,7 +358,7 @@ func TestAFirstRefillOverwritesWhatAnotherConsoleRefilled(t *testing.T) {
 	})
 	await(t, h, "the refill", func(s *Stats) bool {
 		for _, ev := range s.Events {
-			if ev.Kind == "reseed" && strings.Contains(ev.Text, "Copied 2") {
+			if ev.Kind == "reseed" && strings.Contains(ev.Text, "Compared 2") {
 				return healthyAndInStep(s)
 			}
 		}

@@ -159,7 +159,7 @@ func (e *Engine) admit(ctx context.Context, n int) error {
 	case n == 0:
 		return fmt.Errorf("%w: nothing is given", document.ErrInvalid)
 	case n > MaxBatch:
-		return fmt.Errorf("%w: %d documents at once, the limit is %d", document.ErrInvalid, n, MaxBatch)
+		return fmt.Errorf("%w: %s documents at once, the limit is %s", document.ErrInvalid, number(n), number(MaxBatch))
 	case e.o.State.Summary().PayloadBytes > MaxOutboxBytes:
 		return fmt.Errorf("%w: the outbox holds more than %d bytes that git could not take: %s", store.ErrUnavailable, MaxOutboxBytes, e.replicaError(gitReplica))
 	}
@@ -201,7 +201,9 @@ func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error)
 	defer cancel()
 	release := context.AfterFunc(stateCtx, cancel) // leaving the state ends the wait
 	defer release()
-	if commit, passed := e.govcMark.wait(wait, last); passed && !e.setAside(ctx, ops) {
+	commit, passed := e.govcMark.wait(wait, last)
+	ack.Conflicts = e.conflictsOf(ops, issued)
+	if passed && len(ack.Conflicts) == 0 && !e.setAside(ctx, ops) {
 		ack.Durability, ack.Commit = PrimaryAndLocal, commit
 	}
 	return ack, nil

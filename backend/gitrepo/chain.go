@@ -131,6 +131,13 @@ func (c *Chain) Publish(ctx context.Context) error {
 	if c.at == c.was {
 		return ctx.Err()
 	}
+	if c.repo.journal.takes(c) {
+		if err := c.repo.take(ctx); err != nil {
+			return err
+		}
+		defer c.repo.release()
+		return wrapCommit(c.ref, c.repo.journal.commit(ctx, c))
+	}
 	if err := c.repo.acquire(ctx); err != nil {
 		return err
 	}

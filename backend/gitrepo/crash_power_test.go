@@ -82,6 +82,8 @@ type powered struct {
 	repo   *Repo
 	dir    string
 	clock  int
+	// options are those of the repository, but for its disk.
+	options Options
 	ledger
 
 	seed   uint64
@@ -130,7 +132,9 @@ func (p *powered) cut(op powercut.Op) {
 
 func (p *powered) open() {
 	p.t.Helper()
-	r, err := OpenDisk(p.dir, Options{Volume: p.volume, CacheBytes: 1 << 16})
+	o := p.options
+	o.Volume, o.CacheBytes = p.volume, 1<<16
+	r, err := OpenDisk(p.dir, o)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -208,7 +212,7 @@ func (p *powered) judgeOne(c cutOff, sample bool) error {
 		return err
 	}
 	again := c.disk.Cut(rand.New(rand.NewPCG(c.seed, 1)))
-	r, err := OpenDisk(p.dir, Options{Volume: again.Volume()})
+	r, err := p.openLeft(again)
 	if err != nil {
 		return fmt.Errorf("open once more: %w", err)
 	}
@@ -225,9 +229,15 @@ func (p *powered) judgeOne(c cutOff, sample bool) error {
 	return nil
 }
 
+func (p *powered) openLeft(d *powercut.Disk) (*Repo, error) {
+	o := p.options
+	o.Volume = d.Volume()
+	return OpenDisk(p.dir, o)
+}
+
 // goOn opens what a cut left, checks it, and makes one more commit there.
 func (p *powered) goOn(c cutOff) (h Hash, err error) {
-	r, err := OpenDisk(p.dir, Options{Volume: c.disk.Volume()})
+	r, err := p.openLeft(c.disk)
 	if err != nil {
 		return Hash{}, fmt.Errorf("open: %w", err)
 	}
@@ -305,7 +315,7 @@ func leftovers(d *powercut.Disk, dir string) []string {
 		switch {
 		case e.IsDir():
 			out = append(out, leftovers(d, path)...)
-		case strings.HasPrefix(e.Name(), "tmp_") || strings.Contains(e.Name(), ".tmp-"):
+		case strings.HasPrefix(e.Name(), "tmp_") || strings.Contains(e.Name(), ".tmp-") || e.Name() == nextRef:
 			out = append(out, path)
 		}
 	}

@@ -38,6 +38,8 @@ type diskRefs struct {
 	opened time.Time
 	now    func() time.Time
 	spares *spares
+	// journal may be ahead of the files; nil if there is none.
+	journal *journal
 }
 
 func (d *diskRefs) path(name string) string { return filepath.Join(d.dir, filepath.FromSlash(name)) }
@@ -45,6 +47,9 @@ func (d *diskRefs) path(name string) string { return filepath.Join(d.dir, filepa
 func (d *diskRefs) ref(name string) (Hash, error) {
 	asked := name
 	for range maxSymbolic {
+		if tip, ahead := d.journal.tip(name); ahead {
+			return tip, nil
+		}
 		target, symbolic, err := d.looseRef(name)
 		if errors.Is(err, ErrNotFound) {
 			target, err = d.packedRef(name)

@@ -11,6 +11,11 @@
 // kept, as git calls it, from before it has its name until its reference has
 // moved; see keeps.
 //
+// With Options.Journal the commits of a Chain are durable before that: as a
+// record in a journal, from which a pack and the references are made a moment
+// later, and after a crash when the repository is opened; see journal. Who reads
+// by this package never sees the difference.
+//
 // A commit may carry a mark: a reference of ours that stays where it is when
 // somebody forces the branch elsewhere, and so keeps our history from garbage
 // collection. Mark and branch are durable when the commit is acknowledged. A

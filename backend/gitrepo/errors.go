@@ -45,6 +45,9 @@ var (
 	ErrLost = errors.New("the repository lost objects")
 	// ErrBusy: another program holds the lock of a reference for too long.
 	ErrBusy = errors.New("the reference is locked")
+	// ErrDiverged: a reference is where neither the journal left it nor what the
+	// journal has for it comes after. The commits of the journal are kept.
+	ErrDiverged = errors.New("the branch left the history of the journal")
 	// ErrClosed: the Repo was closed.
 	ErrClosed = errors.New("the repository is closed")
 )

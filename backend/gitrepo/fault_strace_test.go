@@ -21,6 +21,8 @@ import (
 const (
 	faultReport = "CAIATOP_TEST_FAULT_REPORT"
 	faultErrno  = "CAIATOP_TEST_FAULT_ERRNO"
+	// faultJournal, if set, has it use a journal.
+	faultJournal = "CAIATOP_TEST_FAULT_JOURNAL"
 )
 
 // commitWithFaults makes a few commits and a consolidation, each again as long
@@ -52,9 +54,10 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 		return nil
 	}
 	var r *Repo
+	o := Options{Journal: os.Getenv(faultJournal) != ""}
 	err := errors.New("not opened")
 	for n := 0; err != nil && n < attempts; n++ {
-		if r, err = OpenDisk(dir, Options{}); err != nil && typed(err) != nil {
+		if r, err = OpenDisk(dir, o); err != nil && typed(err) != nil {
 			return err
 		}
 	}
@@ -62,6 +65,9 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 		return err
 	}
 	for _, s := range childSteps() {
+		if s.name == journalStep && !o.Journal {
+			continue
+		}
 		refilled(r)
 		h, err := s.do(r)
 		for n := 0; err != nil && n < attempts; n++ {
@@ -80,8 +86,18 @@ func withFaults(dir string, want syscall.Errno, report *strings.Builder) error {
 			fmt.Fprintln(report, "acknowledged", branchOf(s.name), h)
 		}
 	}
+	if err = r.Close(); err == nil || !o.Journal || typed(err) != nil {
+		return err
+	}
+	// What it could not publish is published by who opens it next.
+	if r, err = OpenDisk(dir, o); err != nil {
+		return err
+	}
 	return r.Close()
 }
+
+// journalStep is the one that goes by the journal.
+const journalStep = "journal"
 
 // childSteps are those of faultySteps, for a process without a test.
 func childSteps() []faultStep {
@@ -100,6 +116,15 @@ func childSteps() []faultStep {
 		{"consolidate", func(r *Repo) (Hash, error) { _, err := consolidateOnce(r); return Hash{}, err }},
 		change("batch", Main, 2, "d/2", "e/3"),
 		change("side", sideBranch, 3, "s"),
+		{journalStep, func(r *Repo) (h Hash, err error) {
+			for _, name := range []string{"j/1", "j/2"} {
+				if h, err = inChain(r, Main, Change{Path: mustPath(name), Data: []byte(name)}); err != nil {
+					return h, err
+				}
+			}
+			// By this thread, whose calls are counted, and not by another one.
+			return h, r.journal.publish(context.Background(), true)
+		}},
 	}
 }
 
@@ -188,10 +213,7 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 		commit(t, r, put(t, fmt.Sprintf("d/0%d", i), "before"))
 	}
 	closeRepo(t, r)
-	for i, c := range []struct {
-		call, errno  string
-		first, quick int // which of those in the repository is first, and how far apart they are, in a quick run
-	}{
+	systemFaults(t, template, []systemCall{
 		{"write", "ENOSPC", 0, 4},
 		{"write", "EIO", 2, 9},
 		{"fsync", "EIO", 1, 7},
@@ -204,7 +226,39 @@ func TestEveryFaultOfTheSystemIsSurvived(t *testing.T) {
 		{"mkdirat", "ENOSPC", 0, 2},
 		{"linkat", "EIO", 1, 2},
 		{"linkat", "ENOSPC", 0, 3},
-	} {
+	})
+}
+
+// The same with a journal: its writes and syncs are other calls.
+func TestEveryFaultOfTheSystemIsSurvivedByTheJournal(t *testing.T) {
+	needGit(t)
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed: no system call can be made to fail")
+	}
+	t.Setenv(faultJournal, "1")
+	template := filepath.Join(t.TempDir(), "template.git")
+	r := opened(t, template)
+	commit(t, r, put(t, "d/00", "before"))
+	closeRepo(t, r)
+	systemFaults(t, template, []systemCall{
+		{"pwrite64", "EIO", 0, 2},
+		{"pwrite64", "ENOSPC", 1, 2},
+		{"fdatasync", "EIO", 0, 2},
+		{"fdatasync", "ENOSPC", 1, 3},
+		{"renameat", "EIO", 1, 3},
+		{"unlinkat", "EIO", 0, 3},
+	})
+}
+
+// systemCall is a kind of calls that fail.
+type systemCall struct {
+	call, errno  string
+	first, quick int // which of those in the repository is first, and how far apart they are, in a quick run
+}
+
+func systemFaults(t *testing.T, template string, calls []systemCall) {
+	t.Helper()
+	for i, c := range calls {
 		if raced && soakRounds(t) == 0 && i%4 != 0 {
 			continue // one of writes, opens and unlinks each: the others run without the detector
 		}

@@ -74,6 +74,9 @@ func newKeeps(v durable.Volume, objects string) *keeps {
 type hold struct {
 	keeps  *keeps
 	stored []Hash
+	// journaled: what is stored is a part of records, which the cache must not
+	// keep, and was cached when it was acknowledged.
+	journaled bool
 }
 
 // hold begins to keep packs. In memory there are none.

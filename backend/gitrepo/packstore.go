@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,6 +38,8 @@ type packStore struct {
 	keeper keeper
 	spares *spares
 	keeps  *keeps
+	// journal has objects that are in no pack yet; nil if there is none.
+	journal atomic.Pointer[journal]
 	// lenders are the repositories whose objects this one borrows.
 	lenders []*packStore
 }
@@ -146,6 +149,11 @@ func (s *packStore) object(h Hash) (object, error) {
 // closes under it has its objects in another one, so it looks again.
 func (s *packStore) packed(h Hash) (object, error) {
 	const rounds = 4
+	// First: what leaves the journal is in a pack by then.
+	if o, ok := s.journal.Load().object(h); ok {
+		o.data = bytes.Clone(o.data) // it is a part of a record, which goes as a whole
+		return o, nil
+	}
 	var err error
 	for range rounds {
 		var o object

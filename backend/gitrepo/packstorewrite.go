@@ -46,14 +46,21 @@ func (s *packStore) storeFor(ctx context.Context, objects []staged, h *hold, syn
 	if err := s.writeAndAttach(ctx, missing, h, syncing); err != nil {
 		return err
 	}
-	for _, o := range missing {
-		// Blobs belong to the caller, who may change them after the commit.
-		if o.kind != plumbing.BlobObject {
-			s.cache.put(o.hash, o.object)
+	if !h.journaled {
+		for _, o := range missing {
+			s.cacheStaged(o)
 		}
 	}
 	s.keeper.wake()
 	return nil
+}
+
+// cacheStaged keeps what was stored and is likely to be read. Blobs belong to the
+// caller, who may change them after the commit.
+func (s *packStore) cacheStaged(o staged) {
+	if o.kind != plumbing.BlobObject {
+		s.cache.put(o.hash, o.object)
+	}
 }
 
 // writeAndAttach writes a new pack, and opens it while its name is synced.

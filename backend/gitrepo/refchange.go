@@ -24,6 +24,8 @@ type refUpdate struct {
 	target Hash
 	// anywhere moves it from wherever it is; old is not looked at.
 	anywhere bool
+	// hold only keeps others from moving it: it is never committed.
+	hold bool
 }
 
 // refChange is a number of updates that were found to be possible and that
@@ -112,6 +114,9 @@ func (d *diskRefs) take(ctx context.Context, l *refLock) error {
 	}
 	var err error
 	content := []byte(l.target.String() + "\n")
+	if l.hold {
+		content = []byte(holdText)
+	}
 	if !l.target.IsZero() {
 		l.file = d.spares.lock(path+".lock", content)
 	}
@@ -297,5 +302,8 @@ func (d *diskRefs) stale(path string) (bool, error) {
 		return false, err
 	}
 	age := d.now().Sub(info.ModTime())
+	if age > staleAtOpen && d.heldByJournal(path) {
+		return false, nil
+	}
 	return age > staleAlways || (info.ModTime().Before(d.opened) && age > staleAtOpen), nil
 }

@@ -35,6 +35,12 @@ type Options struct {
 	// disk, as they do in one that was made here, unless its configuration says
 	// something about that already (core.fsync). A clone does not bring it along.
 	SyncAll bool
+	// Journal makes the commits of a Chain durable in a journal beside HEAD, and
+	// packs and references of many of them a moment later. Until then other
+	// programs see the branch where it was, and cannot move it. It is for who
+	// alone uses the repository; if another process does so, opening it is a
+	// *durable.LockedError. Close publishes what is left.
+	Journal bool
 }
 
 // objectStore keeps objects. The methods are safe for concurrent use.
@@ -74,6 +80,7 @@ type Repo struct {
 	objects objectStore
 	refs    refStore
 	owed    *durable.Owed // nil in memory
+	journal *journal      // nil if there is none
 	writer  chan struct{} // holds one token; who has it writes
 	closed  atomic.Bool
 	sealed  bool // nothing may be written
@@ -116,6 +123,9 @@ func OpenDisk(dir string, o Options) (*Repo, error) {
 	r := newRepo(d.packs, d.refs)
 	r.sealed = o.ReadOnly
 	r.owed = d.owed
+	if err := r.openJournal(d, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open repository %s: %w", dir, err), d.packs.close())
+	}
 	return r, nil
 }
 
@@ -128,11 +138,24 @@ func (r *Repo) Close() error {
 	}
 	r.writer <- struct{}{}
 	defer r.release()
-	return r.objects.close()
+	return errors.Join(r.journal.close(), r.objects.close())
 }
 
-// acquire makes the caller the one writer.
+// acquire makes the caller the one writer, for whom the references are where
+// the files say.
 func (r *Repo) acquire(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	if err := r.journal.flush(ctx); err != nil {
+		r.release()
+		return err
+	}
+	return nil
+}
+
+// take is acquire for those who go by the journal.
+func (r *Repo) take(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -164,11 +187,11 @@ func (r *Repo) release() { <-r.writer }
 // durable.ErrUnsynced. It is for those who are about to report such a change as
 // done.
 func (r *Repo) Confirm(ctx context.Context) error {
-	if err := r.acquire(ctx); err != nil {
+	if err := r.take(ctx); err != nil {
 		return err
 	}
-	r.release()
-	return nil
+	defer r.release()
+	return r.journal.clear(ctx)
 }
 
 // get returns an object of a kind that the repository must have: another
@@ -227,7 +250,9 @@ type Maintenance struct {
 // repository in memory.
 func (r *Repo) Maintenance() Maintenance {
 	if p, ok := r.objects.(*packStore); ok {
-		return p.maintenance()
+		m := p.maintenance()
+		m.Err = errors.Join(m.Err, r.journal.trouble())
+		return m
 	}
 	return Maintenance{}
 }

@@ -252,8 +252,11 @@ func (r *Repo) moveAside(d *diskRefs, p *packStore, aside string) (Restored, err
 	return Restored{Aside: aside}, p.rescan()
 }
 
-// stored reports whether an object is in the folder.
+// stored reports whether an object is in the folder, or in the journal.
 func (p *packStore) stored(h Hash) (bool, error) {
+	if _, ok := p.journal.Load().object(h); ok {
+		return true, nil
+	}
 	_, _, err := p.find(h)
 	if errors.Is(err, ErrNotFound) {
 		_, err = p.loose(h)

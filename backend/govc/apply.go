@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -22,13 +23,13 @@ const parallel = 8
 // task is one operation of a batch and what it takes to do it.
 type task struct {
 	op     store.Op
-	files  []document.File   // to add, metadata.json last
-	blobs  []string          // the hashes of files, as git names them
-	before state             // as it was looked at
-	held   map[string]string // files that are there before, with the hashes of their blobs
-	stale  []string          // names to delete
-	folder bool              // delete the whole folder
-	skip   bool              // the service holds what is wanted
+	files  []document.File       // to add, metadata.json last
+	blobs  []frame.Hash          // of files, as git names them
+	before state                 // as it was looked at
+	held   map[string]frame.Hash // files that are there before, with the hashes of their blobs
+	stale  []string              // names to delete
+	folder bool                  // delete the whole folder
+	skip   bool                  // the service holds what is wanted
 	// contested: the service holds a version that must not be replaced.
 	contested bool
 
@@ -110,11 +111,12 @@ func (c *Client) applyAlone(ctx context.Context, batch store.Batch, tasks []*tas
 		return store.Receipt{}, err
 	}
 	c.forgetAll(tasks)
+	looked := c.now()
 	left, err := c.planAll(ctx, info, tasks)
 	if err != nil || len(left) == 0 {
 		return store.Receipt{}, cmp.Or(err, contested(tasks))
 	}
-	receipt, err := c.stageTasks(ctx, info, batch, left)
+	receipt, err := c.stageTasks(ctx, info, only(batch, left), left, looked)
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
@@ -153,7 +155,7 @@ func (t *task) prepare() error {
 		return err
 	}
 	slices.SortStableFunc(t.files, func(a, b document.File) int { return metadataLast(a.Name) - metadataLast(b.Name) })
-	t.blobs = make([]string, len(t.files))
+	t.blobs = make([]frame.Hash, len(t.files))
 	for i, f := range t.files {
 		t.blobs[i] = blobHash(f.Data)
 	}
@@ -241,8 +243,8 @@ func (t *task) planStale(info Info, there []string) {
 	}
 }
 
-// stageTasks stages, commits and reads back.
-func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task) (store.Receipt, error) {
+// stageTasks stages, commits and reads back what was looked at from then on.
+func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, tasks []*task, looked time.Time) (store.Receipt, error) {
 	var staged atomic.Bool
 	c.dirty.Store(true)
 	err := each(ctx, info, len(tasks), func(ctx context.Context, i int) error {
@@ -267,13 +269,14 @@ func (c *Client) stageTasks(ctx context.Context, info Info, batch store.Batch, t
 	if err != nil {
 		return store.Receipt{}, torn(err)
 	}
+	window := c.now().Sub(looked)
 	c.dirty.Store(false)
 	if hash == "" { // another client's commit took what we had staged
 		if hash, err = c.commitOf(ctx, info, tasks[0].op.Key); err != nil {
 			return store.Receipt{}, fmt.Errorf("%w: %w", store.ErrAmbiguous, err)
 		}
 	}
-	receipt := store.Receipt{Commit: hash}
+	receipt := store.Receipt{Commit: hash, Written: len(tasks), Window: window}
 	return receipt, c.readBack(ctx, info, tasks)
 }
 

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -31,108 +32,84 @@ var usualLimits = batchLimits{items: 4096, body: maxBody, unpacked: 4 * maxBody}
 // errNoBatch: the changes are more than one batch takes.
 var errNoBatch = errors.New("too much for one batch")
 
-type batchRequest struct {
-	Message   string      `json:"message"`
-	Author    string      `json:"author"`
-	Email     string      `json:"email"`
-	Timestamp *time.Time  `json:"timestamp,omitempty"`
-	Items     []batchItem `json:"items"`
+// changes is a batch to send, and what the service is to answer of it.
+type changes struct {
+	frame.Batch
+	want []frame.Hash // of the blobs that are put, in the order of the items
 }
 
-// size is about how many bytes a request has; the names of fields, hashes and
-// escaped line ends are a guess.
-func (in *batchRequest) size() int {
-	n := len(in.Message) + len(in.Author) + len(in.Email) + 128
-	for i := range in.Items {
-		n += len(in.Items[i].Path) + 160
-		if text := in.Items[i].Content; text != nil {
-			n += len(*text) + len(*text)/16
-		}
-	}
-	return n
+func (in *changes) put(path string, data []byte, hash frame.Hash, match frame.Match, base frame.Hash, group string) {
+	in.Items = append(in.Items, frame.Item{Op: frame.Put, Match: match, Base: base, Group: group, Path: path, Data: data})
+	in.want = append(in.want, hash)
 }
 
-type batchItem struct {
-	Op      string  `json:"op"`
-	Path    string  `json:"path"`
-	Content *string `json:"content,omitempty"`
-	// Match is the hash of the blob that the change is made against, "" for
-	// none; nil makes it whatever is there.
-	Match *string `json:"if_match,omitempty"`
-	// NewFolder: there must be nothing at all in the folder of the path.
-	NewFolder bool   `json:"new_folder,omitempty"`
-	Group     string `json:"group,omitempty"`
-
-	want string // hash of the blob of Content
+func (in *changes) remove(path string, match frame.Match, base frame.Hash, group string) {
+	in.Items = append(in.Items, frame.Item{Op: frame.Delete, Match: match, Base: base, Group: group, Path: path})
+	in.want = append(in.want, frame.Hash{})
 }
 
-type batchAnswer struct {
-	Hash  string       `json:"hash"`
-	Items []itemAnswer `json:"items"`
+// made is what a service answers to a batch.
+type made struct {
+	commit string
+	items  []madeItem
 }
 
-type itemAnswer struct {
-	Path  string `json:"path"`
-	Hash  string `json:"hash"`
-	Error string `json:"error"`
-	Code  string `json:"code"`
+type madeItem struct {
+	frame.Done
+	odd bool // it is no answer to this item
 }
 
-// is compares what was stored with what was sent.
-func (a itemAnswer) is(sent batchItem) error {
-	if a.Code != "" || a.Path != sent.Path || a.Hash != sent.want {
-		return fmt.Errorf("govc: batch: %w: the service stored something else at %s than was sent", store.ErrConflict, sent.Path)
+// is compares what was stored of an item with what was sent.
+func (in *changes) is(i int, got madeItem) error {
+	if got.Code != "" || got.odd || got.Hash != in.want[i] {
+		return fmt.Errorf("govc: batch: %w: the service stored something else at %s than was sent", store.ErrConflict, in.Items[i].Path)
 	}
 	return nil
 }
 
 // blobHash names content as git does.
-func blobHash(data []byte) string {
+func blobHash(data []byte) (out frame.Hash) {
 	h := sha1.New()
 	var header [32]byte
 	_, _ = h.Write(append(strconv.AppendInt(append(header[:0], "blob "...), int64(len(data)), 10), 0)) // a hash takes all
 	_, _ = h.Write(data)
-	return hex.EncodeToString(h.Sum(nil))
+	h.Sum(out[:0])
+	return out
 }
 
-func putItem(path string, data []byte, hash string, match *string, group string) batchItem {
-	text := string(data)
-	return batchItem{Op: "put", Path: path, Content: &text, Match: match, Group: group, want: hash}
-}
-
-// items are the changes that a task takes, each against what is there before,
+// items adds the changes that a task takes, each against what is there before,
 // so that what somebody else wrote meanwhile is not overwritten. They are made
 // together or not at all.
-func (t *task) items(group string) []batchItem {
-	folder := t.op.Key.Folder.String()
-	absent := ""
-	base := func(name string) *string {
+func (t *task) items(in *changes, group string) {
+	folder, first := t.op.Key.Folder.String(), len(in.Items)
+	if t.folder && t.before.partial {
+		in.remove(folder, frame.Anything, frame.Hash{}, group)
+		return
+	}
+	base := func(name string) (frame.Match, frame.Hash) {
 		if hash, seen := t.held[name]; seen {
-			return &hash
+			return frame.Blob, hash
 		}
 		if t.before.partial {
-			return nil
+			return frame.Anything, frame.Hash{}
 		}
-		return &absent
-	}
-	if t.folder && t.before.partial {
-		return []batchItem{{Op: "delete", Path: folder, Group: group}}
+		return frame.Nothing, frame.Hash{}
 	}
 	remove := t.stale
 	if t.folder {
 		remove = slices.Sorted(maps.Keys(t.held))
 	}
-	out := make([]batchItem, 0, len(remove)+len(t.files))
 	for _, name := range remove {
-		out = append(out, batchItem{Op: "delete", Path: folder + "/" + name, Match: base(name), Group: group})
+		match, hash := base(name)
+		in.remove(folder+"/"+name, match, hash, group)
 	}
 	for i, f := range t.files {
-		out = append(out, putItem(folder+"/"+f.Name, f.Data, t.blobs[i], base(f.Name), group))
+		match, hash := base(f.Name)
+		in.put(folder+"/"+f.Name, f.Data, t.blobs[i], match, hash, group)
 	}
-	if t.guessed && len(t.held) == 0 && len(out) > 0 {
-		out[0].NewFolder = true
+	if t.guessed && len(t.held) == 0 && len(in.Items) > first {
+		in.Items[first].NewFolder = true
 	}
-	return out
 }
 
 // applyAtOnce makes the changes of a batch by one request where what this
@@ -154,7 +131,7 @@ func (c *Client) applyAtOnce(ctx context.Context, info Info, batch store.Batch, 
 	if len(left) == 0 {
 		return store.Receipt{}, contested(tasks)
 	}
-	receipt, err := c.applyBatch(ctx, batch, left)
+	receipt, err := c.applyBatch(ctx, only(batch, left), left)
 	return receipt, cmp.Or(err, contested(tasks))
 }
 
@@ -167,31 +144,56 @@ func (c *Client) applyBatch(ctx context.Context, batch store.Batch, tasks []*tas
 	if len(in.Items) == 0 {
 		return store.Receipt{}, nil
 	}
-	made, err := c.sendBatch(ctx, in, batch.Ops)
+	done, err := c.sendBatch(ctx, in, batch.Ops)
 	if err != nil {
 		c.forgetAll(tasks)
 		return store.Receipt{}, err
 	}
-	err = c.judgeBatch(ctx, in, made, owner)
+	err = c.judgeBatch(ctx, in, done, owner)
 	if err != nil {
 		c.forgetAll(tasks)
 	} else {
 		c.keepAll(tasks)
 	}
-	return store.Receipt{Commit: made.Hash}, err
+	receipt := store.Receipt{Commit: done.commit}
+	if err == nil {
+		receipt.Written = len(tasks)
+	}
+	return receipt, err
+}
+
+// only is a batch of what these tasks do: its message tells what changes.
+func only(batch store.Batch, tasks []*task) store.Batch {
+	if len(tasks) == len(batch.Ops) {
+		return batch
+	}
+	batch.Ops = make([]store.Op, len(tasks))
+	for i, t := range tasks {
+		batch.Ops[i] = t.op
+	}
+	return batch
 }
 
 // requestOf makes the request for some tasks, and tells whose each item is.
-func requestOf(batch store.Batch, tasks []*task, group func(task int) string) (in batchRequest, owner []*task) {
-	in = batchRequest{
-		Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, Timestamp: timestamp(batch.At),
-		Items: make([]batchItem, 0, 3*len(tasks)),
+func requestOf(batch store.Batch, tasks []*task, group func(task int) string) (in *changes, owner []*task) {
+	most := 0
+	for _, t := range tasks {
+		most += len(t.files) + len(t.stale)
+		if t.folder {
+			most += max(len(t.held), 1)
+		}
 	}
-	owner = make([]*task, 0, 3*len(tasks))
+	in = &changes{
+		Batch: frame.Batch{
+			Message: batch.Message(), Author: batch.Author.Name, Email: batch.Author.Email, At: batch.At.UTC(),
+			Items: make([]frame.Item, 0, most),
+		},
+		want: make([]frame.Hash, 0, most),
+	}
+	owner = make([]*task, 0, most)
 	for i, t := range tasks {
-		items := t.items(group(i))
-		in.Items = append(in.Items, items...)
-		for range items {
+		t.items(in, group(i))
+		for len(owner) < len(in.Items) {
 			owner = append(owner, t)
 		}
 	}
@@ -199,14 +201,14 @@ func requestOf(batch store.Batch, tasks []*task, group func(task int) string) (i
 }
 
 // judgeBatch compares what was stored with what was sent.
-func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnswer, owner []*task) error {
+func (c *Client) judgeBatch(ctx context.Context, in *changes, done made, owner []*task) error {
 	var contested []*task
 	var refused error
-	for i, got := range made.Items {
-		t, sent := owner[i], in.Items[i]
+	for i, got := range done.items {
+		t := owner[i]
 		switch got.Code {
 		case "":
-			if err := got.is(sent); err != nil {
+			if err := in.is(i, got); err != nil {
 				return err
 			}
 		case "GROUP_FAILED": // another item of the document says why
@@ -217,7 +219,7 @@ func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnsw
 		default:
 			if refused == nil {
 				refused = &RefusedError{
-					Op: "write " + sent.Path, Status: http.StatusConflict, Code: bounded(got.Code, maxStart), Message: bounded(got.Error, maxText),
+					Op: "write " + in.Items[i].Path, Status: http.StatusConflict, Code: bounded(got.Code, maxStart), Message: bounded(got.Error, maxText),
 				}
 			}
 		}
@@ -233,37 +235,60 @@ func (c *Client) judgeBatch(ctx context.Context, in batchRequest, made batchAnsw
 	return c.readBack(ctx, info, contested)
 }
 
-// sendBatch sends a batch. It may be repeated, because the service does what
-// one key asks for only once.
-func (c *Client) sendBatch(ctx context.Context, in batchRequest, ops []store.Op) (batchAnswer, error) {
+// sendBatch sends a batch, in the form that the service takes best. It may be
+// repeated, because the service does what one key asks for only once.
+func (c *Client) sendBatch(ctx context.Context, in *changes, ops []store.Op) (made, error) {
 	in.Message, in.Author, in.Email = signed(in.Message, in.Author, in.Email)
 	if len(in.Items) > c.limits.items {
-		return batchAnswer{}, errNoBatch
+		return made{}, errNoBatch
 	}
-	body, err := encodeSized(in, in.size())
+	header := http.Header{headerKey: {c.batchKey(ops)}}
+	if c.frames() {
+		header["Content-Type"], header["Accept"] = []string{frame.Type}, []string{frame.Accept}
+		done, err := c.sendBody(ctx, in, in.Append(make([]byte, 0, in.Size())), header)
+		if refused, ok := errors.AsType[*RefusedError](err); !ok || refused.Status != http.StatusUnsupportedMediaType {
+			return done, err
+		}
+		// Another service has taken the place of the one that had announced it.
+		header = http.Header{headerKey: header[headerKey]}
+	}
+	body, err := encodeBatch(in)
 	if err != nil {
-		return batchAnswer{}, err
+		return made{}, err
 	}
+	return c.sendBody(ctx, in, body, header)
+}
+
+const headerKey = "Idempotency-Key"
+
+// frames reports whether the service takes and answers the form of package frame.
+func (c *Client) frames() bool {
+	info := c.info.Load()
+	return info != nil && info.Has(capFrame)
+}
+
+// sendBody sends the body of a batch.
+func (c *Client) sendBody(ctx context.Context, in *changes, body []byte, header http.Header) (made, error) {
 	q := request{
 		op: "write batch", method: http.MethodPost, path: c.repoPath("/api/v2", "/batch"), write: true, repeat: true,
-		header:  http.Header{"Idempotency-Key": {c.batchKey(ops)}},
-		timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
+		header: header, timeout: c.timeouts.Write + time.Duration(len(body)>>20)*time.Second,
 	}
+	var err error
 	if q.body, err = c.limits.pack(body); err != nil {
-		return batchAnswer{}, err
+		return made{}, err
 	}
 	if len(q.body) != len(body) {
 		q.header.Set("Content-Encoding", "gzip")
 	}
 	r, err := c.call(ctx, q)
 	if err != nil && (r.status != http.StatusConflict || r.code() != "BATCH_FAILED") {
-		return batchAnswer{}, err
+		return made{}, err
 	}
-	var made batchAnswer
-	if err := decode(r.body, &made); err != nil || len(made.Items) != len(in.Items) {
-		return batchAnswer{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
+	done, err := readMade(r, in)
+	if err != nil || len(done.items) != len(in.Items) {
+		return made{}, fmt.Errorf("govc: write batch: %w: %w", store.ErrAmbiguous, c.notGovc(r, "it does not answer every item of the batch"))
 	}
-	return made, nil
+	return done, nil
 }
 
 // pack compresses a body that is too large as it is. Others are sent as they

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
@@ -273,25 +274,43 @@ func TestBatchRefusal(t *testing.T) {
 	}
 }
 
-// TestBatchStoredSomethingElse: the hashes that are answered are compared.
+// TestBatchStoredSomethingElse: the hashes that are answered are compared, in
+// either form.
 func TestBatchStoredSomethingElse(t *testing.T) {
-	s := startBatching(t, func(s *batching, w http.ResponseWriter, r *http.Request) bool {
-		told := httptest.NewRecorder()
-		s.Handler().ServeHTTP(told, r)
+	tampered := func(told *httptest.ResponseRecorder) ([]byte, error) {
+		if frame.Is(told.Header().Get("Content-Type")) {
+			made, err := frame.ReadMade(told.Body.Bytes())
+			made.Items[1].Hash = frame.Hash{1}
+			return made.Append(nil), err
+		}
 		var made map[string]any
-		if err := json.Unmarshal(told.Body.Bytes(), &made); err != nil {
-			t.Error(err)
-		}
+		err := json.Unmarshal(told.Body.Bytes(), &made)
 		made["items"].([]any)[1].(map[string]any)["hash"] = strings.Repeat("0", 40)
-		w.WriteHeader(told.Code)
-		if err := json.NewEncoder(w).Encode(made); err != nil {
-			t.Error(err)
+		body, encoding := json.Marshal(made)
+		return body, errors.Join(err, encoding)
+	}
+	for _, form := range []string{frame.Type, "application/json"} {
+		s := startBatching(t, func(s *batching, w http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get("Content-Type") != form {
+				w.WriteHeader(http.StatusUnsupportedMediaType)
+				_, _ = io.WriteString(w, `{"error":"not that","code":"UNSUPPORTED_CONTENT_TYPE"}`)
+				return true
+			}
+			told := httptest.NewRecorder()
+			s.Handler().ServeHTTP(told, r)
+			body, err := tampered(told)
+			if err != nil {
+				t.Error(err)
+			}
+			w.Header().Set("Content-Type", told.Header().Get("Content-Type"))
+			w.WriteHeader(told.Code)
+			_, _ = w.Write(body)
+			return true
+		})
+		c := openClient(t, govc.Options{URL: s.url})
+		if _, err := c.Apply(t.Context(), put(newDoc(t, "a", "x"))); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("%s: Apply: %v, want ErrConflict", form, err)
 		}
-		return true
-	})
-	c := openClient(t, govc.Options{URL: s.url})
-	if _, err := c.Apply(t.Context(), put(newDoc(t, "a", "x"))); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("Apply: %v, want ErrConflict", err)
 	}
 }
 

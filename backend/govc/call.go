@@ -32,6 +32,7 @@ type request struct {
 	repeat  bool          // sending it twice does what sending it once does
 	timeout time.Duration // of one attempt; 0 is Read or Write
 	header  http.Header   // more headers; nil is none
+	accept  string        // "" is JSON
 	consume func(io.Reader) error
 	csrf    bool // it takes a CSRF token as a write does, though it is none
 	// keepsCSRF: the token that comes with the answer is for the caller.
@@ -128,6 +129,9 @@ func (c *Client) exchange(ctx context.Context, q request, p proof, token string)
 	if q.body != nil {
 		out.SetHeader("Content-Type", "application/json").SetBody(bytes.NewReader(q.body))
 	}
+	if q.accept != "" {
+		out.SetHeader("Accept", q.accept)
+	}
 	for name := range q.header {
 		out.SetHeader(name, q.header.Get(name))
 	}
@@ -141,7 +145,7 @@ func (c *Client) exchange(ctx context.Context, q request, p proof, token string)
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
 	}
-	if strings.Contains(q.path, c.repoPath("", "/")) {
+	if c.inRepo(q.path) {
 		c.touched.Store(start.UnixNano())
 	}
 	in, err := out.Execute(q.method, target)
@@ -226,7 +230,13 @@ func withoutURL(err error) error {
 	return err
 }
 
+// inRepo reports whether a path is that of something in the client's repository.
+func (c *Client) inRepo(path string) bool {
+	_, rest, found := strings.Cut(path, c.root)
+	return found && strings.HasPrefix(rest, "/")
+}
+
 // repoPath is the path of something in the client's repository.
 func (c *Client) repoPath(api, rest string) string {
-	return api + "/repos/" + url.PathEscape(c.repo) + rest
+	return api + c.root + rest
 }

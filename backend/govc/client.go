@@ -51,6 +51,7 @@ type Options struct {
 type Client struct {
 	base       string // URL without trailing slash
 	repo       string
+	root       string // "/repos/" and the repository, as paths have it
 	timeouts   Timeouts
 	retry      RetryOptions
 	random     func(int64) int64
@@ -109,7 +110,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		base: strings.TrimRight(u.String(), "/"), repo: o.Repo, timeouts: o.Timeouts.withDefaults(),
+		base: strings.TrimRight(u.String(), "/"), repo: o.Repo, root: "/repos/" + url.PathEscape(o.Repo), timeouts: o.Timeouts.withDefaults(),
 		retry: o.Retry.withDefaults(), random: o.Random, now: o.Now, observe: o.Observe, touchEvery: cmp.Or(max(o.Touch, 0), time.Minute), limits: usualLimits,
 	}
 	if c.random == nil {

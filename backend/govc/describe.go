@@ -19,6 +19,7 @@ const ours = "caiatop-govcd"
 // The capabilities that are made use of; see package govcd.
 const (
 	capDelete        = "delete"
+	capDiff          = "diff"
 	capRecursiveTree = "tree.recursive"
 	capFolder        = "folder.read"
 	capFolders       = "folders.read"
@@ -28,6 +29,7 @@ const (
 	capMatch         = "if-match"
 	capKey           = "idempotency-key"
 	capNewFolder     = "batch.new-folder"
+	capFrame         = "frame"
 )
 
 // Info is what a service says of itself.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -119,10 +120,23 @@ type problem struct {
 	Code  string `json:"code"`
 }
 
+// framed reports a body in the form of package frame.
+func (r reply) framed() bool { return frame.Is(r.header.Get("Content-Type")) }
+
+// problem returns what a reply that is no success says of itself.
+func (r reply) problem() (p problem, err error) {
+	if r.framed() { // as only a batch is that failed as a whole
+		told, err := frame.ReadMade(r.body)
+		return problem{Error: told.Error, Code: told.Code}, err
+	}
+	err = decodeFirst(r.body, &p)
+	return p, err
+}
+
 // code returns the error code of a reply, "" if it carries none.
 func (r reply) code() string {
-	var p problem
-	if err := decodeFirst(r.body, &p); err != nil {
+	p, err := r.problem()
+	if err != nil {
 		return ""
 	}
 	return p.Code
@@ -138,8 +152,7 @@ func (c *Client) check(q request, r reply) error {
 	if r.status >= 200 && r.status < 300 {
 		return nil
 	}
-	var p problem
-	broken := decodeFirst(r.body, &p)
+	p, broken := r.problem()
 	text, code := c.clean(p.Error, maxText), c.clean(p.Code, maxStart)
 	named := func(kind error) error {
 		return fmt.Errorf("govc: %s: %w: status %d: %s: %s", q.op, kind, r.status, code, text)

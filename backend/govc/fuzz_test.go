@@ -1,6 +1,7 @@
 package govc_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govc/wiretest"
 	"github.com/caiatech/caiatop/backend/store"
@@ -38,10 +40,18 @@ func FuzzAnswers(f *testing.F) {
 			f.Add(body, status, uint8(len(body)))
 		}
 	}
+	for _, m := range []interface{ Append(to []byte) []byte }{
+		&frame.Made{Commit: frame.Hash{1}, Items: []frame.Done{{Hash: frame.Hash{2}}, {Code: "X"}}}, &frame.Made{Code: "BATCH_FAILED", Items: make([]frame.Done, 2)},
+		frame.Folder{Files: []frame.File{{Name: "metadata.json", Data: []byte("{}")}}},
+		frame.Folders{Left: []string{"x"}},
+	} {
+		f.Add(string(m.Append(nil)), 200, uint8(5))
+		f.Add(string(m.Append(nil)), 409, uint8(5))
+	}
 	emulators := []http.Handler{
 		wiretest.NewEmulator(wiretest.EmulatorOptions{}), wiretest.NewEmulator(wiretest.EmulatorOptions{Legacy: true}),
 	}
-	const ours = `{"version":"1","implementation":"caiatop-govcd","capabilities":["batch","delete","folder.read","folders.read","if-match","idempotency-key","log.path","tree.recursive"]}`
+	const ours = `{"version":"1","implementation":"caiatop-govcd","capabilities":["batch","delete","folder.read","folders.read","if-match","idempotency-key","log.path","tree.recursive"%s]}`
 	f.Fuzz(func(t *testing.T, body string, status int, kind uint8) {
 		if status < 200 || status > 599 || status == http.StatusNoContent || status == http.StatusNotModified {
 			t.Skip("no answer has this status and a body")
@@ -49,8 +59,11 @@ func FuzzAnswers(f *testing.F) {
 		service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case kind%3 == 2 && r.URL.Path == "/version":
-				_, _ = io.WriteString(w, ours)
+				_, _ = fmt.Fprintf(w, ours, map[bool]string{true: `,"frame","batch.new-folder"`}[kind%2 == 1])
 			case strings.Contains(r.URL.Path, "/docs"):
+				if kind%2 == 1 {
+					w.Header().Set("Content-Type", frame.Type)
+				}
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, body)
 			default:

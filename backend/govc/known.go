@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -25,7 +26,7 @@ type known struct {
 
 // remembered is what is known of one folder.
 type remembered struct {
-	blobs map[string]string // nobody changes it
+	blobs map[string]frame.Hash // nobody changes it
 	// version is that of the document which they make, zero if there is none, or
 	// if nobody told.
 	version document.Hash
@@ -99,12 +100,12 @@ func (c *Client) guess(info Info, tasks []*task) bool {
 	return true
 }
 
-// applyGuessed makes the changes that were guessed, all or none. done is false
+// applyGuessed makes the changes that were guessed, all or none. over is false
 // if nothing was changed because the service holds something else than was
 // remembered, or refuses something: then it takes a look.
-func (c *Client) applyGuessed(ctx context.Context, batch store.Batch, tasks []*task) (_ store.Receipt, done bool, _ error) {
+func (c *Client) applyGuessed(ctx context.Context, batch store.Batch, tasks []*task) (_ store.Receipt, over bool, _ error) {
 	in, _ := requestOf(batch, tasks, func(int) string { return "all" })
-	made, err := c.sendBatch(ctx, in, batch.Ops)
+	done, err := c.sendBatch(ctx, in, batch.Ops)
 	if errors.Is(err, errNoBatch) { // by the little that a guess adds
 		return store.Receipt{}, false, nil
 	}
@@ -112,28 +113,25 @@ func (c *Client) applyGuessed(ctx context.Context, batch store.Batch, tasks []*t
 		c.forgetAll(tasks)
 		return store.Receipt{}, false, err
 	}
-	if made.Hash == "" {
+	if done.commit == "" {
 		c.forgetAll(tasks)
 		return store.Receipt{}, false, nil
 	}
-	for i, got := range made.Items {
-		if err := got.is(in.Items[i]); err != nil {
+	for i, got := range done.items {
+		if err := in.is(i, got); err != nil {
 			c.forgetAll(tasks)
-			return store.Receipt{Commit: made.Hash}, true, err
+			return store.Receipt{Commit: done.commit}, true, err
 		}
 	}
 	c.keepAll(tasks)
-	return store.Receipt{Commit: made.Hash}, true, nil
+	return store.Receipt{Commit: done.commit, Written: len(tasks)}, true, nil
 }
 
 // learn keeps what a look found, and whether it was worth it.
 func (c *Client) learn(tasks []*task) {
 	met, news := false, true
 	for _, t := range tasks {
-		t.held = make(map[string]string, len(t.before.files))
-		for name, data := range t.before.files {
-			t.held[name] = blobHash(data)
-		}
+		t.held = t.before.blobs()
 		if !t.known && t.op.Doc != nil {
 			met, news = true, news && t.before.absent()
 		}
@@ -179,13 +177,13 @@ func (c *Client) forgetAll(tasks []*task) {
 }
 
 // after returns what a folder holds once a task is done.
-func (t *task) after() map[string]string {
+func (t *task) after() map[string]frame.Hash {
 	if t.folder {
 		return nil
 	}
 	blobs := maps.Clone(t.held)
 	if blobs == nil {
-		blobs = make(map[string]string, len(t.files))
+		blobs = make(map[string]frame.Hash, len(t.files))
 	}
 	for _, name := range t.stale {
 		delete(blobs, name)

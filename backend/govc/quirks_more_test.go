@@ -268,7 +268,7 @@ func TestQuirk14CommitHashesCollide(t *testing.T) {
 				t.Fatal(err)
 			}
 			second, err := other.Apply(t.Context(), put(d))
-			if err != nil || first != second {
+			if err != nil || first.Commit != second.Commit {
 				t.Fatalf("%v and %v do not collide: %v", first, second, err)
 			}
 			if _, err := one.Apply(t.Context(), remove(d)); err != nil {

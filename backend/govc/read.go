@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -44,7 +45,22 @@ type state struct {
 	tombstone bool
 	names     []string          // of the files that were seen
 	files     map[string][]byte // by name
+	named     []frame.File      // files with their hashes, if the service told
 	partial   bool              // there may be more
+}
+
+// blobs are the names that git gives to the files.
+func (s state) blobs() map[string]frame.Hash {
+	out := make(map[string]frame.Hash, len(s.files))
+	for _, f := range s.named {
+		out[f.Name] = f.Hash
+	}
+	for name, data := range s.files {
+		if _, told := out[name]; !told {
+			out[name] = blobHash(data)
+		}
+	}
+	return out
 }
 
 // absent reports that there is nothing at all to delete.
@@ -71,12 +87,14 @@ func (c *Client) look(ctx context.Context, key store.Key) (state, error) {
 		return state{}, err
 	}
 	if info.Has(capFolder) {
-		files, err := c.readFolder(ctx, key.Folder)
+		files, named, err := c.readFolder(ctx, key.Folder)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			return state{}, nil
 		case err == nil:
-			return assemble(key, files), nil
+			found := assemble(key, files)
+			found.named = named
+			return found, nil
 		case errors.Is(err, store.ErrCorrupt): // to be written whole
 			return state{broken: err, partial: true}, nil
 		case !errors.Is(err, store.ErrTooLarge):
@@ -158,22 +176,42 @@ func (f remoteFile) decode() ([]byte, error) {
 	return nil, fmt.Errorf("govc: %w: a file of the service has the encoding %q", store.ErrCorrupt, bounded(f.Encoding, maxStart))
 }
 
-// readFolder reads the files of a folder as the newest commit has them.
-func (c *Client) readFolder(ctx context.Context, folder store.Path) (map[string][]byte, error) {
+// readFolder reads the files of a folder as the newest commit has them; named are
+// the same files with their hashes, if the service tells these.
+func (c *Client) readFolder(ctx context.Context, folder store.Path) (files map[string][]byte, named []frame.File, err error) {
 	q := request{
 		op: "read folder", method: http.MethodGet, path: c.repoPath("/api/v2", "/folder"), query: url.Values{"path": {folder.String()}}, repeat: true,
 	}
+	if c.frames() {
+		q.accept = frame.Accept
+	}
 	r, err := c.call(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if r.framed() {
+		told, err := frame.ReadFolder(r.body)
+		if err != nil {
+			return nil, nil, c.notGovc(r, "its answer is no frame of version 1")
+		}
+		return byName(told.Files), told.Files, nil
 	}
 	var told struct {
 		Files []remoteFile `json:"files"`
 	}
 	if err := decode(r.body, &told); err != nil {
-		return nil, c.notGovc(r, "its answer is not JSON")
+		return nil, nil, c.notGovc(r, "its answer is not JSON")
 	}
-	return decodeFiles(folder.String(), told.Files)
+	files, err = decodeFiles(folder.String(), told.Files)
+	return files, nil, err
+}
+
+func byName(files []frame.File) map[string][]byte {
+	out := make(map[string][]byte, len(files))
+	for i := range files {
+		out[files[i].Name] = files[i].Data
+	}
+	return out
 }
 
 // decodeFiles returns the files of a folder by name.
@@ -223,9 +261,11 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 	if err != nil {
 		return err
 	}
-	r, err := c.call(ctx, request{
-		op: "read folders", method: http.MethodPost, path: c.repoPath("/api/v2", "/folders"), body: body, repeat: true, timeout: c.timeouts.Write,
-	})
+	q := request{op: "read folders", method: http.MethodPost, path: c.repoPath("/api/v2", "/folders"), body: body, repeat: true, timeout: c.timeouts.Write}
+	if c.frames() {
+		q.accept = frame.Accept
+	}
+	r, err := c.call(ctx, q)
 	if errors.Is(err, store.ErrCorrupt) { // one of them
 		for i, t := range tasks {
 			if found[i], err = c.look(ctx, t.op.Key); err != nil {
@@ -237,6 +277,39 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 	if err != nil {
 		return err
 	}
+	folders, left, err := c.readFolders(r)
+	if err != nil {
+		return err
+	}
+	for i, t := range tasks {
+		if slices.Contains(left, paths[i]) {
+			if found[i], err = c.look(ctx, t.op.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		if f := folders[paths[i]]; len(f.files) > 0 {
+			found[i] = assemble(t.op.Key, f.files)
+			found[i].named = f.named
+		}
+	}
+	return nil
+}
+
+// readFolders reads the answer about many folders, by their paths, and the paths
+// that it has no room for.
+func (c *Client) readFolders(r reply) (folders map[string]state, left []string, err error) {
+	folders = map[string]state{}
+	if r.framed() {
+		told, err := frame.ReadFolders(r.body)
+		if err != nil {
+			return nil, nil, c.notGovc(r, "its answer is no frame of version 1")
+		}
+		for _, f := range told.Folders {
+			folders[f.Path] = state{files: byName(f.Files), named: f.Files}
+		}
+		return folders, told.Left, nil
+	}
 	var told struct {
 		Folders []struct {
 			Path  string       `json:"path"`
@@ -245,29 +318,16 @@ func (c *Client) lookChunk(ctx context.Context, tasks []*task, found []state) er
 		Left []string `json:"left"`
 	}
 	if err := decode(r.body, &told); err != nil {
-		return c.notGovc(r, "its answer is not JSON")
+		return nil, nil, c.notGovc(r, "its answer is not JSON")
 	}
-	files := make(map[string][]remoteFile, len(told.Folders))
 	for _, f := range told.Folders {
-		files[f.Path] = f.Files
-	}
-	for i, t := range tasks {
-		if slices.Contains(told.Left, paths[i]) {
-			if found[i], err = c.look(ctx, t.op.Key); err != nil {
-				return err
-			}
-			continue
-		}
-		if len(files[paths[i]]) == 0 {
-			continue
-		}
-		decoded, err := decodeFiles(paths[i], files[paths[i]])
+		files, err := decodeFiles(f.Path, f.Files)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		found[i] = assemble(t.op.Key, decoded)
+		folders[f.Path] = state{files: files}
 	}
-	return nil
+	return folders, told.Left, nil
 }
 
 // readFiles reads the files of a folder one by one: metadata.json, then what

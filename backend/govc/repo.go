@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/store"
 )
 
@@ -137,12 +138,14 @@ func (c *Client) WriteMarker(ctx context.Context, m Marker) (commit string, err 
 		return "", err
 	}
 	if info.batches() {
-		item := putItem(markerPath, append(body, '\n'), blobHash(append(body, '\n')), nil, "")
-		made, err := c.sendBatch(ctx, batchRequest{Message: markerMessage, Timestamp: timestamp(c.now()), Items: []batchItem{item}}, nil)
-		if err == nil && made.Items[0].Hash != item.want {
-			err = fmt.Errorf("govc: write %s: %w: the service answers %q", markerPath, store.ErrConflict, bounded(made.Items[0].Code, maxStart))
+		body = append(body, '\n')
+		in := &changes{Batch: frame.Batch{Message: markerMessage, At: c.now()}}
+		in.put(markerPath, body, blobHash(body), frame.Anything, frame.Hash{}, "")
+		done, err := c.sendBatch(ctx, in, nil)
+		if err == nil && in.is(0, done.items[0]) != nil {
+			err = fmt.Errorf("govc: write %s: %w: the service answers %q", markerPath, store.ErrConflict, bounded(done.items[0].Code, maxStart))
 		}
-		return made.Hash, err
+		return done.commit, err
 	}
 	d := c.speak(info)
 	c.dirty.Store(true)

@@ -2,15 +2,13 @@ package govcd
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
@@ -28,8 +26,6 @@ type BatchRequest struct {
 	Email     string      `json:"email"`
 	Timestamp time.Time   `json:"timestamp"`
 	Items     []BatchItem `json:"items" binding:"required"`
-
-	by gitrepo.Signature // of the caller, see authorOf
 }
 
 // BatchItem is one change of a batch.
@@ -49,7 +45,21 @@ type BatchItem struct {
 }
 
 func (in *BatchRequest) commit() CommitRequest {
-	return CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp, by: in.by}
+	return CommitRequest{Message: in.Message, Author: in.Author, Email: in.Email, Timestamp: in.Timestamp}
+}
+
+// asked is a batch that somebody asks for, in either form.
+type asked struct {
+	commit CommitRequest
+	items  []item
+}
+
+// outcome is what became of a batch. Where no item was made there is no commit.
+type outcome struct {
+	commit, parent gitrepo.Hash
+	items          []item         // as they were asked for
+	blobs          []gitrepo.Hash // that the commit has at their paths, zero for what was deleted or left out
+	replayed       bool
 }
 
 type batchAnswer struct {
@@ -58,8 +68,6 @@ type batchAnswer struct {
 	Error  string            `json:"error,omitempty"` // if no item was made
 	Code   string            `json:"code,omitempty"`
 	Items  []batchItemAnswer `json:"items"` // in the order of the request
-
-	replayed bool
 }
 
 type batchItemAnswer struct {
@@ -70,10 +78,11 @@ type batchItemAnswer struct {
 }
 
 func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, t target) error {
-	body, err := readBody(r)
+	body, release, err := readBody(r)
 	if err != nil {
 		return err
 	}
+	defer release()
 	var in CommitRequest
 	if err := bindFrom(bytes.NewReader(body), &in); err != nil {
 		return err
@@ -82,11 +91,11 @@ func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, t target) e
 		return err
 	}
 	in.by = authorOf(r)
-	repo, release, err := s.repo(t.id)
+	repo, leave, err := s.repo(t.id)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer leave()
 	sc, how, err := conductOf(r, body)
 	if err != nil {
 		return err
@@ -103,46 +112,68 @@ func (s *Service) postCommit(w http.ResponseWriter, r *http.Request, t target) e
 }
 
 func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, t target) error {
-	body, err := readUnpacked(r)
+	body, release, err := readUnpacked(r)
 	if err != nil {
 		return err
 	}
-	if err := checkMembers(body); err != nil {
+	if s.disk == nil { // else somebody may still write what a request that ended had asked for
+		defer release()
+	}
+	in, err := askedBy(r, body)
+	if err != nil {
 		return err
 	}
-	var in BatchRequest
-	if err := bindBatch(body, &in); err != nil {
+	in.commit.by = authorOf(r)
+	if err := checkCommit(in.commit); err != nil {
 		return err
 	}
-	in.by = authorOf(r)
-	if err := checkCommit(in.commit()); err != nil {
-		return err
-	}
-	if n := len(in.Items); n == 0 || n > MaxBatch {
+	if n := len(in.items); n == 0 || n > MaxBatch {
 		return fail(http.StatusBadRequest, "INVALID_REQUEST", fmt.Sprintf("a batch has 1 to %d items, not %d", MaxBatch, n))
 	}
-	repo, release, err := s.repo(t.id)
+	repo, leave, err := s.repo(t.id)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer leave()
 	sc, how, err := conductOf(r, body)
 	if err != nil {
 		return err
 	}
-	made, err := repo.batch(r.Context(), sc.branch, &in, how)
-	noteCommit(r, sc.branch, made.Hash)
+	done, err := repo.batch(r.Context(), sc.branch, in, how)
+	noteCommit(r, sc.branch, named(done.commit))
 	if err != nil {
 		return err
 	}
-	if made.replayed {
+	if done.replayed {
 		w.Header().Set(headerReplayed, "true")
 	}
-	if made.Code != "" {
-		note(r).Result = made.Code
-		return answer(w, http.StatusConflict, made)
+	status := http.StatusCreated
+	if done.commit.IsZero() {
+		note(r).Result = codeNoneMade
+		status = http.StatusConflict
 	}
-	return answer(w, http.StatusCreated, made)
+	if framed(r) {
+		return answerFrame(w, status, done.frame())
+	}
+	return answer(w, status, done.answer())
+}
+
+// askedBy reads the body of a batch, to which the contents of its items may belong.
+func askedBy(r *http.Request, body []byte) (asked, error) {
+	if frame.Is(r.Header.Get("Content-Type")) {
+		return askedInFrame(body)
+	}
+	if err := checkMembers(body); err != nil {
+		return asked{}, err
+	}
+	var in BatchRequest
+	if err := bindBatch(body, &in); err != nil {
+		return asked{}, err
+	}
+	if len(in.Items) > MaxBatch {
+		return asked{in.commit(), make([]item, len(in.Items))}, nil // to be refused
+	}
+	return asked{in.commit(), parseItems(in.Items)}, nil
 }
 
 // conductOf reads the headers of a request that makes a commit.
@@ -154,59 +185,17 @@ func conductOf(r *http.Request, body []byte) (sc scope, how conduct, err error) 
 	return sc, how, err
 }
 
-// readBody reads a whole body.
-func readBody(r *http.Request) ([]byte, error) {
-	var into bytes.Buffer
-	if r.ContentLength > 0 && r.ContentLength <= MaxBody {
-		into.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := into.ReadFrom(r.Body); err != nil {
-		return nil, fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
-	}
-	return into.Bytes(), nil
-}
-
-// packed reports whether the body of a request must be unpacked.
-func packed(r *http.Request) bool { return r.Header.Get("Content-Encoding") != "" }
-
-// readUnpacked reads a whole body that may be packed with gzip.
-func readUnpacked(r *http.Request) ([]byte, error) {
-	if !packed(r) {
-		return readBody(r)
-	}
-	if how := r.Header.Get("Content-Encoding"); !strings.EqualFold(how, "gzip") {
-		return nil, fail(http.StatusUnsupportedMediaType, "UNSUPPORTED_CONTENT_ENCODING", "Content encoding '"+how+"' not allowed")
-	}
-	from, err := gzip.NewReader(r.Body)
-	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(io.LimitReader(from, MaxUnpacked+1))
-	}
-	switch {
-	case err != nil:
-		return nil, fail(http.StatusBadRequest, "INVALID_REQUEST", err.Error())
-	case len(body) > MaxUnpacked:
-		return nil, &failure{
-			Status: http.StatusRequestEntityTooLarge, Code: "REQUEST_TOO_LARGE", Text: "Request body too large",
-			Details: map[string]any{"max_size": MaxUnpacked},
-		}
-	}
-	return body, nil
-}
-
 // errNoneMade: no item of a batch can be made.
 var errNoneMade = errors.New("no item of the batch can be made")
 
+const codeNoneMade = "BATCH_FAILED"
+
 // batch makes of those items that can be made one commit.
-func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how conduct) (batchAnswer, error) {
-	items := parseItems(in.Items)
+func (r *repo) batch(ctx context.Context, branch string, in asked, how conduct) (outcome, error) {
+	items := in.items
 	var cost int64 // of the files
-	tried := false
 	t, err := r.inTurn(ctx, branch, how, func(at place) (p prepared, err error) {
-		if tried {
-			items = parseItems(in.Items) // what was found upon another commit is forgotten
-		}
-		tried = true
+		forget(items) // it may be another try, upon another commit
 		changes, err := groundAt(at).planBatch(ctx, items)
 		if err == nil && len(changes) == 0 {
 			err = errNoneMade
@@ -214,7 +203,7 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 		if err != nil {
 			return p, err
 		}
-		p, cost, err = r.chargeBatch(in.commit(), how.key, changes)
+		p, cost, err = r.chargeBatch(in.commit, how.key, changes)
 		p.changes, p.left = changes, leftOf(items)
 		return p, err
 	}, func(t turn, err error) {
@@ -229,18 +218,15 @@ func (r *repo) batch(ctx context.Context, branch string, in *BatchRequest, how c
 	})
 	switch {
 	case errors.Is(err, errNoneMade):
-		out, err := r.answerBatch(ctx, t.tip, in, items)
-		out.Error, out.Code = errNoneMade.Error(), "BATCH_FAILED"
-		return out, err
+		return outcome{items: items, blobs: make([]gitrepo.Hash, len(items))}, nil
 	case err != nil:
-		return batchAnswer{}, err
+		return outcome{}, err
 	case t.earlier != nil:
-		return r.replayedBatch(ctx, in, items, t.earlier)
+		return r.replayedBatch(ctx, items, t.earlier)
 	}
 	r.mend(ctx, items)
-	out, err := r.answerBatch(ctx, t.made, in, items)
-	out.Hash, out.Parent = t.made.String(), named(t.tip)
-	return out, err
+	blobs, err := r.storedBlobs(ctx, t.made, items)
+	return outcome{commit: t.made, parent: t.tip, items: items, blobs: blobs}, err
 }
 
 // chargeBatch charges for a commit, and for the files that it puts.
@@ -271,57 +257,65 @@ func leftOf(items []item) (left []leftItem) {
 	return left
 }
 
-// answerBatch tells of each item what the commit has, or why it was left out.
-func (r *repo) answerBatch(ctx context.Context, at gitrepo.Hash, in *BatchRequest, items []item) (out batchAnswer, err error) {
-	out.Items = make([]batchItemAnswer, len(items))
-	var find *gitrepo.Finder // not made where nothing was
+// storedBlobs reads back what a commit has at the path of each item that put
+// something.
+func (r *repo) storedBlobs(ctx context.Context, at gitrepo.Hash, items []item) ([]gitrepo.Hash, error) {
+	blobs := make([]gitrepo.Hash, len(items))
+	find, err := r.git.Finder(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	for i := range items {
-		it, told := &items[i], &out.Items[i]
-		told.Path = in.Items[i].Path
-		if it.failed != nil {
-			told.Error, told.Code = it.failed.Text, it.failed.Code
-		}
+		it := &items[i]
 		if it.failed != nil || it.delete {
 			continue
-		}
-		if find == nil {
-			if find, err = r.git.Finder(ctx, at); err != nil {
-				return out, err
-			}
 		}
 		e, err := find.Nearest(ctx, it.path)
 		if err == nil && e.Path != it.path.String() {
 			err = errors.New("a commit does not have what was put into it")
 		}
 		if err != nil {
-			return out, fmt.Errorf("read back %s: %w", it.path, err)
+			return nil, fmt.Errorf("read back %s: %w", it.path, err)
 		}
-		told.Hash = e.Hash.String()
+		blobs[i] = e.Hash
 	}
-	return out, nil
+	return blobs, nil
+}
+
+// answer is what JSON tells of a batch.
+func (m *outcome) answer() batchAnswer {
+	out := batchAnswer{Hash: named(m.commit), Parent: named(m.parent), Items: make([]batchItemAnswer, len(m.items))}
+	if m.commit.IsZero() {
+		out.Error, out.Code = errNoneMade.Error(), codeNoneMade
+	}
+	for i := range m.items {
+		out.Items[i] = batchItemAnswer{Path: m.items[i].name, Hash: named(m.blobs[i])}
+		if f := m.items[i].failed; f != nil {
+			out.Items[i].Error, out.Items[i].Code = f.Text, f.Code
+		}
+	}
+	return out
 }
 
 // replayedBatch answers a batch again that was answered before.
-func (r *repo) replayedBatch(ctx context.Context, in *BatchRequest, items []item, e *keyEntry) (batchAnswer, error) {
+func (r *repo) replayedBatch(ctx context.Context, items []item, e *keyEntry) (outcome, error) {
 	for _, l := range e.left {
 		items[l.index].failed = &failure{Code: l.code, Text: l.text}
 	}
 	c, err := r.git.ReadCommit(ctx, e.commit)
 	if err != nil {
-		return batchAnswer{}, err
+		return outcome{}, err
 	}
-	var parent gitrepo.Hash
+	out := outcome{commit: e.commit, items: items, replayed: true}
 	if len(c.Parents) > 0 {
-		parent = c.Parents[0]
+		out.parent = c.Parents[0]
 	}
 	if e.restored {
-		if err := r.markLeft(ctx, parent, e.commit, items); err != nil {
-			return batchAnswer{}, err
+		if err := r.markLeft(ctx, out.parent, e.commit, items); err != nil {
+			return outcome{}, err
 		}
 	}
-	out, err := r.answerBatch(ctx, e.commit, in, items)
-	out.Hash, out.replayed = e.commit.String(), true
-	out.Parent = named(parent)
+	out.blobs, err = r.storedBlobs(ctx, e.commit, items)
 	return out, err
 }
 

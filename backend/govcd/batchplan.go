@@ -11,25 +11,40 @@ import (
 
 // item is one change of a batch.
 type item struct {
+	name   string // the path as it was asked for
 	path   document.Path
 	data   []byte
 	delete bool
 	fresh  bool // its folder must not exist
 	cond   condition
 	group  string
+	wrong  *failure // why it is left out whatever the repository holds
 	failed *failure // why it is left out
+}
+
+// forget forgets what was found of items upon some commit.
+func forget(items []item) {
+	for i := range items {
+		items[i].failed = items[i].wrong
+	}
 }
 
 // parseItems checks what can be checked without the repository.
 func parseItems(in []BatchItem) []item {
 	items := make([]item, len(in))
 	for i := range in {
-		items[i] = item{group: in[i].Group, delete: in[i].Op == "delete", fresh: in[i].NewFolder && in[i].Op == "put"}
-		if err := items[i].parse(&in[i]); err != nil {
-			items[i].failed = asFailure(err)
-		}
+		items[i] = item{name: in[i].Path, group: in[i].Group, delete: in[i].Op == "delete", fresh: in[i].NewFolder && in[i].Op == "put"}
+		items[i].refuse(items[i].parse(&in[i]))
 	}
 	return items
+}
+
+// refuse leaves an item out for good if err is one.
+func (it *item) refuse(err error) {
+	if err != nil {
+		it.wrong = asFailure(err)
+		it.failed = it.wrong
+	}
 }
 
 func (it *item) parse(in *BatchItem) (err error) {

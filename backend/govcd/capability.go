@@ -62,11 +62,14 @@ const (
 	CapAccess = "access"
 	// CapGit: git clones and fetches /{id}.git.
 	CapGit = "git.http"
+	// CapFrame: folder, folders and batch answer, and batch takes, the binary form
+	// of package frame.
+	CapFrame = "frame"
 )
 
 // capabilities are all that is announced, in their order.
 var capabilities = []string{
 	CapDelete, CapFullTree, CapRecursiveTree, CapFolder, CapFolders, CapLogPath, CapCommitTime,
 	CapBatch, CapNewFolder, CapMatch, CapKey, CapEmpty, CapBase64, CapRef, CapStage,
-	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess, CapGit,
+	CapLogPage, CapTreePage, CapBranches, CapMerge, CapTags, CapDiff, CapEvents, CapSearch, CapAccess, CapGit, CapFrame,
 }

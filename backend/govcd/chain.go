@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
@@ -139,6 +140,10 @@ func checkSize(w http.ResponseWriter, r *http.Request, found *route) error {
 	switch strings.TrimSpace(kind) {
 	case "application/json", "text/plain", "application/octet-stream":
 		return nil
+	case frame.Type:
+		if found != nil && found.framed {
+			return nil
+		}
 	}
 	return fail(http.StatusUnsupportedMediaType, "UNSUPPORTED_CONTENT_TYPE", "Content type '"+given+"' not allowed")
 }

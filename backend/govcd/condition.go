@@ -124,7 +124,7 @@ func named(h gitrepo.Hash) string {
 // setTag tells what was read, for If-Match.
 func setTag(w http.ResponseWriter, h gitrepo.Hash) {
 	if !h.IsZero() {
-		w.Header().Set("ETag", `"`+h.String()+`"`)
+		w.Header()["Etag"] = []string{`"` + h.String() + `"`}
 	}
 }
 

@@ -170,7 +170,7 @@ func (d *disk) open(path string) (*gitrepo.Repo, error) {
 }
 
 func (d *disk) options() gitrepo.Options {
-	return gitrepo.Options{Volume: d.volume, SyncAll: true, Now: d.clock}
+	return gitrepo.Options{Volume: d.volume, SyncAll: true, Now: d.clock, Journal: true}
 }
 
 // created tells when a repository was made: as it was noted, else as the files

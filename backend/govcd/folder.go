@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/gitrepo"
 )
 
@@ -19,31 +21,43 @@ const (
 	maxFolders = 8 << 20
 )
 
+// folderFiles is what a commit has in a folder. The contents are shared and never
+// changed.
+type folderFiles struct {
+	path   document.Path
+	commit gitrepo.Hash // zero where another one says it for all
+	files  []frame.File
+}
+
 // folder returns the files of one folder as a commit has them.
-func (r *repo) folder(ctx context.Context, src source, p document.Path) (folderAnswer, error) {
+func (r *repo) folder(ctx context.Context, src source, p document.Path) (folderFiles, error) {
 	tip, err := r.commitOf(src)
 	if err == nil && tip.IsZero() {
 		err = fileNotFound(p.String())
 	}
 	if err != nil {
-		return folderAnswer{}, err
+		return folderFiles{}, err
 	}
-	out, _, err := r.folderAt(ctx, tip, p)
-	if err == nil && len(out.Files) == 0 {
+	files, _, err := r.folderAt(ctx, tip, p)
+	if err == nil && len(files) == 0 {
 		err = fileNotFound(p.String())
 	}
-	out.Commit = tip.String()
-	return out, err
+	return folderFiles{p, tip, files}, err
+}
+
+// manyFolders is what a commit has in several folders.
+type manyFolders struct {
+	commit gitrepo.Hash
+	found  []folderFiles // those that exist
+	left   []string      // those that one answer has no room for
 }
 
 // readFolders returns the files of several folders as one commit has them.
-func (r *repo) readFolders(ctx context.Context, src source, paths []string) (foldersAnswer, error) {
-	out := foldersAnswer{Folders: []folderAnswer{}, Left: []string{}}
-	tip, err := r.commitOf(src)
-	if err != nil || tip.IsZero() {
+func (r *repo) readFolders(ctx context.Context, src source, paths []string) (out manyFolders, err error) {
+	out.commit, err = r.commitOf(src)
+	if err != nil || out.commit.IsZero() {
 		return out, err
 	}
-	out.Commit = tip.String()
 	total := 0
 	for _, path := range paths {
 		p, err := readablePath(path)
@@ -51,21 +65,21 @@ func (r *repo) readFolders(ctx context.Context, src source, paths []string) (fol
 			return out, err
 		}
 		if total > maxFolders {
-			out.Left = append(out.Left, path)
+			out.left = append(out.left, path)
 			continue
 		}
-		found, size, err := r.folderAt(ctx, tip, p)
+		files, size, err := r.folderAt(ctx, out.commit, p)
 		var f *failure
 		if errors.As(err, &f) && f.Code == codeFolderTooLarge {
-			out.Left = append(out.Left, path)
+			out.left = append(out.left, path)
 			continue
 		}
 		if err != nil {
 			return out, err
 		}
 		total += size
-		if len(found.Files) > 0 {
-			out.Folders = append(out.Folders, found)
+		if len(files) > 0 {
+			out.found = append(out.found, folderFiles{path: p, files: files})
 		}
 	}
 	return out, nil
@@ -73,29 +87,55 @@ func (r *repo) readFolders(ctx context.Context, src source, paths []string) (fol
 
 // folderAt reads the files of a folder of a commit, and their size in bytes. A
 // folder that does not exist has none.
-func (r *repo) folderAt(ctx context.Context, at gitrepo.Hash, p document.Path) (folderAnswer, int, error) {
-	out := folderAnswer{Path: p.String(), Files: []fileAnswer{}}
+func (r *repo) folderAt(ctx context.Context, at gitrepo.Hash, p document.Path) (files []frame.File, total int, err error) {
 	entries, err := r.git.List(ctx, at, p)
 	if errors.Is(err, gitrepo.ErrNotFound) {
-		return out, 0, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return out, 0, err
+		return nil, 0, err
 	}
-	total := 0
+	files = make([]frame.File, 0, len(entries))
 	for _, e := range entries {
 		if e.IsDir || e.IsSubmodule {
 			continue
 		}
 		data, err := r.git.ReadBlobShared(ctx, e.Hash)
 		if err != nil {
-			return out, 0, err
+			return nil, 0, err
 		}
 		if total += len(data); total > maxFolder {
-			return out, 0, fail(http.StatusRequestEntityTooLarge, codeFolderTooLarge,
+			return nil, 0, fail(http.StatusRequestEntityTooLarge, codeFolderTooLarge,
 				fmt.Sprintf("the folder holds more than %d bytes; read its files one by one", maxFolder))
 		}
-		out.Files = append(out.Files, encodeFile(e.Path, data))
+		files = append(files, frame.File{Name: e.Path[strings.LastIndexByte(e.Path, '/')+1:], Hash: e.Hash, Data: data})
 	}
-	return out, total, nil
+	return files, total, nil
+}
+
+// answer is what JSON tells of a folder.
+func (f folderFiles) answer() folderAnswer {
+	out := folderAnswer{Path: f.path.String(), Commit: named(f.commit), Files: make([]fileAnswer, len(f.files))}
+	for i, file := range f.files {
+		out.Files[i] = encodeFile(out.Path+"/"+file.Name, file.Data)
+	}
+	return out
+}
+
+// answer is what JSON tells of several folders.
+func (m manyFolders) answer() foldersAnswer {
+	out := foldersAnswer{Commit: named(m.commit), Folders: make([]folderAnswer, len(m.found)), Left: append([]string{}, m.left...)}
+	for i, f := range m.found {
+		out.Folders[i] = f.answer()
+	}
+	return out
+}
+
+// frame is what the form of package frame tells of several folders.
+func (m manyFolders) frame() frame.Folders {
+	out := frame.Folders{Commit: m.commit, Folders: make([]frame.Named, len(m.found)), Left: m.left}
+	for i, f := range m.found {
+		out.Folders[i] = frame.Named{Path: f.path.String(), Files: f.files}
+	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caiatech/caiatop/backend/durable/powercut"
@@ -95,14 +96,21 @@ func batchRequest(path, content string, headers ...string) *sent {
 func TestAGroupIsSyncedOnce(t *testing.T) {
 	d := powercut.New()
 	s, h := onPower(t, d)
-	syncs := func(n int) int {
+	// Those of the journal: packs are made of it in the background.
+	var journal atomic.Int64
+	d.Before(func(op powercut.Op) {
+		if op.Kind == powercut.Sync && strings.Contains(op.Path, "caiatop-journal.") {
+			journal.Add(1)
+		}
+	})
+	syncs := func(n int) int64 {
 		var group []*sent
 		for i := range n {
 			group = append(group, batchRequest(fmt.Sprintf("d%d/%d", n, i), "x"))
 		}
-		before := d.Count(powercut.Sync)
+		before := journal.Load()
 		together(t, s, group, nil)
-		after := d.Count(powercut.Sync)
+		after := journal.Load()
 		log := decode[logAnswer](t, ask(t, h, "GET", docs+"/commits?limit=100", "")).Commits
 		for i, q := range group {
 			want(t, q.answer, 201, `"hash"`)
@@ -116,7 +124,7 @@ func TestAGroupIsSyncedOnce(t *testing.T) {
 	}
 	syncs(2)
 	one, many := syncs(1), syncs(32)
-	if many > one+2 { // the maintenance may sync something, too
+	if one == 0 || many > one+2 { // a file of the journal may be begun, and ended
 		t.Errorf("a commit takes %d syncs, 32 take %d", one, many)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govcd/access"
 )
 
@@ -158,7 +159,7 @@ func (s *Service) deleteFile(w http.ResponseWriter, r *http.Request, repo *repo)
 }
 
 func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, repo *repo) error {
-	p, err := readablePath(r.URL.Query().Get("path"))
+	p, err := readablePath(parameter(r.URL.RawQuery, "path"))
 	if err != nil {
 		return err
 	}
@@ -170,16 +171,20 @@ func (s *Service) getFolder(w http.ResponseWriter, r *http.Request, repo *repo) 
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", `"`+found.Commit+`"`)
-	return answer(w, http.StatusOK, found)
+	setTag(w, found.commit)
+	if framed(r) {
+		return answerFrame(w, http.StatusOK, frame.Folder{Commit: found.commit, Files: found.files})
+	}
+	return answer(w, http.StatusOK, found.answer())
 }
 
 func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, t target) error {
-	body, err := readBody(r)
-	if err == nil {
-		err = checkMembers(body)
-	}
+	body, done, err := readBody(r)
 	if err != nil {
+		return err
+	}
+	defer done()
+	if err := checkMembers(body); err != nil {
 		return err
 	}
 	var in FoldersRequest
@@ -202,7 +207,10 @@ func (s *Service) getFolders(w http.ResponseWriter, r *http.Request, t target) e
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, found)
+	if framed(r) {
+		return answerFrame(w, http.StatusOK, found.frame())
+	}
+	return answer(w, http.StatusOK, found.answer())
 }
 
 // optionalPath reads ?path=, where "" and "." are the root.

@@ -33,7 +33,9 @@ type route struct {
 	stream bool
 	// git: git is the caller, with its own credentials, content types and way to
 	// show what went wrong.
-	git      bool
+	git bool
+	// framed: it takes bodies in the form of package frame.
+	framed   bool
 	segments []string
 }
 
@@ -81,6 +83,8 @@ func (s *Service) repoRoutes() []route {
 	events.stream = true
 	folders := read(v2Repo+"/folders", s.getFolders)
 	folders.method = http.MethodPost // its paths are too long for a query
+	batch := write(http.MethodPost, v2Repo+"/batch", s.postBatch, "batch")
+	batch.framed = true
 	return []route{
 		read("/api/v1/repos/{id}/log", s.getLog),
 		read("/api/v1/repos/{id}/status", in(s.getStatus)),
@@ -93,7 +97,7 @@ func (s *Service) repoRoutes() []route {
 		read(v2Repo+"/tree", in(s.getTree)),
 		write(http.MethodPost, v2Repo+"/commits", s.postCommit, "commit"),
 		read(v2Repo+"/commits", s.getLog),
-		write(http.MethodPost, v2Repo+"/batch", s.postBatch, "batch"),
+		batch,
 		read(v2Repo+"/status", in(s.getStatus)),
 		write(http.MethodPost, v2Repo+"/branches", in(s.postBranch), "branch.create"),
 		write(http.MethodPost, v2Repo+"/merge", in(s.postMerge), "merge"),

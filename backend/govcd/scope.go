@@ -27,7 +27,7 @@ var shared = scope{branch: gitrepo.Main}
 // scopeOf reads ?branch= and the header that names a staging area.
 func scopeOf(r *http.Request) (scope, error) {
 	sc := shared
-	if asked := r.URL.Query().Get("branch"); asked != "" {
+	if asked := parameter(r.URL.RawQuery, "branch"); asked != "" {
 		sc.branch = asked
 	}
 	if given, ok := r.Header[headerStage]; ok {
@@ -53,7 +53,7 @@ func (r *repo) sourceOf(ctx context.Context, request *http.Request) (source, err
 		return source{}, err
 	}
 	src := source{scope: sc}
-	if ref := request.URL.Query().Get("ref"); ref != "" {
+	if ref := parameter(request.URL.RawQuery, "ref"); ref != "" {
 		src.commit, err = r.resolve(ctx, ref)
 		src.fixed = true
 	}

@@ -39,6 +39,32 @@ func graveFolder(id document.ID, text string) (document.Path, error) {
 	return folder, nil
 }
 
+// Bury remembers documents that were deleted before this state was made, those
+// deleted last first, and where they lay. What the index knows, or is remembered
+// already, is left as it is; of more than MaxGraves the first are taken.
+func (db *DB) Bury(ctx context.Context, keys []store.Key) error {
+	keys = keys[:min(len(keys), MaxGraves)]
+	for done := 0; done < len(keys); done += MaxAppend {
+		part := keys[done:min(done+MaxAppend, len(keys))]
+		err := db.submit(ctx, 0, func(t *txn) error {
+			for i, key := range part {
+				// Before every delete of this state, so that they are forgotten first.
+				added, err := t.exec(wAddGrave, key.ID.String(), key.Folder.String(), -1-done-i)
+				if err != nil {
+					return err
+				}
+				t.m.graves = t.m.graves || added > 0
+			}
+			_, err := t.exec(wTrimGraves, MaxGraves)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("remember deleted documents: %w", err)
+		}
+	}
+	return nil
+}
+
 // exhume returns the folder of a deleted document that is created again, zero
 // if none is remembered.
 func (t *txn) exhume(id document.ID) (document.Path, error) {

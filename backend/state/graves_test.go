@@ -63,3 +63,27 @@ func TestGravesAreBounded(t *testing.T) {
 		t.Errorf("the newest was forgotten: %v", err)
 	}
 }
+
+// TestGravesOfAnEarlierStateReplaceOurs: what the index knows, or buried itself,
+// stays as it is.
+func TestGravesOfAnEarlierStateReplaceOurs(t *testing.T) {
+	db := open(t, t.TempDir())
+	mustAttach(t, db, "git")
+	there := mustAppend(t, db, put("op-1", "a", "x"), put("op-2", "b", "y"))[0].Key.Folder
+	mustAppend(t, db, remove("op-3", "a"))
+	mustAdvance(t, db, Advance{Store: "git", Seq: 3})
+	elsewhere := must(document.ParsePath("documents/other/a"))
+	var keys []store.Key
+	for _, id := range []string{"a", "b", "c"} {
+		keys = append(keys, store.Key{ID: idOf(id), Folder: elsewhere})
+	}
+	if err := db.Bury(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]document.Path{"a": there, "b": {}, "c": elsewhere} {
+		folder, err := db.Grave(t.Context(), idOf(id))
+		if folder != want || (err != nil) != want.IsZero() {
+			t.Errorf("%s: %s, %v, want %s", id, folder, err, want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ const (
 	wDropTombstones
 	wTrimGraves
 	wGrave
+	wAddGrave
 	wTrimOutbox
 	wSetMeta
 	wAddEvent
@@ -68,6 +69,7 @@ var writeSQL = [writeStatements]string{
 		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
 	wTrimGraves: `DELETE FROM graves WHERE seq <= (SELECT seq FROM graves ORDER BY seq DESC LIMIT 1 OFFSET ?)`,
 	wGrave:      `SELECT folder FROM graves WHERE id = ?`,
+	wAddGrave:   `INSERT OR IGNORE INTO graves(id, folder, seq) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM documents WHERE id = ?1)`,
 	// A tombstone whose delete a store refused stays: it says that the document
 	// which that store still shows is none.
 	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)

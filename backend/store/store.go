@@ -105,6 +105,13 @@ type Receipt struct {
 	// Commit is the hash of the commit that holds the batch, or "" if the
 	// store has no commits or nothing changed.
 	Commit string
+	// Written is how many of the operations changed something, as far as the store
+	// tells; 0 where it does not.
+	Written int
+	// Window is how long others could have written between the look at what was
+	// there and the commit, where a store takes no conditions; 0 elsewhere, and
+	// where it does not tell.
+	Window time.Duration
 }
 
 // Revision is one version of a document in a store's history.

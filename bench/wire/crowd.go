@@ -187,7 +187,7 @@ type logged struct {
 
 // commits reads the log, the newest first.
 func (s *site) commits(ctx context.Context, offset, limit int) ([]logged, error) {
-	body, err := send(ctx, s.bare, http.MethodGet, s.api(fmt.Sprintf("/commits?limit=%d&offset=%d", limit, offset)), nil)
+	body, err := send(ctx, s.bare, http.MethodGet, s.api(fmt.Sprintf("/commits?limit=%d&offset=%d", limit, offset)), nil, inJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +252,7 @@ func (s *site) holds(ctx context.Context, c logged, w written) (bool, error) {
 	if c.Author != w.by.Name || c.Email != w.by.Email || !strings.Contains(c.Message, d.ID.String()) {
 		return false, nil
 	}
-	body, err := send(ctx, s.bare, http.MethodGet, s.api("/diff?"+url.Values{"from": {c.Parent}, "to": {c.Hash}}.Encode()), nil)
+	body, err := send(ctx, s.bare, http.MethodGet, s.api("/diff?"+url.Values{"from": {c.Parent}, "to": {c.Hash}}.Encode()), nil, inJSON)
 	if err != nil {
 		return false, err
 	}

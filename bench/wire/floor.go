@@ -82,7 +82,7 @@ func (e *echo) viaHTTP(ctx context.Context, sent, got int) func(int) (time.Durat
 	method, url, body := e.like(sent, got)
 	return func(int) (time.Duration, error) {
 		return beside.Clock(func() error {
-			_, err := send(ctx, e.bare, method, url, body)
+			_, err := send(ctx, e.bare, method, url, body, inJSON)
 			return err
 		})
 	}
@@ -107,14 +107,15 @@ func (e *echo) viaResty(ctx context.Context, sent, got int) func(int) (time.Dura
 }
 
 // send makes one bare request and returns the body of its answer.
-func send(ctx context.Context, c *http.Client, method, url string, body []byte) ([]byte, error) {
+func send(ctx context.Context, c *http.Client, method, url string, body []byte, f form) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > 0 {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", f.kind)
 	}
+	r.Header.Set("Accept", f.accept)
 	in, err := c.Do(r)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ const (
 	whatBareGet   = "get of one document, bare HTTP"
 	whatBatch     = "batch of 100, client"
 	whatBareBatch = "batch of 100, bare HTTP"
+
+	asJSON = ", JSON" // which other clients speak; the client of ours speaks frames
 )
 
 const (
@@ -37,6 +39,7 @@ func (s *site) puts(ctx context.Context) error {
 	}
 	s.rep.add(row{What: whatPut, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 4})
 	s.rep.add(row{What: whatBarePut, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 4})
+	s.rep.add(row{What: whatBarePut + asJSON, Docs: s.n, Unit: inMicros, Ours: f[4], Floor: &f[3], FloorIs: echoByHTTP}, target{})
 	s.rep.add(row{What: "requests a put", Docs: s.n, Unit: inRequests, Ours: beside.Once(float64(requests))}, target{most: 1})
 	return nil
 }
@@ -52,15 +55,20 @@ func (s *site) batches(ctx context.Context) error {
 	}
 	s.rep.add(row{What: whatBatch, Docs: s.n, Unit: inRate, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{least: 40_000})
 	s.rep.add(row{What: whatBareBatch, Docs: s.n, Unit: inRate, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{least: 40_000})
+	s.rep.add(row{What: whatBareBatch + asJSON, Docs: s.n, Unit: inRate, Ours: f[4], Floor: &f[3], FloorIs: echoByHTTP}, target{})
 	return nil
 }
 
 // writes races batches of n documents through the client and by bare HTTP, each
-// beside its echo.
+// beside its echo, and by bare HTTP in JSON.
 func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure, requests int, err error) {
 	s.rep.progress.Step(s.n, what)
-	ours, bare := s.fresh(n, many), s.fresh(n, many)
-	bodies, err := encoded(bare)
+	ours := s.fresh(n, many)
+	frames, err := inFrames.encoded(s.fresh(n, many))
+	if err != nil {
+		return nil, 0, err
+	}
+	texts, err := inJSON.encoded(s.fresh(n, many))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -72,8 +80,9 @@ func (s *site) writes(ctx context.Context, what string, n, many int) (f []figure
 	f, err = beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(many, func(i int) (time.Duration, error) { return s.applied(ctx, ours[i]) }),
 		s.racer(many, s.echo.viaResty(ctx, sent, got)),
-		s.racer(many, func(i int) (time.Duration, error) { return s.posted(ctx, bodies[i]) }),
-		s.racer(many, s.echo.viaHTTP(ctx, sent, got)))
+		s.racer(many, func(i int) (time.Duration, error) { return s.posted(ctx, inFrames, frames[i]) }),
+		s.racer(many, s.echo.viaHTTP(ctx, sent, got)),
+		s.racer(many, func(i int) (time.Duration, error) { return s.posted(ctx, inJSON, texts[i]) }))
 	return f, requests, err
 }
 
@@ -88,13 +97,15 @@ func (s *site) gets(ctx context.Context) error {
 	f, err := beside.Rules{Samples: s.samples, Processor: true}.Race(ctx,
 		s.racer(singles, func(i int) (time.Duration, error) { return s.got(ctx, docs[i%len(docs)]) }),
 		s.racer(singles, s.echo.viaResty(ctx, 0, got)),
-		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, docs[i%len(docs)]) }),
-		s.racer(singles, s.echo.viaHTTP(ctx, 0, got)))
+		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, inFrames, docs[i%len(docs)]) }),
+		s.racer(singles, s.echo.viaHTTP(ctx, 0, got)),
+		s.racer(singles, func(i int) (time.Duration, error) { return s.fetched(ctx, inJSON, docs[i%len(docs)]) }))
 	if err != nil {
 		return err
 	}
 	s.rep.add(row{What: whatGet, Docs: s.n, Unit: inMicros, Ours: f[0], Floor: &f[1], FloorIs: echoByResty}, target{within: 2})
 	s.rep.add(row{What: whatBareGet, Docs: s.n, Unit: inMicros, Ours: f[2], Floor: &f[3], FloorIs: echoByHTTP}, target{within: 2})
+	s.rep.add(row{What: whatBareGet + asJSON, Docs: s.n, Unit: inMicros, Ours: f[4], Floor: &f[3], FloorIs: echoByHTTP}, target{})
 	s.rep.add(row{What: "requests a get", Docs: s.n, Unit: inRequests, Ours: beside.Once(float64(requests))}, target{most: 1})
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
+	"github.com/caiatech/caiatop/backend/frame"
 	"github.com/caiatech/caiatop/backend/govc"
 	"github.com/caiatech/caiatop/backend/govcd"
 	"github.com/caiatech/caiatop/backend/store"
@@ -206,8 +207,8 @@ func (s *site) applied(ctx context.Context, b store.Batch) (time.Duration, error
 	})
 }
 
-// bareItem and bareBatch are what a client sends that writes no more than it
-// must.
+// bareItem and bareBatch are what a client sends in JSON that writes no more than
+// it must.
 type bareItem struct {
 	Op      string `json:"op"`
 	Path    string `json:"path"`
@@ -219,35 +220,66 @@ type bareBatch struct {
 	Items   []bareItem `json:"items"`
 }
 
+// form is one of the two forms in which the service takes and answers contents.
+type form struct {
+	kind, accept string
+	encode       func(b store.Batch) ([]byte, error)
+}
+
+var (
+	inFrames = form{frame.Type, frame.Accept, encodeFrame}
+	inJSON   = form{"application/json", "application/json", encodeJSON}
+)
+
 // encoded are the bodies of batches.
-func encoded(batches []store.Batch) (bodies [][]byte, err error) {
+func (f form) encoded(batches []store.Batch) (bodies [][]byte, err error) {
 	bodies = make([][]byte, len(batches))
 	for i, b := range batches {
-		if bodies[i], err = encode(b); err != nil {
+		if bodies[i], err = f.encode(b); err != nil {
 			return nil, err
 		}
 	}
 	return bodies, nil
 }
 
-func encode(b store.Batch) ([]byte, error) {
-	in := bareBatch{Message: "Put documents"}
+const putMessage = "Put documents"
+
+// eachFile calls do with every file of a batch.
+func eachFile(b store.Batch, do func(path string, data []byte)) error {
 	for _, op := range b.Ops {
 		files, err := op.Doc.Files(document.TextOnly)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, f := range files {
-			in.Items = append(in.Items, bareItem{"put", op.Key.Folder.String() + "/" + f.Name, string(f.Data)})
+			do(op.Key.Folder.String()+"/"+f.Name, f.Data)
 		}
+	}
+	return nil
+}
+
+func encodeFrame(b store.Batch) ([]byte, error) {
+	in := frame.Batch{Message: putMessage}
+	err := eachFile(b, func(path string, data []byte) {
+		in.Items = append(in.Items, frame.Item{Op: frame.Put, Match: frame.Anything, Path: path, Data: data})
+	})
+	return in.Append(nil), err
+}
+
+func encodeJSON(b store.Batch) ([]byte, error) {
+	in := bareBatch{Message: putMessage}
+	if err := eachFile(b, func(path string, data []byte) {
+		in.Items = append(in.Items, bareItem{"put", path, string(data)})
+	}); err != nil {
+		return nil, err
 	}
 	return json.Marshal(in)
 }
 
 // posted puts documents by bare HTTP.
-func (s *site) posted(ctx context.Context, body []byte) (time.Duration, error) {
+func (s *site) posted(ctx context.Context, f form, body []byte) (time.Duration, error) {
 	return beside.Clock(func() error {
-		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body)
+		_, err := send(ctx, s.bare, http.MethodPost, s.api("/batch"), body, f)
 		return err
 	})
 }
@@ -282,10 +314,10 @@ func (s *site) got(ctx context.Context, want document.Document) (time.Duration, 
 }
 
 // fetched reads a document's folder by bare HTTP.
-func (s *site) fetched(ctx context.Context, want document.Document) (time.Duration, error) {
+func (s *site) fetched(ctx context.Context, f form, want document.Document) (time.Duration, error) {
 	at := s.api("/folder?" + url.Values{"path": {keyOf(want).Folder.String()}}.Encode())
 	var body []byte
-	took, err := beside.Clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil); return err })
+	took, err := beside.Clock(func() (err error) { body, err = send(ctx, s.bare, http.MethodGet, at, nil, f); return err })
 	if err == nil && !bytes.Contains(body, []byte(want.Content.Text)) {
 		err = fmt.Errorf("%w: the folder of %s lacks its text", errBroken, want.ID)
 	}

@@ -125,12 +125,12 @@ func (c *Client) List(ctx context.Context, query ListQuery) (Page, error) {
 }
 
 // Search implements Documents.
-func (c *Client) Search(ctx context.Context, query string, limit int) ([]Hit, error) {
+func (c *Client) Search(ctx context.Context, query string, limit int) (Hits, error) {
 	values := url.Values{"q": {query}}
 	setNumber(values, "limit", limit)
-	var list hitList
-	err := c.call(ctx, http.MethodGet, "search", values, nil, &list)
-	return list.Hits, err
+	var found Hits
+	err := c.call(ctx, http.MethodGet, "search", values, nil, &found)
+	return found, err
 }
 
 // Status implements Control.

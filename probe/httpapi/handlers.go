@@ -219,8 +219,9 @@ func (s *Server) search(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	hits, err := s.engine.Search(c.ctx, values.Get("q"), limit)
-	return hitList{orEmpty(hits)}, err
+	found, err := s.engine.Search(c.ctx, values.Get("q"), limit)
+	found.Hits = orEmpty(found.Hits)
+	return found, err
 }
 
 func (s *Server) events(c *call) (any, error) {

@@ -86,9 +86,9 @@ func TestEveryByteComesBack(t *testing.T) {
 	if err != nil || page.Total != 2 || len(page.Rows) != 1 || page.Rows[0].ID != "%2F%2e" {
 		t.Errorf("list: %+v, %v", page, err)
 	}
-	hits, err := client.Search(t.Context(), "percent", 0)
-	if err != nil || len(hits) != 1 || hits[0].ID != "100%" || hits[0].Snippet != "\x02percent\x03" {
-		t.Errorf("search: %+v, %v", hits, err)
+	found, err := client.Search(t.Context(), "percent", 0)
+	if hits := found.Hits; err != nil || len(hits) != 1 || hits[0].ID != "100%" || hits[0].Snippet != "\x02percent\x03" {
+		t.Errorf("search: %+v, %v", found, err)
 	}
 	ack, err := client.Delete(t.Context(), []string{"100%", "accents é ß 漢字"})
 	if err != nil || len(ack.OpIDs) != 2 || ack.Durability != "local" {

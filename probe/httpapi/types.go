@@ -39,8 +39,8 @@ type Documents interface {
 	// List returns one page, in the order of ids.
 	List(ctx context.Context, query ListQuery) (Page, error)
 	// Search returns the best hits first, at most limit (1 to MaxList; 0 means
-	// the engine's own choice).
-	Search(ctx context.Context, query string, limit int) ([]Hit, error)
+	// the engine's own choice). It may wait for the index.
+	Search(ctx context.Context, query string, limit int) (Hits, error)
 }
 
 // Control is what operators do with the engine.
@@ -250,6 +250,14 @@ type Hit struct {
 	Snippet string `json:"snippet"`
 }
 
+// Hits is the answer to a search.
+type Hits struct {
+	Hits []Hit `json:"hits"`
+	// Behind is how many operations the index lacks that were acknowledged before
+	// the search: there may be more hits than these.
+	Behind int64 `json:"behind,omitempty"`
+}
+
 // Ack acknowledges a write.
 type Ack struct {
 	OpIDs []string `json:"op_ids"`
@@ -257,6 +265,15 @@ type Ack struct {
 	// here) or "local" (on disk here, the rest follows).
 	Durability string `json:"durability"`
 	Commit     string `json:"commit,omitempty"` // of the service, if it has it yet
+	// Conflicts names the documents whose place at the service somebody else's
+	// version keeps.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+}
+
+// Conflict is a document that was changed here and at the service.
+type Conflict struct {
+	ID   string `json:"id"`
+	Copy string `json:"copy,omitempty"` // the document that keeps ours; none for a delete, which gave way
 }
 
 // Status describes a running engine. Unknown values are absent.
@@ -321,7 +338,7 @@ type Service struct {
 type Outbox struct {
 	Pending int64      `json:"pending"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
-	Bytes   int64      `json:"bytes"`
+	Bytes   int64      `json:"bytes"` // of content that git lacks
 }
 
 // Store describes one replica.

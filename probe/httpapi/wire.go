@@ -45,11 +45,6 @@ type restoreRequest struct {
 	Base   string `json:"base"`
 }
 
-// hitList is the reply to a search.
-type hitList struct {
-	Hits []Hit `json:"hits"`
-}
-
 // revisionList is the reply to a history, eventList that to events.
 type revisionList struct {
 	Revisions []Revision `json:"revisions"`

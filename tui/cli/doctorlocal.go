@@ -174,6 +174,8 @@ func (d *doctor) judgeEngine(s httpapi.Status) {
 		d.say(checkEngine, resultFail, s.Next, "%s", why)
 	case !s.Ready:
 		d.say(checkEngine, resultFail, s.Next, "it cannot take a write now: %s", s.Unready)
+	case s.Healthy && warned(s) != "":
+		d.say(checkEngine, resultWarn, "nothing now: no document and no version is concerned; to be rid of it, mend or put back the named file", "%s, but %s", s.State, warned(s))
 	case s.Healthy:
 		d.ok(checkEngine, "%s, %s documents, all parts work", s.State, ui.Count(s.Documents))
 	case s.State == string(engine.StatePrimary):
@@ -181,6 +183,16 @@ func (d *doctor) judgeEngine(s httpapi.Status) {
 	default:
 		d.say(checkEngine, resultWarn, s.Next, "%s", why)
 	}
+}
+
+// warned says what of the stores is damaged and touches nothing, "" if nothing is.
+func warned(s httpapi.Status) string {
+	for _, one := range s.Stores {
+		if one.Warning != "" {
+			return one.Name + " is damaged where nothing needs it: " + one.Warning
+		}
+	}
+	return ""
 }
 
 // service finds out where the service is, and reports whether it can be looked

@@ -61,10 +61,7 @@ func (a *app) putCommand() *cobra.Command {
 					return fault(fmt.Sprintf("%q was not stored", id), err)
 				}
 				n := len(doc.Text) + len(doc.Raw)
-				if a.json {
-					return a.printJSON(a.Stdout, stored{doc.ID, doc.Type, n, ack})
-				}
-				return emit(a.Stdout, "stored %s (%s, %s): %s\n", safe(doc.ID), safe(doc.Type), size(int64(n)), safe(ack.Durability))
+				return a.acknowledged(ack, stored{doc.ID, doc.Type, n, ack}, "stored %s (%s, %s): %s\n", safe(doc.ID), safe(doc.Type), size(int64(n)), safe(ack.Durability))
 			})
 		},
 	}
@@ -327,10 +324,7 @@ func (a *app) removeCommand() *cobra.Command {
 				if err != nil {
 					return fault(undeleted, err)
 				}
-				if a.json {
-					return a.printJSON(a.Stdout, ack)
-				}
-				return emit(a.Stdout, "deleted %s: %s\n", count(len(ids), "document"), safe(ack.Durability))
+				return a.acknowledged(ack, ack, "deleted %s: %s\n", count(len(ids), "document"), safe(ack.Durability))
 			})
 		},
 	}

@@ -137,17 +137,12 @@ func readBack(file string) (text string, err error) {
 }
 
 func (a *app) edited(doc httpapi.Document, ack *httpapi.Ack) error {
-	if a.json {
-		reply := stored{ID: doc.ID, Type: doc.Type, Bytes: len(doc.Text) + len(doc.Raw)}
-		if ack != nil {
-			reply.Ack = *ack
-		}
-		return a.printJSON(a.Stdout, reply)
-	}
+	reply := stored{ID: doc.ID, Type: doc.Type, Bytes: len(doc.Text) + len(doc.Raw)}
 	if ack == nil {
-		return emit(a.Stdout, "%s was left as it is\n", safe(doc.ID))
+		return a.acknowledged(reply.Ack, reply, "%s was left as it is\n", safe(doc.ID))
 	}
-	return emit(a.Stdout, "changed %s (%s, %s): %s\n", safe(doc.ID), safe(doc.Type), size(int64(len(doc.Text)+len(doc.Raw))), safe(ack.Durability))
+	reply.Ack = *ack
+	return a.acknowledged(*ack, reply, "changed %s (%s, %s): %s\n", safe(doc.ID), safe(doc.Type), size(int64(reply.Bytes)), safe(ack.Durability))
 }
 
 // editName names the file after the document, so that an editor knows what it

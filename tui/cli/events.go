@@ -13,6 +13,7 @@ import (
 
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/probe/journal"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 const (
@@ -56,7 +57,7 @@ func (a *app) eventsCommand() *cobra.Command {
 			case !slices.Contains(levels, journal.Level(q.level)):
 				return usage(fmt.Sprintf("--level %q is none", q.level), "give info, warning or error")
 			case q.limit < 1 || q.limit > httpapi.MaxEvents:
-				return usage(fmt.Sprintf("--limit %d is out of range", q.limit), fmt.Sprintf("give 1 to %d", httpapi.MaxEvents))
+				return usage(fmt.Sprintf("--limit %d is out of range", q.limit), "give 1 to "+ui.Count(httpapi.MaxEvents))
 			}
 			if q.follow {
 				return a.followEvents(cmd, q)
@@ -77,7 +78,7 @@ func (a *app) eventsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&q.level, "level", string(journal.Info), "the least `LEVEL`: info, warning or error")
 	cmd.Flags().StringVar(&q.kind, "kind", "", "only events of this `KIND`, like state or conflict")
 	cmd.Flags().StringVar(&q.contains, "contains", "", "only events that contain this `TEXT`")
-	cmd.Flags().IntVar(&q.limit, "limit", defaultEvents, fmt.Sprintf("the newest so many, 1 to %d", httpapi.MaxEvents))
+	cmd.Flags().IntVar(&q.limit, "limit", defaultEvents, "the newest so many, 1 to "+ui.Count(httpapi.MaxEvents))
 	cmd.Flags().BoolVar(&q.follow, "follow", false, "go on with what happens")
 	a.jsonFlag(cmd)
 	return cmd

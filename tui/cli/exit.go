@@ -33,7 +33,7 @@ const exitHelp = `Exit codes:
   0 done; 1 not healthy and 3 no engine runs (status, healthcheck), 1 a check fails (doctor);
   64 usage; 65 bad data;
   66 not found; 69 unavailable; 70 internal fault; 73 cannot create; 74 I/O;
-  75 try again later; 77 not allowed; 78 configuration; 130 interrupted`
+  75 try again later, or a conflict; 77 not allowed; 78 configuration; 130 interrupted`
 
 // Sentinels of what only the program's wiring can know.
 var (

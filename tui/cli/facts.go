@@ -8,6 +8,7 @@ import (
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // Stats implements httpapi.Facts.
@@ -96,7 +97,7 @@ func (l Local) Events(_ context.Context, since uint64, limit int) ([]httpapi.Eve
 		limit = httpapi.DefaultEvents
 	}
 	if limit < 0 || limit > httpapi.MaxEvents {
-		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %d", httpapi.ErrInvalid, limit, httpapi.MaxEvents), "")
+		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %s", httpapi.ErrInvalid, limit, ui.Count(httpapi.MaxEvents)), "")
 	}
 	entries := l.engine.Journal().Since(since)
 	entries = entries[max(0, len(entries)-limit):]

@@ -14,6 +14,7 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui/compare"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 const (
@@ -52,7 +53,7 @@ func (a *app) historyCommand() *cobra.Command {
 				return err
 			}
 			if limit < 1 || limit > httpapi.MaxHistory {
-				return usage(fmt.Sprintf("--limit %d is out of range", limit), fmt.Sprintf("give 1 to %d", httpapi.MaxHistory))
+				return usage(fmt.Sprintf("--limit %d is out of range", limit), "give 1 to "+ui.Count(httpapi.MaxHistory))
 			}
 			return a.with(cmd, a.Open, func(ctx context.Context, session Session) error {
 				// One more, to compare the last one with.
@@ -64,7 +65,7 @@ func (a *app) historyCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxHistory))
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many, 1 to "+ui.Count(httpapi.MaxHistory))
 	cmd.Flags().BoolVar(&diff, "diff", false, "show what each version changed")
 	a.jsonFlag(cmd)
 	return cmd
@@ -255,10 +256,8 @@ func (a *app) restoreCommand() *cobra.Command {
 				if err != nil {
 					return fault(what, err)
 				}
-				if a.json {
-					return a.printJSON(a.Stdout, stored{doc.ID, doc.Type, len(doc.Text) + len(doc.Raw), ack})
-				}
-				return emit(a.Stdout, "restored %s as of %s: %s\n", safe(id), stamp(doc.UpdatedAt), safe(ack.Durability))
+				reply := stored{doc.ID, doc.Type, len(doc.Text) + len(doc.Raw), ack}
+				return a.acknowledged(ack, reply, "restored %s as of %s: %s\n", safe(id), stamp(doc.UpdatedAt), safe(ack.Durability))
 			})
 		},
 	}
@@ -336,10 +335,7 @@ func (a *app) undo(ctx context.Context, session Session, what string, change htt
 	if err != nil {
 		return fault(what, err)
 	}
-	if a.json {
-		return a.printJSON(a.Stdout, reply)
-	}
-	return emit(a.Stdout, "undone: %s is %s: %s\n", safe(reply.ID), reply.Did, safe(reply.Durability))
+	return a.acknowledged(reply.Ack, reply, "undone: %s is %s: %s\n", safe(reply.ID), reply.Did, safe(reply.Durability))
 }
 
 // ask asks a person, who must be there, and takes only a clear yes for one.

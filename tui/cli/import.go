@@ -26,7 +26,8 @@ func (a *app) importCommand() *cobra.Command {
 		Long: "Stores every regular file below DIR as a document. The id is the path below DIR\n" +
 			"with every slash written as ~. Symbolic links, special files and .git are left out. A\n" +
 			"file that cannot be stored is told and the rest goes on; the exit code is then 65.\n" +
-			"Importing again stores every file again, as a new version of the same document.\n" +
+			"Importing again stores what has changed since, as a new version of the same document; a\n" +
+			"file whose content, type and source are stored already is left alone, whatever its times.\n" +
 			"A folder that caiatop export made brings its documents back instead, with ids, types and\n" +
 			"metadata; --plain takes it as files all the same.\n" +
 			"With --git, DIR is a git repository that holds documents, and each of its commits comes\n" +
@@ -88,7 +89,7 @@ func (a *app) importTree(ctx context.Context, session Session, root *os.Root, ki
 	job := fmt.Sprintf("The import of %q", absolute(root.Name()))
 	a.begins(ctx, session, job)
 	r, err := a.importAll(ctx, session, root, kind, plain)
-	a.ended(ctx, session, job, imported(r), err, "Import again: every file is stored anew, as a new version")
+	a.ended(ctx, session, job, imported(r), err, "Import again: what is stored already is left alone")
 	return err
 }
 
@@ -101,13 +102,13 @@ func (a *app) importAll(ctx context.Context, session Session, root *os.Root, kin
 	show(0)
 	line := &progressLine{app: a, on: a.IsTerminal(a.Stderr), start: start, last: start}
 	i := &importer{
-		docs: session, tree: folder{root}, kind: kind, progress: func(r report) { show(r.Imported + r.Failed); line.show(r, total) },
+		docs: session, tree: folder{root}, kind: kind, progress: func(r report) { show(r.Imported + r.Unchanged + r.Failed); line.show(r, total) },
 		failed: func(name string, err error) {
 			line.clear()
 			a.note("not imported: %s: %v", name, err)
 		},
 	}
-	run, n, err := i.plan(ctx, root, plain)
+	run, n, err := i.prepare(ctx, root, plain)
 	if total = n; err == nil {
 		show(0)
 		err = run(ctx)
@@ -129,8 +130,11 @@ func (a *app) importAll(ctx context.Context, session Session, root *os.Root, kin
 	if err == nil && i.report.Failed > 0 {
 		err = &Fault{
 			What: count(i.report.Failed, "file") + " could not be imported", Why: known{httpapi.ErrInvalid},
-			Fix: "mend what is named above and import again: every file is stored anew, as a new version",
+			Fix: "mend what is named above and import again: what is stored already is left alone",
 		}
+	}
+	if err == nil {
+		err = met(httpapi.Ack{Conflicts: i.report.Conflicts})
 	}
 	return i.report, err
 }
@@ -145,6 +149,9 @@ func (a *app) printReport(r report) error {
 // imported says what an import did.
 func imported(r report) string {
 	tail := ""
+	if r.Unchanged > 0 {
+		tail += ", " + ui.Count(int64(r.Unchanged)) + " stored already and unchanged"
+	}
 	if r.Failed > 0 {
 		tail += ", " + ui.Count(int64(r.Failed)) + " failed"
 	}
@@ -167,8 +174,8 @@ type progressLine struct {
 
 func (p *progressLine) show(r report, total int64) {
 	p.often(func(rate float64) string {
-		return fmt.Sprintf("importing: %s of %s, %s, %s a second", ui.Count(int64(r.Imported)), ui.Count(total), size(r.Bytes), perSecond(rate))
-	}, int64(r.Imported))
+		return fmt.Sprintf("importing: %s of %s, %s, %s a second", ui.Count(int64(r.Imported+r.Unchanged)), ui.Count(total), size(r.Bytes), perSecond(rate))
+	}, int64(r.Imported+r.Unchanged))
 }
 
 // often shows a text about the documents done so far, not more often than

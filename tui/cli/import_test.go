@@ -145,7 +145,7 @@ func TestImportIsPutInBatches(t *testing.T) {
 		t.Fatalf("%d %+v %s", code, r, stderr)
 	}
 	// 88 small documents and two big ones fill the third batch up to 8 MiB.
-	if got, want := w.engine.Calls(), []string{"put 256", "put 256", "put 90", "put 1", "sync"}; !slices.Equal(got, want) {
+	if got, want := w.engine.Calls(), []string{"list", "put 256", "put 256", "put 90", "put 1", "sync"}; !slices.Equal(got, want) {
 		t.Errorf("calls %v, want %v", got, want)
 	}
 }

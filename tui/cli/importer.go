@@ -35,15 +35,20 @@ type failure struct {
 
 // report is the result of an import, and what --json writes.
 type report struct {
-	Imported int   `json:"imported"`
-	Failed   int   `json:"failed"`
-	Skipped  int   `json:"skipped"` // symbolic links, special files, .git
-	Bytes    int64 `json:"bytes"`   // of content imported
+	Imported int `json:"imported"`
+	Failed   int `json:"failed"`
+	// Unchanged counts those that were stored already, just like that.
+	Unchanged int   `json:"unchanged"`
+	Skipped   int   `json:"skipped"` // symbolic links, special files, .git
+	Bytes     int64 `json:"bytes"`   // of content imported
 	// Seconds is the time from the first file until git had all.
 	Seconds  float64   `json:"seconds"`
 	Rate     float64   `json:"docs_per_second"`
 	Synced   bool      `json:"synced"` // git has all
 	Failures []failure `json:"failures"`
+	// Conflicts names the first documents whose place at the service somebody
+	// else's version keeps.
+	Conflicts []httpapi.Conflict `json:"conflicts,omitempty"`
 }
 
 // folder is the tree below a root as a file system. Unlike os.Root.FS it takes
@@ -80,9 +85,19 @@ type importer struct {
 	failed   func(name string, err error)
 	progress func(report)
 
+	there  map[string]versionThere // what was stored before, by id
 	report report
 	batch  []httpapi.Document
 	bytes  int64 // of content in batch
+}
+
+// prepare looks what is stored already, and then what is to be imported.
+func (i *importer) prepare(ctx context.Context, root *os.Root, plain bool) (run func(context.Context) error, total int64, err error) {
+	i.report.Failures = []failure{}
+	if i.there, err = storedVersions(ctx, i.docs); err != nil {
+		return nil, 0, err
+	}
+	return i.plan(ctx, root, plain)
 }
 
 // plan says how the tree is to be imported and how many documents that is to
@@ -203,8 +218,14 @@ func (i *importer) add(ctx context.Context, name string) error {
 	return i.take(ctx, doc)
 }
 
-// take adds a document to the batch, after putting one that is full.
+// take adds a document to the batch, after putting one that is full; what is
+// stored already is left as it is.
 func (i *importer) take(ctx context.Context, doc httpapi.Document) error {
+	if i.same(doc) {
+		i.report.Unchanged++
+		i.progress(i.report)
+		return nil
+	}
 	n := int64(len(doc.Text) + len(doc.Raw))
 	if len(i.batch) == batchDocs || (len(i.batch) > 0 && i.bytes+n > batchBytes) {
 		if err := i.flush(ctx); err != nil {
@@ -272,10 +293,10 @@ func (i *importer) flush(ctx context.Context) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	_, err := i.docs.Put(ctx, batch)
+	ack, err := i.docs.Put(ctx, batch)
 	switch {
 	case err == nil:
-		i.count(batch)
+		i.count(ack, batch...)
 	case !refused(err):
 		return err
 	default:
@@ -289,10 +310,10 @@ func (i *importer) flush(ctx context.Context) error {
 
 func (i *importer) each(ctx context.Context, batch []httpapi.Document) error {
 	for _, doc := range batch {
-		_, err := i.docs.Put(ctx, []httpapi.Document{doc})
+		ack, err := i.docs.Put(ctx, []httpapi.Document{doc})
 		switch {
 		case err == nil:
-			i.count([]httpapi.Document{doc})
+			i.count(ack, doc)
 		case refused(err):
 			i.fail(cmp.Or(doc.SourcePath, doc.ID), err)
 		default:
@@ -302,7 +323,9 @@ func (i *importer) each(ctx context.Context, batch []httpapi.Document) error {
 	return nil
 }
 
-func (i *importer) count(batch []httpapi.Document) {
+func (i *importer) count(ack httpapi.Ack, batch ...httpapi.Document) {
+	room := maxFailures - len(i.report.Conflicts)
+	i.report.Conflicts = append(i.report.Conflicts, ack.Conflicts[:min(room, len(ack.Conflicts))]...)
 	i.report.Imported += len(batch)
 	for _, doc := range batch {
 		i.report.Bytes += int64(len(doc.Text) + len(doc.Raw))

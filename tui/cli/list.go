@@ -17,11 +17,6 @@ const (
 	defaultSearch = 20
 )
 
-// found is what search answers with --json.
-type found struct {
-	Hits []httpapi.Hit `json:"hits"`
-}
-
 func (a *app) listCommand() *cobra.Command {
 	query := httpapi.ListQuery{}
 	cmd := &cobra.Command{
@@ -46,7 +41,7 @@ func (a *app) listCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&query.Type, "type", "", "only documents of this `TYPE`")
 	cmd.Flags().StringVar(&query.Contains, "contains", "", "only documents whose id contains this `TEXT`")
-	cmd.Flags().IntVar(&query.Limit, "limit", defaultList, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxList))
+	cmd.Flags().IntVar(&query.Limit, "limit", defaultList, "at most so many, 1 to "+ui.Count(httpapi.MaxList))
 	cmd.Flags().IntVar(&query.Offset, "offset", 0, "leave out so many at the beginning")
 	a.jsonFlag(cmd)
 	return cmd
@@ -54,7 +49,7 @@ func (a *app) listCommand() *cobra.Command {
 
 func checkLimit(limit int) error {
 	if limit < 1 || limit > httpapi.MaxList {
-		return usage(fmt.Sprintf("--limit %d is out of range", limit), fmt.Sprintf("give 1 to %d", httpapi.MaxList))
+		return usage(fmt.Sprintf("--limit %d is out of range", limit), "give 1 to "+ui.Count(httpapi.MaxList))
 	}
 	return nil
 }
@@ -96,7 +91,11 @@ func (a *app) searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search QUERY...",
 		Short: "find documents by the words of their text, best first",
-		Args:  args(1, -1),
+		Long: "Finds documents by the words of their text and metadata, best first. It waits until the\n" +
+			"text index has every write that was acknowledged before, for at most a few seconds, and\n" +
+			"says by how many operations the index is behind if that was not enough; the exit code is\n" +
+			"75 if nothing was found until then.",
+		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkLimit(limit); err != nil {
 				return err
@@ -114,7 +113,7 @@ func (a *app) searchCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, fmt.Sprintf("at most so many, 1 to %d", httpapi.MaxList))
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many, 1 to "+ui.Count(httpapi.MaxList))
 	a.jsonFlag(cmd)
 	return cmd
 }
@@ -122,18 +121,29 @@ func (a *app) searchCommand() *cobra.Command {
 // marks turns the words found into something that every terminal shows.
 var marks = strings.NewReplacer("\x02", "*", "\x03", "*", "\n", " ", "\r", " ", "\t", " ")
 
-func (a *app) printHits(hits []httpapi.Hit) error {
+func (a *app) printHits(found httpapi.Hits) error {
 	if a.json {
-		if hits == nil {
-			hits = []httpapi.Hit{}
+		if found.Hits == nil {
+			found.Hits = []httpapi.Hit{}
 		}
-		return a.printJSON(a.Stdout, found{hits})
+		err := a.printJSON(a.Stdout, found)
+		if err == nil && found.Behind > 0 && len(found.Hits) == 0 {
+			err = ExitCode(ExitTempFail)
+		}
+		return err
 	}
-	for _, h := range hits {
+	for _, h := range found.Hits {
 		if err := emit(a.Stdout, "%s  %s\n    %s\n", safe(h.ID), safe(h.Type), safe(strings.TrimSpace(marks.Replace(h.Snippet)))); err != nil {
 			return err
 		}
 	}
-	a.note("%s", count(len(hits), "hit"))
+	if found.Behind > 0 {
+		a.note("%s so far: the text index is behind by %s; search again in a moment", count(len(found.Hits), "hit"), count(found.Behind, "operation"))
+		if len(found.Hits) == 0 {
+			return ExitCode(ExitTempFail)
+		}
+		return nil
+	}
+	a.note("%s", count(len(found.Hits), "hit"))
 	return nil
 }

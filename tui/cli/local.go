@@ -114,20 +114,20 @@ func (l Local) List(ctx context.Context, q httpapi.ListQuery) (httpapi.Page, err
 }
 
 // Search implements httpapi.Documents.
-func (l Local) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
+func (l Local) Search(ctx context.Context, query string, limit int) (httpapi.Hits, error) {
 	if limit == 0 {
 		limit = 50
 	}
 	if err := l.awaitAdopted(ctx); err != nil {
-		return nil, err
+		return httpapi.Hits{}, err
 	}
-	hits, err := l.engine.Search(ctx, query, limit)
+	hits, behind, err := l.engine.SearchAll(ctx, query, limit)
 	if err != nil {
-		return nil, apiError(err)
+		return httpapi.Hits{}, apiError(err)
 	}
-	out := make([]httpapi.Hit, 0, len(hits))
+	out := httpapi.Hits{Hits: make([]httpapi.Hit, 0, len(hits)), Behind: behind}
 	for _, h := range hits {
-		out = append(out, httpapi.Hit{Row: toRow(h.Row), Snippet: h.Snippet})
+		out.Hits = append(out.Hits, httpapi.Hit{Row: toRow(h.Row), Snippet: h.Snippet})
 	}
 	return out, nil
 }
@@ -207,7 +207,11 @@ func toAPI(d document.Document) (httpapi.Document, error) {
 }
 
 func toAck(a engine.Ack) httpapi.Ack {
-	return httpapi.Ack{OpIDs: a.OpIDs, Durability: string(a.Durability), Commit: a.Commit}
+	out := httpapi.Ack{OpIDs: a.OpIDs, Durability: string(a.Durability), Commit: a.Commit}
+	for _, c := range a.Conflicts {
+		out.Conflicts = append(out.Conflicts, httpapi.Conflict{ID: c.ID.String(), Copy: c.Copy.String()})
+	}
+	return out
 }
 
 func toRow(r engine.Row) httpapi.Row {
@@ -250,12 +254,14 @@ func toStatus(s *engine.Stats) httpapi.Status {
 // does the same, in those that have one, and those that only the console has.
 var (
 	keyWithCommand = regexp.MustCompile(`press [a-zA-Z] \((caiatop [^)]+)\)`)
+	keyAtTheStart  = regexp.MustCompile(`Press [a-zA-Z] \((caiatop [^)]+)\)`)
 	keyAlone       = regexp.MustCompile(` \(press [a-zA-Z][^)]*\)`)
 )
 
 // withoutKeys makes words for the console ones for whoever has no keys.
 func withoutKeys(words string) string {
-	return keyAlone.ReplaceAllString(keyWithCommand.ReplaceAllString(words, "run $1"), "")
+	words = keyAtTheStart.ReplaceAllString(keyWithCommand.ReplaceAllString(words, "run $1"), "Run $1")
+	return keyAlone.ReplaceAllString(words, "")
 }
 
 func latency(op probe.OpStats) httpapi.Latency {

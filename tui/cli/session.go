@@ -109,7 +109,7 @@ var errLostReplace = fmt.Errorf("%w during the write; now there is another versi
 // was sent to went away before its answer, until patience ends.
 //
 // What was asked may have been done all the same. To send it twice is harmless
-// here: a put writes the same content as one more version, a delete finds
+// here: a put leaves alone what is there by then (see Put), a delete finds
 // nothing left to delete (see Delete), reads change nothing, and the actions
 // lead to a state in which the engine may be already.
 func follow[T any](ctx context.Context, f *following, request func(Session) (T, error)) (T, error) {
@@ -151,8 +151,23 @@ func (f *following) act(ctx context.Context, request func(Session) error) error 
 }
 
 // Put implements httpapi.Documents.
+//
+// Where the answer to the first try was lost, what is there by then, just like
+// that, is not written once more.
 func (f *following) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack, error) {
-	return follow(ctx, f, func(s Session) (httpapi.Ack, error) { return s.Put(ctx, docs) })
+	lost := false
+	return follow(ctx, f, func(s Session) (httpapi.Ack, error) {
+		if lost {
+			left, err := lacking(ctx, s, docs)
+			if err != nil || len(left) == 0 {
+				return httpapi.Ack{Durability: string(engine.Local)}, err
+			}
+			docs = left
+		}
+		ack, err := s.Put(ctx, docs)
+		lost = lost || errors.Is(err, httpapi.ErrGone)
+		return ack, err
+	})
 }
 
 // Get implements httpapi.Documents.
@@ -172,8 +187,8 @@ func (f *following) List(ctx context.Context, query httpapi.ListQuery) (httpapi.
 }
 
 // Search implements httpapi.Documents.
-func (f *following) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
-	return follow(ctx, f, func(s Session) ([]httpapi.Hit, error) { return s.Search(ctx, query, limit) })
+func (f *following) Search(ctx context.Context, query string, limit int) (httpapi.Hits, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Hits, error) { return s.Search(ctx, query, limit) })
 }
 
 // History implements httpapi.Versions.

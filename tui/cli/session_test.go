@@ -57,6 +57,63 @@ func TestARequestFollowsTheEngine(t *testing.T) {
 	}
 }
 
+// halfWay is an engine that dies after it wrote the first of what it is given.
+type halfWay struct {
+	Session
+	there map[string]httpapi.Document
+	puts  *[][]string
+}
+
+func (h halfWay) Get(_ context.Context, id string) (httpapi.Document, error) {
+	d, ok := h.there[id]
+	if !ok {
+		return d, httpapi.ErrNotFound
+	}
+	return d, nil
+}
+
+func (h halfWay) Put(_ context.Context, docs []httpapi.Document) (httpapi.Ack, error) {
+	var ids []string
+	for _, d := range docs {
+		ids = append(ids, d.ID)
+	}
+	*h.puts = append(*h.puts, ids)
+	if len(*h.puts) > 1 {
+		return httpapi.Ack{Durability: "local"}, nil
+	}
+	stored := docs[0]
+	stored.CreatedAt, stored.UpdatedAt = time.Unix(1, 0).UTC(), time.Unix(2, 0).UTC()
+	d, err := fromAPI(stored)
+	if err != nil {
+		return httpapi.Ack{}, err
+	}
+	d.UpdatedAt = stored.UpdatedAt
+	hash, err := d.Hash()
+	stored.Hash = hash.String()
+	h.there[stored.ID] = stored
+	return httpapi.Ack{}, errors.Join(err, httpapi.ErrGone)
+}
+
+func (h halfWay) Close(context.Context) error { return nil }
+
+// TestAPutWhoseAnswerWasLostIsWrittenTwice: what arrived is not written again as a
+// new version.
+func TestAPutWhoseAnswerWasLostIsWrittenTwice(t *testing.T) {
+	var puts [][]string
+	s := halfWay{there: map[string]httpapi.Document{}, puts: &puts}
+	f := &following{current: s, patience: time.Minute, open: func(context.Context) (Session, error) { return s, nil }}
+	docs := []httpapi.Document{{ID: "a", Type: "text", Text: "one"}, {ID: "b", Type: "text", Text: "two"}}
+	if _, err := f.Put(t.Context(), docs); err != nil || len(puts) != 2 || len(puts[1]) != 1 || puts[1][0] != "b" {
+		t.Errorf("put %q, %v", puts, err)
+	}
+	puts = nil
+	s.there = map[string]httpapi.Document{}
+	f.current = s
+	if ack, err := f.Put(t.Context(), docs[:1]); err != nil || len(puts) != 1 || ack.Durability != "local" {
+		t.Errorf("put %q: %+v, %v", puts, ack, err)
+	}
+}
+
 func TestFollowingEnds(t *testing.T) {
 	closed := 0
 	errs := []error{httpapi.ErrGone}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/caiatech/caiatop/probe"
 	"github.com/caiatech/caiatop/probe/httpapi"
 	"github.com/caiatech/caiatop/tui/ui"
 )
@@ -82,7 +84,7 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	add("service", serviceLine(status.Service))
 	add("repository", status.Repository)
 	add("documents", fmt.Sprintf("%s, %s", ui.Count(status.Documents), size(status.Bytes)))
-	add("outbox", outboxLine(status.Outbox, now))
+	add("outbox", outboxLine(status, now))
 	for _, s := range status.Stores {
 		add(s.Name, storeLine(s))
 	}
@@ -168,11 +170,21 @@ func serviceLine(s httpapi.Service) string {
 	return line
 }
 
-func outboxLine(o httpapi.Outbox, now time.Time) string {
+// outboxLine says what the primary lacks, and where that is kept: the outbox lets
+// go of content that git has.
+func outboxLine(status httpapi.Status, now time.Time) string {
+	o := status.Outbox
 	if o.Pending == 0 {
 		return "empty"
 	}
-	line := fmt.Sprintf("%s pending, %s", ui.Count(o.Pending), size(o.Bytes))
+	line := ui.Count(o.Pending) + " pending"
+	inGit := slices.ContainsFunc(status.Stores, func(s httpapi.Store) bool { return s.Name == string(probe.Git) && !s.Unknown && s.Lag == 0 })
+	switch {
+	case o.Bytes > 0:
+		line += ", " + size(o.Bytes) + " of content not in git yet"
+	case inGit:
+		line += ", the content is in git"
+	}
 	if o.Oldest != nil {
 		line += ", the oldest from " + ago(*o.Oldest, now) + " ago"
 	}

@@ -30,7 +30,7 @@ func TestStatusOfAnEngineInTrouble(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	for _, want := range []string{
-		"FALLBACK (NOT HEALTHY) for 2m", "5 probes ^[[31mrefused", "(embedded), down: connection refused\n", "1,234 pending, 4.00 KiB, the oldest from 2m ago",
+		"FALLBACK (NOT HEALTHY) for 2m", "5 probes ^[[31mrefused", "(embedded), down: connection refused\n", "1,234 pending, 4.00 KiB of content not in git yet, the oldest from 2m ago",
 		"1,234 behind", "in step at 5", "text          -\n", "2 operations were set aside", "copying: 1 of 3", "state, git", "0.31ms", "12.0ms",
 	} {
 		if !strings.Contains(stdout, want) {

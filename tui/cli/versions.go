@@ -9,6 +9,7 @@ import (
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/backend/store"
 	"github.com/caiatech/caiatop/probe/httpapi"
+	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // History implements httpapi.Versions.
@@ -21,7 +22,7 @@ func (l Local) History(ctx context.Context, id string, limit int) ([]httpapi.Rev
 		limit = httpapi.DefaultHistory
 	}
 	if limit < 0 || limit > httpapi.MaxHistory {
-		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %d", httpapi.ErrInvalid, limit, httpapi.MaxHistory), "")
+		return nil, httpapi.NewError(fmt.Errorf("%w: the limit %d is not within 1 to %s", httpapi.ErrInvalid, limit, ui.Count(httpapi.MaxHistory)), "")
 	}
 	if err := l.awaitAdopted(ctx); err != nil {
 		return nil, err

@@ -155,7 +155,6 @@ func startFault(dir string, err error) error {
 	git := filepath.Join(dir, engine.GitDir)
 	other, isOther := errors.AsType[*engine.OtherBranchError](err)
 	setting, isSetting := errors.AsType[*govc.OptionError](err)
-	service, isService := errors.AsType[*engine.ServiceDirError](err)
 	switch {
 	case isSetting:
 		f.What = setting.Key + ": " + setting.Problem
@@ -179,9 +178,6 @@ func startFault(dir string, err error) error {
 		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "end what uses the address, or choose another with --http-addr; port 0 takes a free one"
 	case errors.Is(err, syscall.EADDRINUSE):
 		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "end what uses the port, or choose another with --embedded-port; 0 takes a free one"
-	case isService && !errors.Is(err, durable.ErrDiskFull) && !errors.Is(err, store.ErrDiskFull):
-		f.Why = coded{err, ErrCantCreate}
-		f.Fix = fmt.Sprintf("mend %s, or delete it: it is filled again from git; or go on without it: CAIATOP_EMBEDDED_MEMORY=true", service.Dir)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, os.ErrNotExist):
 		f.Why, f.Fix = coded{err, ErrCantCreate}, "choose another folder with --state-dir: this one cannot be made"
 	case errors.Is(err, durable.ErrReadOnly), errors.Is(err, store.ErrReadOnly), errors.Is(err, os.ErrPermission):

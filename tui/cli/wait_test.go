@@ -139,8 +139,7 @@ func TestARepositoryThatIsNotOursIsSaidToBeUnwritable(t *testing.T) {
 	}{
 		"another branch": {&engine.OtherBranchError{Dir: "/s/documents.git", Branch: "master"}, []string{`git -C /s/documents.git branch -m "master" main`, "caiatop import --git"}, ExitUnavailable},
 		"a worktree":     {fmt.Errorf("git repository: %w", gitrepo.ErrReadOnly), []string{"git clone --bare", "/s/documents.git", "caiatop import --git"}, ExitCantCreate},
-		"a folder of the embedded service on a disk that only reads": {fmt.Errorf("embedded service: %w", &engine.ServiceDirError{Dir: "/s/service", Err: durable.ErrReadOnly}), []string{"/s/service", "filled again from git", "CAIATOP_EMBEDDED_MEMORY=true"}, ExitCantCreate},
-		"a file of certificates that is not there":                   {fmt.Errorf("govc client: %w", &govc.OptionError{Key: "govc.ca", Problem: "the file cannot be read", Fix: "name a readable file", Err: os.ErrNotExist}), []string{"name a readable file"}, ExitConfig},
+		"a file of certificates that is not there": {fmt.Errorf("govc client: %w", &govc.OptionError{Key: "govc.ca", Problem: "the file cannot be read", Fix: "name a readable file", Err: os.ErrNotExist}), []string{"name a readable file"}, ExitConfig},
 	} {
 		err := startFault("/s", c.err)
 		fault, ok := errors.AsType[*Fault](err)

@@ -9,11 +9,18 @@ import (
 	"github.com/caiatech/caiatop/backend/document"
 	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/editor"
+	"github.com/caiatech/caiatop/tui/termsafe"
 	"github.com/caiatech/caiatop/tui/ui"
 )
 
 // promise says in words what an acknowledgement stands for.
 func promise(a engine.Ack) string {
+	if len(a.Conflicts) > 0 {
+		if kept := a.Conflicts[0].Copy; !kept.IsZero() {
+			return "CONFLICT at govc: their version keeps the place, yours is kept as " + termsafe.Line(kept.String()).String()
+		}
+		return "CONFLICT at govc: their version stays"
+	}
 	if a.Durability == engine.PrimaryAndLocal {
 		return "on govc, and safe here"
 	}

@@ -196,7 +196,7 @@ func metadata(m map[string]any) []line {
 		out = append(out, line{termsafe.Line(fmt.Sprintf("  %s: %s", short(name), short(string(value)))), 4})
 	}
 	if left := len(names) - maxFields; left > 0 {
-		out = append(out, plain(termsafe.Line(fmt.Sprintf("  … %d more", left)))...)
+		out = append(out, plain(termsafe.Line("  … "+ui.Count(int64(left))+" more"))...)
 	}
 	return out
 }

@@ -171,10 +171,11 @@ func TestImportBefore(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	dir, files := goSource(t)
-	for range 2 { // twice does no harm
-		if got := h.importTree(dir); got != (imported{files, 0, true}) {
-			t.Fatalf("imported %+v, want %d files", got, files)
-		}
+	if got := h.importTree(dir); got != (imported{files, 0, true}) {
+		t.Fatalf("imported %+v, want %d files", got, files)
+	}
+	if got := h.importTree(dir); got != (imported{0, 0, true}) { // twice writes nothing
+		t.Fatalf("imported %+v again", got)
 	}
 	judge(h, files)
 	c := h.open(120, 36)

@@ -77,6 +77,42 @@ func TestADamagedStoreIsShownInStep(t *testing.T) {
 	}
 }
 
+// TestDamageThatTouchesNothingIsShownAsWhole: it is a warning.
+func TestDamageThatTouchesNothingIsShownAsWhole(t *testing.T) {
+	p := newPage()
+	for _, size := range [][2]int{{80, 21}, {120, 37}, {200, 57}} {
+		p.SetSize(size[0], size[1])
+		p.SetStats(&engine.Stats{
+			At: noon, State: engine.StatePrimary, Service: engine.Service{URL: "http://x"},
+			Stores: []engine.StoreStats{{Name: probe.Git, Cursor: 7, Warning: "pack-\x1b12"}},
+		})
+		if view := strings.Join(p.View(), "\n"); !strings.Contains(view, "in step; damaged") {
+			t.Errorf("%v: not shown:\n%s", size, view)
+		}
+	}
+}
+
+// TestTheLastCheckIsCutOff: what is not healthy comes first, and the check of the
+// storage is seen at every size.
+func TestTheLastCheckIsCutOff(t *testing.T) {
+	p := newPage()
+	for want, checks := range map[string]map[string]string{
+		"storage ● repos ● memory ●": {"memory": "healthy", "repositories": "healthy", "storage": "healthy"},
+		"memory ▲ warning storage ●": {"memory": "warning", "repositories": "healthy", "storage": "healthy", "audit": "healthy"},
+	} {
+		for _, size := range [][2]int{{80, 21}, {120, 37}, {200, 57}} {
+			p.SetSize(size[0], size[1])
+			p.SetStats(&engine.Stats{
+				At: noon, State: engine.StatePrimary,
+				Service: engine.Service{URL: "http://x", Health: probe.Health{Up: true, Checks: checks}},
+			})
+			if view := strings.Join(strings.Fields(strings.Join(p.View(), "\n")), " "); !strings.Contains(view, want) {
+				t.Errorf("%v: %q is not shown:\n%s", size, want, strings.Join(p.View(), "\n"))
+			}
+		}
+	}
+}
+
 func TestDrawnOnceASnapshot(t *testing.T) {
 	p := newPage()
 	p.SetSize(80, 21)

@@ -1,7 +1,9 @@
 package overview
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -72,24 +74,40 @@ func (p *Page) breakdown(w int) string {
 	return ui.Breakdown(w, l.DNS, l.Connect, l.TLS, l.FirstByte)
 }
 
-// checks lists the service's own checks in the order of their names.
+// The checks that matter most, and the short names of long ones: the line is cut
+// where a pane ends.
+var (
+	checkOrder = []string{"storage", "repositories", "memory"}
+	checkNames = map[string]string{"repositories": "repos"}
+)
+
+// checks lists the service's own checks: what is not healthy first, then what
+// matters most.
 func (p *Page) checks() string {
 	checks := p.stats.Service.Health.Checks
 	if !p.stats.Service.Health.Up || len(checks) == 0 {
 		return p.theme.Paint(ui.Dim, "checks "+ui.Unknown)
 	}
-	names := make([]string, 0, len(checks))
-	for name := range checks {
-		names = append(names, name)
+	rank := func(name string) int {
+		at := slices.Index(checkOrder, name)
+		if at < 0 {
+			at = len(checkOrder)
+		}
+		if checks[name] == "healthy" {
+			at += len(checkOrder) + 1
+		}
+		return at
 	}
-	slices.Sort(names)
+	names := slices.SortedFunc(maps.Keys(checks), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+	})
 	var out []string
 	for _, name := range names[:min(len(names), 8)] {
 		glyph, tone := p.theme.Glyphs.Good, ui.Good
 		if checks[name] != "healthy" {
 			glyph, tone = p.theme.Glyphs.Warn, ui.Warn
 		}
-		text := termsafe.Line(name).String() + " " + p.theme.Paint(tone, glyph)
+		text := termsafe.Line(cmp.Or(checkNames[name], name)).String() + " " + p.theme.Paint(tone, glyph)
 		if checks[name] != "healthy" {
 			text += " " + termsafe.Line(checks[name]).String()
 		}
@@ -135,7 +153,7 @@ func (p *Page) mode(w, h int) []string {
 		lines = append(lines, "verified "+verified)
 	}
 	if len(lines) < h {
-		lines = append(lines, fmt.Sprintf("switches %d   parked %s", s.Switches, p.parked()))
+		lines = append(lines, fmt.Sprintf("switches %s   parked %s", ui.Count(int64(s.Switches)), p.parked()))
 	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("documents %s   %s", ui.Count(s.Documents), strings.TrimSpace(ui.Bytes(s.Bytes))))
@@ -197,6 +215,8 @@ func (p *Page) cursor(s engine.StoreStats) string {
 		return p.theme.Paint(ui.Bad, g.Bad+" "+termsafe.Line(s.Err).String())
 	case s.Lag > 0:
 		return p.theme.Paint(ui.Accent, g.Busy+" behind by "+ui.Count(s.Lag))
+	case s.Warning != "":
+		return p.theme.Paint(ui.Warn, g.Warn+" in step; damaged, and needed by nothing: "+termsafe.Line(s.Warning).String())
 	}
 	return p.theme.Paint(ui.Good, g.Good+" in step")
 }

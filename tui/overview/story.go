@@ -69,8 +69,8 @@ func (p *Page) labelled(label, text string, w, limit int) []string {
 func (p *Page) figures() []string {
 	out := []string{
 		p.outbox(), "git " + strings.TrimPrefix(p.gitCursor(), "git   "),
-		fmt.Sprintf("switches %d", p.stats.Switches), "parked " + p.parked(),
-		fmt.Sprintf("documents %s", ui.Count(p.stats.Documents)),
+		"switches " + ui.Count(int64(p.stats.Switches)), "parked " + p.parked(),
+		"documents " + ui.Count(p.stats.Documents),
 	}
 	if p.stats.Backup.Target != "" {
 		out = append(out, "backup "+p.backup())

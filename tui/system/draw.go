@@ -97,7 +97,7 @@ func (p *Page) window(lines []string, room int) []string {
 		for _, name := range []string{action.Down, action.PageDown, action.Bottom} {
 			keys += "  " + p.keys.Binding(name).Help().Key
 		}
-		shown[room-1] = p.o.Theme.Paint(ui.Dim, ui.Fit(fmt.Sprintf(" … %d more lines:%s", left+1, keys), p.w))
+		shown[room-1] = p.o.Theme.Paint(ui.Dim, ui.Fit(fmt.Sprintf(" … %s more lines:%s", ui.Count(int64(left+1)), keys), p.w))
 	}
 	return shown
 }

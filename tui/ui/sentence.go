@@ -87,7 +87,7 @@ func withoutRemark(s string) string {
 }
 
 func sentenceCase(s string) string {
-	if s == "" || strings.HasPrefix(s, "http") {
+	if s == "" || strings.HasPrefix(s, "http") || strings.HasPrefix(s, "govc") { // an address, a name
 		return s
 	}
 	first, size := utf8.DecodeRuneInString(s)

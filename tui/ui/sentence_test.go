@@ -23,6 +23,7 @@ func TestGist(t *testing.T) {
 		"probe: status 503: BUSY: ":       "Probe: BUSY",
 		"short (with a remark)":           "Short (with a remark)",
 		"über: das: dann: so":             "Über: so",
+		"govc: a: b: it is away":          "govc: it is away", // a name
 	}
 	for in, want := range tests {
 		if got := Gist(in); got != want {

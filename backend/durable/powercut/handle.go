@@ -167,6 +167,28 @@ func (h *handle) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// WriteAt implements io.WriterAt. It counts as a Write.
+func (h *handle) WriteAt(b []byte, at int64) (int, error) {
+	fault := h.disk.arrive(Op{Kind: Write, Path: h.name})
+	if at < 0 {
+		return 0, h.fail("writeat", errors.New("negative offset"))
+	}
+	if err := h.enter("write", h.write); err != nil {
+		return 0, err
+	}
+	defer h.disk.mu.Unlock()
+	taken := b
+	if fault != nil {
+		taken = b[:min(fault.Short, len(b))]
+	}
+	h.node.file.write(taken, at)
+	h.node.changed = h.disk.clock()
+	if fault != nil {
+		return len(taken), h.fail("write", fault.Err)
+	}
+	return len(b), nil
+}
+
 func (h *handle) Sync() error {
 	fault := h.disk.arrive(Op{Kind: Sync, Path: h.name})
 	if err := h.enter("sync", true); err != nil {

@@ -30,12 +30,28 @@ type Engine struct {
 	run     httpapi.BackupRun
 	report  httpapi.BackupReport
 	service httpapi.ServiceFacts
+	behind  int64
+	met     []httpapi.Conflict
 
 	verification httpapi.Verification
 	parked       httpapi.ParkedList
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
+
+// Lags makes every search say that the index is behind by n operations.
+func (e *Engine) Lags(n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.behind = n
+}
+
+// Meets makes every write say that it met these conflicts.
+func (e *Engine) Meets(conflicts ...httpapi.Conflict) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.met = conflicts
+}
 
 // Fail makes every call return err until it is nil again.
 func (e *Engine) Fail(err error) {
@@ -94,7 +110,7 @@ func (e *Engine) Put(ctx context.Context, docs []httpapi.Document) (httpapi.Ack,
 }
 
 func (e *Engine) ack(n int) httpapi.Ack {
-	ack := httpapi.Ack{Durability: "local"}
+	ack := httpapi.Ack{Durability: "local", Conflicts: e.met}
 	for range n {
 		e.ops++
 		ack.OpIDs = append(ack.OpIDs, fmt.Sprintf("op-%d", e.ops))
@@ -172,11 +188,11 @@ func row(d httpapi.Document) httpapi.Row {
 }
 
 // Search implements httpapi.Documents: the query is a word of the text.
-func (e *Engine) Search(ctx context.Context, query string, limit int) ([]httpapi.Hit, error) {
+func (e *Engine) Search(ctx context.Context, query string, limit int) (httpapi.Hits, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter(ctx, "search"); err != nil {
-		return nil, err
+		return httpapi.Hits{}, err
 	}
 	var hits []httpapi.Hit
 	for _, id := range slices.Sorted(maps.Keys(e.docs)) {
@@ -185,7 +201,7 @@ func (e *Engine) Search(ctx context.Context, query string, limit int) ([]httpapi
 			hits = append(hits, httpapi.Hit{Row: row(d), Snippet: strings.ReplaceAll(d.Text, query, "\x02"+query+"\x03")})
 		}
 	}
-	return hits, nil
+	return httpapi.Hits{Hits: hits, Behind: e.behind}, nil
 }
 
 // Status implements httpapi.Control.

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package durable
+
+func datasync(h Handle) error { return h.Sync() }
