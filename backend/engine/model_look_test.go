@@ -17,7 +17,7 @@ import (
 // rest takes every fault away and waits until everything is in step.
 func (m *model) rest() error {
 	m.w.link.set(linkWell, 0)
-	time.Sleep(5 * time.Second) // what was done to the service is noticed by then
+	pass(5 * time.Second) // what was done to the service is noticed by then
 	deadline := time.Now().Add(modelPatience)
 	for time.Now().Before(deadline) {
 		s := m.w.host.Stats()
@@ -31,7 +31,7 @@ func (m *model) rest() error {
 		case s.State == StateLocked:
 			return fmt.Errorf("locked: %s", s.Reason)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 	}
 	s := m.w.host.Stats()
 	return fmt.Errorf("not at rest after %s without a fault: %s (%s), outbox %+v, stores %+v, %d parked", modelPatience, s.State, s.Reason, s.Outbox, s.Stores, s.Parked)
