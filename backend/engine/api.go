@@ -100,6 +100,7 @@ const (
 	TooLarge Presence = "too large"
 	Parked   Presence = "parked"
 	Disputed Presence = "conflict" // in step, and somebody else changed it there as well
+	Dropped  Presence = "dropped"  // given up by the operator, see DropParked
 	Unknown  Presence = "unknown"  // the store cannot be looked at now
 	Detached Presence = "-"        // the phase has no such store
 )
@@ -190,6 +191,9 @@ type Stats struct {
 
 	// Backup says how far the copy of git at another place is.
 	Backup backup.Status
+
+	// Verify is the verification that runs, or the last one, without findings.
+	Verify Verification
 
 	// StateErr says why the last write could not be taken here, unsanitised; ""
 	// if it could.

@@ -113,6 +113,9 @@ func (e *Engine) assessOwn(ctx context.Context, marker govc.Marker) (*verdict, e
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting until the index knows what git holds: %w", ctx.Err())
 	}
+	if err := e.o.State.SetMeta(ctx, metaRebuild, "own"); err != nil {
+		return nil, local(err)
+	}
 	v, err := e.assessForeign(ctx, marker, "", true)
 	if v != nil {
 		v.reason = "this state was made anew, and the embedded service holds documents already"
@@ -127,7 +130,14 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 		return nil, err
 	}
 	joining := e.o.State.Meta(metaJoining) == marker.Lineage
-	if !adopt && !joining && (lineage != "" || !e.isNew()) {
+	mayJoin := adopt || joining
+	if !mayJoin && lineage == "" {
+		var err error
+		if mayJoin, err = e.mayJoin(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !mayJoin {
 		return locked(
 			fmt.Sprintf("the service holds another repository (lineage %s, ours is %s)", marker.Lineage, orNone(lineage)),
 			adoptHint+"; or point GOVC_SERVICE_URL at another service"), nil

@@ -47,6 +47,9 @@ type Engine struct {
 	asked     notes // of the service, whose a version is
 	slow      slowness
 	repeats   repeats
+	verify    verification
+	// What others ask the goroutines that own a store to do.
+	primaryWork, textWork desk
 
 	// batchOps, written and failing belong to the goroutine that owns the primary:
 	// failing counts the attempts of one operation.
@@ -155,6 +158,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.loadEvents(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.loadVerification(ctx); err != nil {
+		return nil, err
+	}
 	if resume != gitAdopt {
 		close(e.adopted)
 	}
@@ -214,6 +220,7 @@ func newEngine(o Options) *Engine {
 		collided:    map[document.ID]collision{},
 		subscribers: map[*Subscription]struct{}{},
 	}
+	e.primaryWork, e.textWork = desk{make(chan work), e.wakeGovc}, desk{make(chan work), e.wakeText}
 	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	e.view = view{state: StateProbing, since: o.Now(), reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
 	if o.Primary == nil {
@@ -236,6 +243,7 @@ func (e *Engine) start(routine func()) {
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
 	e.closeDrills(ctx)
+	e.endVerification()
 	err := e.settleGit(ctx)
 	e.stop()
 	e.routines.Wait()

@@ -292,7 +292,7 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 // stepPrimary carries operations to the service as they come.
 func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 	for ctx.Err() == nil {
-		n, err := e.govcRound(ctx)
+		n, err := e.primaryRound(ctx)
 		if err != nil {
 			if v := e.judge(ctx, err); v != nil {
 				return v

@@ -205,7 +205,8 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 		return // written or deleted meanwhile
 	}
 	parked, err := e.o.State.ParkedAt(ctx, row.ID)
-	if err != nil || slices.ContainsFunc(parked, func(p state.Parked) bool { return p.Store == primaryReplica }) {
+	_, dropped, dropErr := e.o.State.Dropped(ctx, primaryReplica, row.ID)
+	if err != nil || dropErr != nil || dropped || slices.ContainsFunc(parked, func(p state.Parked) bool { return p.Store == primaryReplica }) {
 		return // known not to be there
 	}
 	e.mu.Lock()
@@ -329,5 +330,6 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 			return Row{}, err
 		}
 	}
-	return row, nil
+	err := e.describeDropped(ctx, &row)
+	return row, err
 }

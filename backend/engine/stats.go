@@ -132,7 +132,7 @@ func (e *Engine) snapshot() *Stats {
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
 		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),
-		Newest: e.o.Journal.Newest(), Backup: e.backupStats(),
+		Newest: e.o.Journal.Newest(), Backup: e.backupStats(), Verify: e.verifyStats(),
 	}
 	behind := govcSeq
 	if e.o.Primary == nil {
@@ -181,7 +181,7 @@ func (e *Engine) snapshot() *Stats {
 	if v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
-	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 {
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 && !e.o.State.AnyDropped() {
 		s.Also = []string{"govc"}
 	}
 	return s

@@ -95,6 +95,17 @@ var migrations = []string{
 	CREATE INDEX graves_by_seq ON graves(seq);`,
 	// Conflicts, open and settled, see Conflict.
 	conflictTables,
+	// What was parked and given up by the operator.
+	`CREATE TABLE dropped(
+		id     TEXT    NOT NULL,
+		store  TEXT    NOT NULL,
+		seq    INTEGER NOT NULL,
+		op_id  TEXT    NOT NULL,
+		reason TEXT    NOT NULL,
+		detail TEXT    NOT NULL,
+		at     ANY     NOT NULL,
+		PRIMARY KEY (id, store)
+	) STRICT;`,
 }
 
 // migrate brings the file to the present schema, each step in a transaction of

@@ -44,6 +44,8 @@ type DB struct {
 
 	// memory is what was committed last. It is never changed in place.
 	memory atomic.Pointer[memory]
+	// dropped counts the operations that were given up, see Drop.
+	dropped atomic.Int64
 
 	requests chan *request
 	closing  chan struct{}
@@ -244,6 +246,11 @@ func (db *DB) load(ctx context.Context) error {
 		return err
 	}
 	m.issued = max(m.issued, highest)
+	var dropped int64
+	if err := db.conn.QueryRowContext(ctx, `SELECT count(*) FROM dropped`).Scan(&dropped); err != nil {
+		return err
+	}
+	db.dropped.Store(dropped)
 	if err := db.loadMaps(ctx, m); err != nil {
 		return err
 	}

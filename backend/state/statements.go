@@ -38,6 +38,7 @@ const (
 	wDropSettled
 	wConflictRemoved
 	wConflictBack
+	wCountDropped
 	writeStatements
 )
 
@@ -80,10 +81,11 @@ var writeSQL = [writeStatements]string{
 	// which that store still shows is none.
 	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
 		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
-	wTrimOutbox: `DELETE FROM outbox WHERE seq <= ?`,
-	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
-	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
-	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+	wCountDropped: `SELECT count(*) FROM dropped`,
+	wTrimOutbox:   `DELETE FROM outbox WHERE seq <= ?`,
+	wSetMeta:      `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
+	wAddEvent:     `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
+	wTrimEvents:   `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
 
 	wRecordConflict:  recordConflict,
 	wKeepConflict:    keepConflict,

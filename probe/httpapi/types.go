@@ -65,6 +65,8 @@ type Engine interface {
 	Backups
 	Conflicts
 	Drills
+	Verifications
+	Parkings
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -311,7 +313,9 @@ type Status struct {
 	StateDir   string       `json:"state_dir"`
 	GitDir     string       `json:"git_dir,omitempty"`
 	Backup     Backup       `json:"backup"`
-	PID        int          `json:"pid"`
+	// Verify is the verification that runs, or the last one.
+	Verify Verification `json:"verify"`
+	PID    int          `json:"pid"`
 	// Holder is the process that runs the engine, Job what it is busy with.
 	Holder Holder    `json:"holder"`
 	Job    *Progress `json:"job,omitempty"`

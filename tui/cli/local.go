@@ -230,8 +230,8 @@ func toStatus(s *engine.Stats) httpapi.Status {
 		},
 		Outbox:    httpapi.Outbox{Pending: s.Outbox.Pending, Bytes: s.Outbox.Bytes},
 		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked, Conflicts: s.Conflicts,
-		Backup: toBackup(s.Backup),
-		Safe:   s.Safe, Also: s.Also, Repository: s.Repository, StateDir: s.StateDir, GitDir: s.GitDir, PID: os.Getpid(),
+		Backup: toBackup(s.Backup), Verify: toVerification(s.Verify),
+		Safe: s.Safe, Also: s.Also, Repository: s.Repository, StateDir: s.StateDir, GitDir: s.GitDir, PID: os.Getpid(),
 	}
 	if !s.Outbox.Oldest.IsZero() {
 		out.Outbox.Oldest = &s.Outbox.Oldest

@@ -96,7 +96,7 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		if status.Parked == 1 {
 			were = " was"
 		}
-		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop events")
+		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop parked list")
 	}
 	if status.Conflicts > 0 {
 		add("conflicts", ui.Count(status.Conflicts)+" open, see: caiatop conflicts list")
@@ -105,6 +105,7 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
 	}
 	add("backup", backupLine(status.Backup, now))
+	add("verified", verifyLine(status.Verify, now))
 	add("safe in", strings.Join(status.Safe, ", "))
 	add("also in", strings.Join(status.Also, ", "))
 	add("state folder", status.StateDir)

@@ -152,6 +152,9 @@ func (p *Page) mode(w, h int) []string {
 	if s.Conflicts > 0 && len(lines) < h {
 		lines = append(lines, p.conflicts())
 	}
+	if verified := p.verified(); verified != "" && len(lines) < h {
+		lines = append(lines, "verified "+verified)
+	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("switches %s   parked %s", ui.Count(int64(s.Switches)), p.parked()))
 	}

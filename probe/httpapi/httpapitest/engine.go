@@ -34,6 +34,9 @@ type Engine struct {
 	met      []httpapi.MetConflict
 	disputes []httpapi.Dispute
 	drill    httpapi.DrillStatus
+
+	verification httpapi.Verification
+	parked       httpapi.ParkedList
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
