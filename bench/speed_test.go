@@ -81,7 +81,7 @@ func median(times []time.Duration) time.Duration {
 func BenchmarkAckLocal(b *testing.B) {
 	h := startEngine(b, false)
 	awaitState(b, h, engine.StatePrimary)
-	if _, err := h.Drill(b.Context()); err != nil {
+	if _, err := h.StartDrill(b.Context(), engine.Drill{Kind: engine.DrillDown, For: engine.MaxDrill}); err != nil {
 		b.Fatal(err)
 	}
 	awaitState(b, h, engine.StateFallback)

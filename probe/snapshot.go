@@ -14,6 +14,8 @@ const (
 	Read   Op = "read"
 	Delete Op = "delete"
 	Search Op = "search"
+	// Verify reads a document to compare it: no caller's work.
+	Verify Op = "verify"
 
 	Engine Store = "engine" // what callers saw, through the whole path
 	Govc   Store = "govc"

@@ -47,11 +47,12 @@ type Control interface {
 	Fallback(ctx context.Context) error
 	// Recover takes the service back now.
 	Recover(ctx context.Context) error
-	// Drill takes the embedded service down, or brings it up again, and
-	// reports whether it is down now.
-	Drill(ctx context.Context) (down bool, err error)
 	// SetPhase changes which stores are in use and returns once that is in effect.
 	SetPhase(ctx context.Context, to engine.Phase) error
+	// StartDrill rehearses an outage until its time is over; StopDrill ends it
+	// before, and returns it.
+	StartDrill(ctx context.Context, d engine.Drill) (engine.DrillStatus, error)
+	StopDrill(ctx context.Context) (engine.DrillStatus, error)
 	// Samples adds a few documents to start with and returns how many.
 	Samples(ctx context.Context) (int, error)
 }
@@ -113,7 +114,7 @@ type Model struct {
 	w, h  int
 
 	stats   *engine.Stats
-	drilled *bool // what a drill here came to, until a snapshot says so
+	drilled *knownDrill
 	tabs    []tab
 	current int // index into tabs
 	events  *events.Page
@@ -253,10 +254,8 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 	if m.stats != nil {
 		before = m.stats.State
 	}
+	drill := m.followDrill(m.stats, s)
 	m.stats = s
-	if m.drilled != nil && s.Service.Drill == *m.drilled {
-		m.drilled = nil
-	}
 	pages := m.all(func(t tab) tea.Cmd { return t.SetStats(s) })
 	if !m.greeted {
 		m.greeted = true
@@ -268,7 +267,7 @@ func (m *Model) onStats(s *engine.Stats) tea.Cmd {
 	if s.State == engine.StatePrimary && before != s.State && before != "" && m.status.Level == task.Careful {
 		m.status = task.Notice{} // it told what to do about the state before
 	}
-	return tea.Batch(pages, m.age(s))
+	return tea.Batch(pages, drill, m.age(s))
 }
 
 // View draws the frame: never more lines than the terminal has, none wider.

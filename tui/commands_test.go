@@ -75,7 +75,7 @@ func TestAdviceNamesCommandsThatExist(t *testing.T) {
 
 func TestDialogsShowTheEquivalentCommand(t *testing.T) {
 	for name, want := range map[string]string{
-		action.Fallback: "caiatop fallback", action.Recover: "caiatop recover", action.SetPhase: "caiatop phase set PHASE", action.Samples: "", action.Drill: "",
+		action.Fallback: "caiatop fallback", action.Recover: "caiatop recover", action.SetPhase: "caiatop phase set PHASE", action.Samples: "", action.Drill: "caiatop drill start KIND",
 	} {
 		if a, ok := action.ByName(name); !ok || a.Command != want {
 			t.Errorf("%s is the command %q, want %q", name, a.Command, want)

@@ -113,6 +113,9 @@ func (m *Model) facts() []part {
 	if s.Facts.Access.Insecure {
 		parts = append(parts, part{forms: []string{m.theme.Insecure(), m.theme.Paint(ui.Bad, "INSECURE")}, keep: []int{12, 13}})
 	}
+	if s.Drill.Running() {
+		parts = append(parts, m.banner(s))
+	}
 	if s.Progress != nil {
 		parts = append(parts, part{forms: progressForms(s), keep: []int{7, 10, 11}})
 	}

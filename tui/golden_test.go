@@ -28,6 +28,8 @@ var screens = []struct {
 	{"overview-reseeding", reseeding, 0, nil},
 	{"overview-locked", locked, 0, []string{"esc"}},
 	{"overview-empty", empty, 0, nil},
+	{"overview-drill", drilled, 0, nil},
+	{"overview-slow", slowed, 0, nil},
 	{"dialog-locked", locked, 0, nil},
 	{"dialog-drill", healthy, 0, []string{"d"}},
 	{"dialog-phase", healthy, 0, []string{"p"}},

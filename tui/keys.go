@@ -2,14 +2,12 @@ package tui
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/caiatech/caiatop/backend/action"
-	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/tui/task"
 )
 
@@ -119,8 +117,8 @@ func (m *Model) fallback() tea.Cmd {
 }
 
 func (m *Model) recover() tea.Cmd {
-	if m.drilling() {
-		return m.onNotice(task.Warn("A drill holds the service down; press d on the Overview to bring it up first"))
+	if m.drilling().Silent() {
+		return m.onNotice(task.Warn("A drill keeps the service away; press d on the Overview to end it first"))
 	}
 	control := m.o.Control
 	m.status = task.Result("Looking at the service …")
@@ -144,66 +142,4 @@ func (m *Model) samples() tea.Cmd {
 		}
 		return task.Result("Added %d samples; press 2 to see them", n)
 	})
-}
-
-// drill asks before it takes the service down, and brings it up at once.
-func (m *Model) drill() tea.Cmd {
-	service := engine.Service{}
-	if m.stats != nil {
-		service = m.stats.Service
-	}
-	switch {
-	case m.drilling():
-		return m.toggleDrill()
-	case !service.Embedded:
-		return m.onNotice(task.Warn("Only the embedded service can be taken down from here; this one is real"))
-	}
-	lost := "its memory is gone, and everything is copied back from here afterwards"
-	if service.Durable {
-		lost = "it comes back with its data"
-	}
-	m.push(&confirm{
-		title: "Drill", yes: "take it down",
-		text: []string{
-			fmt.Sprintf("This takes the embedded service down: connections are refused, %s.", lost),
-			"Watch the fallback, write something, then press d again to bring it up.",
-		},
-		run: m.toggleDrill,
-	})
-	return nil
-}
-
-// drilledMsg says that a drill began or ended here.
-type drilledMsg struct{ down bool }
-
-func (m *Model) toggleDrill() tea.Cmd {
-	control := m.o.Control
-	return m.tasks.Go("the drill", controlLimit, func(ctx context.Context) tea.Msg {
-		down, err := control.Drill(ctx)
-		if err != nil {
-			return task.Failure("the drill", err)
-		}
-		return drilledMsg{down}
-	})
-}
-
-// onDrilled remembers what no snapshot says yet: a key that is pressed at once
-// must neither take the service down again unasked nor be refused.
-func (m *Model) onDrilled(msg drilledMsg) tea.Cmd {
-	m.drilled = nil
-	if m.stats == nil || m.stats.Service.Drill != msg.down {
-		m.drilled = &msg.down
-	}
-	if msg.down {
-		return m.onNotice(task.Warn("The embedded service is down; press d on the Overview to bring it up"))
-	}
-	return m.onNotice(task.Result("The embedded service is up again"))
-}
-
-// drilling says whether a drill holds the service down.
-func (m *Model) drilling() bool {
-	if m.drilled != nil {
-		return *m.drilled
-	}
-	return m.stats != nil && m.stats.Service.Drill
 }

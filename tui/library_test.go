@@ -26,7 +26,7 @@ type library struct {
 	fail    error
 	listed  int
 	calls   []string
-	drilled bool
+	drilled engine.DrillKind
 	events  *journal.Journal
 	drafts  documents.Drafts // nil: none are kept
 }
@@ -176,10 +176,20 @@ func (l *library) Samples(context.Context) (int, error) {
 	return 5, l.fail
 }
 
-func (l *library) Drill(context.Context) (bool, error) {
-	l.calls = append(l.calls, "drill")
-	l.drilled = !l.drilled
-	return l.drilled, l.fail
+func (l *library) StartDrill(_ context.Context, d engine.Drill) (engine.DrillStatus, error) {
+	l.calls = append(l.calls, fmt.Sprintf("drill %s %s", d.Kind, d.For))
+	if l.fail != nil {
+		return engine.DrillStatus{}, l.fail
+	}
+	l.drilled = d.Kind
+	return engine.DrillStatus{Drill: d}, nil
+}
+
+func (l *library) StopDrill(context.Context) (engine.DrillStatus, error) {
+	l.calls = append(l.calls, "end drill")
+	ended := engine.DrillStatus{Drill: engine.Drill{Kind: l.drilled}}
+	l.drilled = ""
+	return ended, l.fail
 }
 
 func (l *library) SetPhase(_ context.Context, to engine.Phase) error {

@@ -30,21 +30,26 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 		{"phase says the command", healthy, []string{"p", "down", "down", "down", "enter"}, nil, "same as: caiatop phase set git-only"},
 		{"a change is taken back", changing, []string{"p", "enter", "tab", "enter"}, []string{"phase dual"}, "The phase is dual now"},
 		{"a second change", changing, []string{"p", "down", "down", "down", "enter"}, nil, "choose dual to take that back"},
-		{"drill is cancelled by default", healthy, []string{"d", "enter"}, nil, "Throughput"},
-		{"drill pressed twice does nothing", healthy, []string{"d", "d"}, nil, "▸ cancel"},
-		{"drill chosen", healthy, []string{"d", "tab", "enter"}, []string{"drill"}, "press d on the Overview"},
+		{"drill is cancelled by esc", healthy, []string{"d", "esc"}, nil, "Throughput"},
+		{"drill pressed twice asks once", healthy, []string{"d", "d"}, nil, "esc cancel"},
+		{"drill with two keys", healthy, []string{"d", "enter"}, []string{"drill down 1m0s"}, "press d on the Overview"},
+		{"drill chosen", healthy, []string{"d", "down", "j", "right", "enter"}, []string{"drill errors 5m0s"}, "The drill errors runs for 5m"},
+		{"the last drill for the shortest time", healthy, []string{"d", "G", "h", "h", "enter"}, []string{"drill lost-replies 30s"}, "runs for 30s"},
+		{"tab goes around the drills", healthy, []string{"d", "G", "tab", "enter"}, []string{"drill down 1m0s"}, "press d on the Overview"},
 		{"drill left with q", healthy, []string{"d", "tab", "q"}, nil, "Throughput"},
-		{"drill needs the embedded service", external, []string{"d"}, nil, "Only the embedded service"},
-		{"drill ends at once", drilled, []string{"d"}, []string{"drill"}, "embedded service"},
+		{"drills at a real service", external, []string{"d", "G"}, nil, "Only this client is disturbed"},
+		{"no lost replies at a real service", external, []string{"d", "G", "enter"}, []string{"drill bandwidth 1m0s"}, "press d on the Overview"},
+		{"drill ends at once", drilled, []string{"d"}, []string{"end drill"}, "the embedded service is up again"},
 		{"fallback is cancelled by esc", healthy, []string{"f", "right", "esc"}, nil, "Throughput"},
 		{"fallback chosen", healthy, []string{"f", "l", "enter"}, []string{"fallback"}, "The service was left"},
 		{"focus goes back to cancel", healthy, []string{"f", "l", "h", "enter"}, nil, "Throughput"},
 		{"recover", fallback, []string{"r"}, []string{"recover"}, "is taken back"},
 		// The snapshot that says so comes later than the reply.
-		{"a drill that was just begun ends at once", healthy, []string{"d", "tab", "enter", "d"}, []string{"drill", "drill"}, "PRIMARY"},
-		{"a drill that just ended is not begun again", drilled, []string{"d", "d"}, []string{"drill"}, "▸ cancel"},
-		{"recover after a drill", drilled, []string{"d", "r"}, []string{"drill", "recover"}, "The service is taken back"},
-		{"recover during a drill", drilled, []string{"r"}, nil, "press d on the Overview to bring it up first"},
+		{"a drill that was just begun ends at once", healthy, []string{"d", "enter", "d"}, []string{"drill down 1m0s", "end drill"}, "PRIMARY"},
+		{"a drill that just ended is not begun again", drilled, []string{"d", "d"}, []string{"end drill"}, "esc cancel"},
+		{"recover after a drill", drilled, []string{"d", "r"}, []string{"end drill", "recover"}, "The service is taken back"},
+		{"recover during a drill", drilled, []string{"r"}, nil, "press d on the Overview to end it first"},
+		{"recover during a drill that lets through", slowed, []string{"r"}, []string{"recover"}, "The service is taken back"},
 		{"samples", empty, []string{"s"}, []string{"samples"}, "Added 5 samples"},
 		{"pages by number", healthy, []string{"2"}, nil, "Documents  12"},
 		{"pages by tab", healthy, []string{"tab", "tab"}, nil, "Events  0"},
@@ -84,7 +89,7 @@ func TestKeysDoWhatTheySay(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			lib := newLibrary(t, 12)
-			lib.drilled = tt.stats().Service.Drill
+			lib.drilled = tt.stats().Drill.Kind
 			s := start(t, lib, tt.stats(), 80, 24, termenv.Ascii)
 			s.press(tt.keys...)
 			if !slices.Equal(lib.calls, tt.calls) {
@@ -120,7 +125,17 @@ func changing() *engine.Stats {
 
 func drilled() *engine.Stats {
 	s := fallback()
-	s.Service.Drill = true
+	s.Drill = engine.DrillStatus{Drill: engine.Drill{Kind: engine.DrillDown, For: time.Minute}, Started: noon.Add(-40 * time.Second), Ends: noon.Add(20 * time.Second)}
+	s.Service.Drill = s.Drill.Kind
+	s.Reason = "in a drill (down), five probes in a row failed: connection refused"
+	s.Next = "The drill ends by itself, or press d (caiatop drill stop). Then good probes end this, or press r (caiatop recover)"
+	return s
+}
+
+func slowed() *engine.Stats {
+	s := healthy()
+	s.Drill = engine.DrillStatus{Drill: engine.Drill{Kind: engine.DrillSlow, For: time.Minute}, Started: noon.Add(-40 * time.Second), Ends: noon.Add(20 * time.Second)}
+	s.Service.Drill = s.Drill.Kind
 	return s
 }
 

@@ -123,6 +123,9 @@ type Action struct {
 	// Command is the equivalent command, with upper-case words to replace; ""
 	// if there is none.
 	Command string
+	// Ends is the command that ends what Command began, where the same key does
+	// that; else "".
+	Ends string
 }
 
 // table is in the order in which help and footers list the actions.
@@ -140,7 +143,7 @@ var table = []Action{
 	{Name: Bottom, Key: "G", Also: []string{"end"}, Title: "to the end", Role: Viewer, Danger: Read},
 	{Name: Back, Key: "esc", Title: "back", Role: Viewer, Danger: Read},
 
-	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview},
+	{Name: Drill, Key: "d", Title: "drill", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop drill start KIND", Ends: "caiatop drill stop"},
 	{Name: Fallback, Key: "f", Title: "fall back", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop fallback"},
 	{Name: Recover, Key: "r", Title: "recover now", Role: Operator, Danger: Reversible, Page: PageOverview, Command: "caiatop recover"},
 	{Name: SetPhase, Key: "p", Title: "phase", Role: Operator, Danger: Disruptive, Page: PageOverview, Command: "caiatop phase set PHASE"},

@@ -62,11 +62,12 @@ type Ack struct {
 	// Conflicts names the documents of which somebody else's version was found at
 	// the primary and keeps the place. The primary then holds not all that was
 	// written, and the durability is Local.
-	Conflicts []Conflict
+	Conflicts []MetConflict
 }
 
-// Conflict is a document that was written here and at the primary.
-type Conflict struct {
+// MetConflict is a document that was written here and at the primary, as a write
+// is told.
+type MetConflict struct {
 	ID document.ID
 	// Copy is the document that keeps what was written here; zero for a delete,
 	// which gave way.
@@ -83,6 +84,9 @@ type Found struct {
 	ServedBy probe.Store
 	// Pending: an acknowledged operation has not reached every store yet.
 	Pending bool
+	// Conflict: it was changed on two sides, and nobody has settled that. This is
+	// what holds the place.
+	Conflict bool
 }
 
 // Presence says what one store holds of a document.
@@ -95,8 +99,10 @@ const (
 	Missing  Presence = "missing"
 	TooLarge Presence = "too large"
 	Parked   Presence = "parked"
-	Unknown  Presence = "unknown" // the store cannot be looked at now
-	Detached Presence = "-"       // the phase has no such store
+	Disputed Presence = "conflict" // in step, and somebody else changed it there as well
+	Dropped  Presence = "dropped"  // given up by the operator, see DropParked
+	Unknown  Presence = "unknown"  // the store cannot be looked at now
+	Detached Presence = "-"        // the phase has no such store
 )
 
 // Row is one document of a listing, from the index.
@@ -111,6 +117,7 @@ type Row struct {
 	Hash      document.Hash
 	Govc      Presence
 	Git       Presence
+	Conflict  bool // it is one side of an open conflict
 }
 
 // Page is a part of a listing in the order of identities.
@@ -159,13 +166,17 @@ type Stats struct {
 	Switches int // entries into FALLBACK since the start
 
 	Service   Service
+	Drill     DrillStatus
 	Facts     Facts // of the service and the way to it
 	Outbox    Outbox
 	Stores    []StoreStats // govc, git, text
 	Documents int64        // in the index
 	Bytes     int64        // of content in the index
 	Parked    int64        // operations set aside, see Events
-	Cached    int64        // documents in the memory store
+	Conflicts int64        // open, see Engine.Conflicts
+	// ConflictsFound counts those that were found since the start.
+	ConflictsFound int64
+	Cached         int64 // documents in the memory store
 
 	// Progress is the copy under way, nil if none.
 	Progress *Progress
@@ -183,6 +194,9 @@ type Stats struct {
 	// Backup says how far the copy of git at another place is.
 	Backup backup.Status
 
+	// Verify is the verification that runs, or the last one, without findings.
+	Verify Verification
+
 	// StateErr says why the last write could not be taken here, unsanitised; ""
 	// if it could.
 	StateErr string
@@ -197,10 +211,10 @@ type Stats struct {
 type Service struct {
 	URL      string // without credentials; "" in phase git-only
 	Embedded bool
-	Dialect  string   // "v2"; "" if unknown
-	Features []string // capabilities that the service announces, sorted
-	Durable  bool     // the service declares that a restart keeps its data
-	Drill    bool     // taken down by the operator
+	Dialect  string    // "v2"; "" if unknown
+	Features []string  // capabilities that the service announces, sorted
+	Durable  bool      // the service declares that a restart keeps its data
+	Drill    DrillKind // that disturbs it now, "" if none does
 	Health   probe.Health
 }
 

@@ -18,7 +18,8 @@ const (
 	metaEpoch   = "primary.epoch"
 	// metaJoining is the lineage that a new state is taking over.
 	metaJoining = "primary.joining"
-	// metaBegan is set in a state that held nothing when it was made.
+	// metaBegan is the URL of the service for which a state was made that held
+	// nothing then.
 	metaBegan = "primary.began"
 	// metaRefill is set while everything is copied to the primary.
 	metaRefill = "primary.refill"
@@ -80,6 +81,9 @@ func (e *Engine) assess(ctx context.Context, adopt bool) (*verdict, error) {
 
 // serviceName says which service is meant where its folder matters.
 func (e *Engine) serviceName() string {
+	if e.DrillStatus().Kind == DrillEmptyRestart {
+		return "the embedded service"
+	}
 	if e.o.Embedded != nil && e.o.Embedded.Keeps() {
 		return "the embedded service, whose folder was deleted, replaced or restored from a copy,"
 	}
@@ -109,6 +113,9 @@ func (e *Engine) assessOwn(ctx context.Context, marker govc.Marker) (*verdict, e
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting until the index knows what git holds: %w", ctx.Err())
 	}
+	if err := e.o.State.SetMeta(ctx, metaRebuild, "own"); err != nil {
+		return nil, local(err)
+	}
 	v, err := e.assessForeign(ctx, marker, "", true)
 	if v != nil {
 		v.reason = "this state was made anew, and the embedded service holds documents already"
@@ -123,7 +130,14 @@ func (e *Engine) assessForeign(ctx context.Context, marker govc.Marker, lineage 
 		return nil, err
 	}
 	joining := e.o.State.Meta(metaJoining) == marker.Lineage
-	if !adopt && !joining && (lineage != "" || !e.isNew()) {
+	mayJoin := adopt || joining
+	if !mayJoin && lineage == "" {
+		var err error
+		if mayJoin, err = e.mayJoin(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !mayJoin {
 		return locked(
 			fmt.Sprintf("the service holds another repository (lineage %s, ours is %s)", marker.Lineage, orNone(lineage)),
 			adoptHint+"; or point GOVC_SERVICE_URL at another service"), nil
@@ -185,12 +199,14 @@ func (e *Engine) assessNew(ctx context.Context, adopt bool) (*verdict, error) {
 	return reseeding("first attachment to this service"), nil
 }
 
-// isNew reports whether this state began empty and belongs to no service yet:
-// what was written since was written for the one that it meets first. Without
-// that, whether a write came before the first look at the service would decide.
+// isNew reports whether this state holds nothing, or began empty in front of this
+// very service and belongs to none yet: what was written since was written for
+// it. Without that, whether a write came before the first look at the service
+// would decide.
 func (e *Engine) isNew() bool {
 	s := e.o.State.Summary()
-	return e.o.State.Meta(metaLineage) == "" && (e.o.State.Meta(metaBegan) != "" || s.MaxSeq == 0 && s.Documents == 0)
+	began := e.o.State.Meta(metaBegan)
+	return e.o.State.Meta(metaLineage) == "" && (s.MaxSeq == 0 && s.Documents == 0 || began != "" && began == e.o.URL)
 }
 
 // noteBeginning records of a state that was made anew whether it began empty,
@@ -199,7 +215,7 @@ func (e *Engine) noteBeginning(ctx context.Context) error {
 	if s := e.o.State.Summary(); s.MaxSeq > 0 || s.Documents > 0 {
 		return nil
 	}
-	return local(e.o.State.SetMeta(ctx, metaBegan, "empty"))
+	return local(e.o.State.SetMeta(ctx, metaBegan, e.o.URL))
 }
 
 // attach records which repository this state belongs to.

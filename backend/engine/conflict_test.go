@@ -26,7 +26,7 @@ func TestAWriteThatMetAConflictIsAcknowledgedAsThere(t *testing.T) {
 	wantText(t, h, "c", "ours")
 	wantText(t, h, ack.Conflicts[0].Copy.String(), "ours")
 	ack, err := h.Delete(t.Context(), mustID("b"))
-	if err != nil || ack.Durability != Local || len(ack.Conflicts) != 1 || ack.Conflicts[0] != (Conflict{ID: mustID("b")}) {
+	if err != nil || ack.Durability != Local || len(ack.Conflicts) != 1 || ack.Conflicts[0] != (MetConflict{ID: mustID("b")}) {
 		t.Errorf("acknowledged as %+v, %v", ack, err)
 	}
 	wantText(t, h, "b", "theirs")
@@ -40,7 +40,7 @@ func TestAWriteThatMetAConflictIsAcknowledgedAsThere(t *testing.T) {
 func TestConflictsAreRememberedForEver(t *testing.T) {
 	h := start(t, detached(t.TempDir()))
 	for i := range maxCollided + 2 {
-		h.noteConflict(wanted{}, Conflict{ID: mustID(document.ShortHash(string(rune(i))) + "-x")})
+		h.noteConflict(wanted{}, MetConflict{ID: mustID(document.ShortHash(string(rune(i))) + "-x")})
 	}
 	if n := len(h.collided); n > maxCollided {
 		t.Errorf("%d are remembered", n)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/caiatech/caiatop/backend/document"
-	"github.com/caiatech/caiatop/backend/store"
 )
 
 // ErrNoPrimary: the phase has no service, so it cannot be left or taken back.
@@ -47,8 +46,8 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	if !e.talks() {
 		return ErrNoPrimary
 	}
-	if e.drilling() {
-		return fmt.Errorf("recover: %w: the service was taken down by a drill, which ends in the console that began it (press d there) or when that console is closed", store.ErrUnavailable)
+	if err := e.silenced(); err != nil {
+		return fmt.Errorf("recover: %w", err)
 	}
 	if err := e.restartEmbedded(ctx); err != nil {
 		return fmt.Errorf("recover: %w", err)
@@ -81,72 +80,6 @@ func (e *Engine) Recover(ctx context.Context, adopt bool) error {
 	case <-e.ended:
 		return fmt.Errorf("recover: %w", ErrClosing)
 	}
-}
-
-// drillWords are what a drill says: where the service has a folder, and where
-// its memory is all it has.
-type drillWords struct{ down, downNext, up, upNext string }
-
-// How a drill ends has no command.
-var (
-	drillKeeps = drillWords{
-		"The embedded service was taken down: connections are refused; what it holds stays in its folder",
-		"It ends in the console that began it (press d there): the service is then sent what it missed. Reads and writes go on",
-		"The embedded service is up again, with what its folder holds",
-		"It is sent what it missed after good probes; press r (caiatop recover) to do it now",
-	}
-	drillForgets = drillWords{
-		"The embedded service was taken down: connections are refused and its memory is gone",
-		"It ends in the console that began it (press d there): the service is then filled again. Reads and writes go on",
-		"The embedded service is up again, with nothing in its memory",
-		"It is filled again after good probes; press r (caiatop recover) to do it now",
-	}
-)
-
-// Drill takes the embedded service down, and its memory if that is all it has,
-// or brings it up again, and reports whether it is down now.
-func (e *Engine) Drill(ctx context.Context) (down bool, err error) {
-	if !e.talks() {
-		return false, fmt.Errorf("drill: %w", ErrNoPrimary)
-	}
-	if e.o.Embedded == nil {
-		return false, errors.New("drill: only the embedded service can be taken down from here")
-	}
-	words := drillForgets
-	if e.o.Embedded.Keeps() {
-		words = drillKeeps
-	}
-	e.drillMu.Lock()
-	defer e.drillMu.Unlock()
-	if e.drilling() || e.troubled() != nil {
-		if err := e.o.Embedded.Start(); err != nil {
-			return true, fmt.Errorf("drill: %w", err)
-		}
-		e.setDrill(false)
-		e.event(Info, "drill", words.up, words.upNext)
-		e.prober.Hurry()
-		return false, nil
-	}
-	if err := e.o.Embedded.Stop(ctx); err != nil {
-		return false, fmt.Errorf("drill: %w", err)
-	}
-	e.setDrill(true)
-	e.event(Warning, "drill", words.down, words.downNext)
-	e.prober.Hurry()
-	return true, nil
-}
-
-func (e *Engine) drilling() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.view.drill
-}
-
-func (e *Engine) setDrill(on bool) {
-	e.mu.Lock()
-	e.view.drill = on
-	e.mu.Unlock()
-	e.touch()
 }
 
 // waitFor returns once the state is to, or the context ends.

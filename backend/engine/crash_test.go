@@ -28,6 +28,14 @@ func crashWriter(dir string) error {
 	if err != nil {
 		return err
 	}
+	if kind := os.Getenv(crashDrill); kind != "" {
+		if err := h.waitFor(context.Background(), StatePrimary); err != nil {
+			return err
+		}
+		if _, err := h.StartDrill(context.Background(), Drill{Kind: DrillKind(kind)}); err != nil {
+			return err
+		}
+	}
 	prefix := newID()
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%s-%06d", prefix, i)
@@ -40,16 +48,16 @@ func crashWriter(dir string) error {
 	}
 }
 
-// killedWriter runs a writer, kills it in mid-flight and returns what it had
-// acknowledged.
-func killedWriter(t *testing.T, dir string) []string {
+// killedWriter runs a writer, kills it in mid-flight after so many
+// acknowledgements and returns what it had acknowledged.
+func killedWriter(t *testing.T, dir string, acks int, env ...string) []string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), crashWriterDir+"="+dir)
+	cmd.Env = append(append(os.Environ(), crashWriterDir+"="+dir), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -61,7 +69,7 @@ func killedWriter(t *testing.T, dir string) []string {
 	}
 	lines := bufio.NewReader(out)
 	var acked []string
-	for len(acked) < crashAcks {
+	for len(acked) < acks {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatalf("the writer ended after %d acknowledgements: %v\n%s", len(acked), err, stderr.String())
@@ -97,7 +105,7 @@ func TestKilledWritersLoseNoAcknowledgedWrite(t *testing.T) {
 	run(t, setup(dir), nothing) // from here on the embedded service has a folder
 	var acked []string
 	for range rounds {
-		acked = append(acked, killedWriter(t, dir)...)
+		acked = append(acked, killedWriter(t, dir, crashAcks)...)
 	}
 	began := time.Now()
 	h := start(t, setup(dir))

@@ -146,13 +146,13 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 		if page, err := h.List(t.Context(), Query{Contains: ".conflict-"}); err != nil || page.Total != 0 {
 			t.Errorf("%d conflict copies, %v", page.Total, err)
 		}
-		// The messages there tell what changed, and not what was compared.
-		if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
-			t.Errorf("the log of the service: %s", log)
-		}
 	})
 	if !slices.Equal(copies, []string{"Compared 3 documents with govc and copied 2"}) {
 		t.Errorf("%q", copies)
+	}
+	// The messages there tell what changed, and not what was compared.
+	if log := runGit(t, filepath.Join(folder, "repositories", "caia-documents.git"), "log", "-3", "--format=%B"); strings.Contains(log, "document b") || !strings.Contains(log, "Put document a") {
+		t.Errorf("the log of the service: %s", log)
 	}
 }
 
@@ -259,8 +259,8 @@ func TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting(t *testing.T) {
 		if err := h.Recover(t.Context(), false); err == nil || !strings.Contains(err.Error(), folder) {
 			t.Errorf("got %v", err)
 		}
-		if down, err := h.Drill(t.Context()); err == nil || !down {
-			t.Errorf("brought up: %v, %v", !down, err)
+		if _, err := h.StartDrill(t.Context(), Drill{Kind: DrillDown}); err == nil || !strings.Contains(err.Error(), folder) {
+			t.Errorf("a drill at a service that is down: %v", err)
 		}
 	}
 	if err := os.Remove(folder); err != nil {

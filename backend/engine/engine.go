@@ -35,6 +35,7 @@ type Engine struct {
 	feedC                              chan []store.Op // to the memory replicator
 	recoverC                           chan recovery
 	adopted                            chan struct{}     // closed once the index knows what git holds
+	conflictsKnown                     chan struct{}     // closed once the conflicts of earlier times are listed
 	healthC                            chan probe.Health // newest result of the prober
 	prober                             *probe.Prober
 	backup                             *backup.Runner // nil without a target
@@ -45,8 +46,12 @@ type Engine struct {
 	closing   atomic.Bool
 	conflicts atomic.Int64 // recorded since the start
 	notes     notes
+	asked     notes // of the service, whose a version is
 	slow      slowness
 	repeats   repeats
+	verify    verification
+	// What others ask the goroutines that own a store to do.
+	primaryWork, textWork desk
 
 	// batchOps, written and failing belong to the goroutine that owns the primary:
 	// failing counts the attempts of one operation.
@@ -78,7 +83,7 @@ type Engine struct {
 	pushedTo      atomic.Int64
 	gitFill       atomic.Bool
 
-	drillMu sync.Mutex // one drill command at a time
+	drills drills
 
 	mu             sync.Mutex // guards everything below; never held over I/O
 	view           view
@@ -104,7 +109,7 @@ type view struct {
 	held         bool
 	unjudged     bool // the service answers probes, and nobody can tell what it holds
 	switches     int
-	drill        bool
+	drill        DrillStatus
 	info         govc.Info
 	facts        Facts
 	waits        []time.Duration // for first bytes of good probes, oldest first
@@ -158,6 +163,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.loadEvents(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.loadVerification(ctx); err != nil {
+		return nil, err
+	}
 	if resume != gitAdopt {
 		close(e.adopted)
 	}
@@ -181,6 +189,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e.start(func() { e.runText(run) })
 	e.start(func() { e.runMemory(run) })
 	e.start(func() { e.runPublisher(run) })
+	e.start(func() { e.runConflicts(run) })
 	e.startBackup(run)
 	e.startParts(run, resume)
 	return e, nil
@@ -189,15 +198,18 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 // newEngine returns an engine that does nothing yet.
 func newEngine(o Options) *Engine {
 	e := &Engine{
-		o:           o,
-		gate:        gate{now: o.Now},
-		wakeGovc:    make(chan struct{}, 1),
-		wakeGit:     make(chan struct{}, 1),
-		wakeText:    make(chan struct{}, 1),
-		dirty:       make(chan struct{}, 1),
-		feedC:       make(chan []store.Op, 64),
-		recoverC:    make(chan recovery),
-		adopted:     make(chan struct{}),
+		o:        o,
+		gate:     gate{now: o.Now},
+		wakeGovc: make(chan struct{}, 1),
+		wakeGit:  make(chan struct{}, 1),
+		wakeText: make(chan struct{}, 1),
+		dirty:    make(chan struct{}, 1),
+		feedC:    make(chan []store.Op, 64),
+		recoverC: make(chan recovery),
+		adopted:  make(chan struct{}),
+
+		conflictsKnown: make(chan struct{}),
+
 		healthC:     make(chan probe.Health, 1),
 		batchOps:    govcBatchOps,
 		unfed:       map[document.ID]struct{}{},
@@ -209,6 +221,7 @@ func newEngine(o Options) *Engine {
 		subscribers: map[*Subscription]struct{}{},
 	}
 	e.phased.requests, e.phased.wakeKept = make(chan phaseRequest), make(chan struct{}, 1)
+	e.primaryWork, e.textWork = desk{make(chan work), e.wakeGovc}, desk{make(chan work), e.wakeText}
 	e.incoming.moved, e.incoming.refused = e.pushed, e.tellRefused
 	e.view = view{state: StateProbing, since: o.Now(), reason: "looking at the service", errs: map[string]string{}, known: map[string]bool{}}
 	return e
@@ -228,6 +241,8 @@ func (e *Engine) start(routine func()) {
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Store(true)
 	e.phased.stopChanges()
+	e.closeDrills(ctx)
+	e.endVerification()
 	err := e.settleAtEnd(ctx)
 	e.stop()
 	e.routines.Wait()

@@ -93,14 +93,12 @@ func outage(t *testing.T, setup Setup) {
 	h := start(t, setup)
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("before", "one"))
-	if down, err := h.Drill(t.Context()); err != nil || !down {
-		t.Fatalf("drill: %v, %v", down, err)
-	}
+	drill(t, h, Drill{Kind: DrillDown})
 	s := awaitState(t, h, StateFallback)
 	if govc := s.Stores[0]; !govc.Unknown {
 		t.Errorf("the service is down and empty, yet its store reads %+v", govc)
 	}
-	if !strings.Contains(s.Reason, "refused") || s.Switches != 1 || !s.Service.Drill {
+	if !strings.Contains(s.Reason, "refused") || s.Switches != 1 || s.Service.Drill != DrillDown || s.Drill.Kind != DrillDown {
 		t.Errorf("FALLBACK because %q, %d switches", s.Reason, s.Switches)
 	}
 	ack := put(t, h, doc("during", "two"), doc("before", "one changed"))
@@ -114,9 +112,7 @@ func outage(t *testing.T, setup Setup) {
 		t.Error("a service that was taken down was taken back")
 	}
 
-	if down, err := h.Drill(t.Context()); err != nil || down {
-		t.Fatalf("drill: %v, %v", down, err)
-	}
+	endDrill(t, h)
 	if err := h.Recover(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}

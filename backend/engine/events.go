@@ -31,8 +31,9 @@ const (
 	repeatEvery = 10 * time.Minute
 	repeatsKept = 256
 
-	kindSlow = "slow"
-	kindJob  = "job"
+	kindSlow  = "slow"
+	kindJob   = "job"
+	kindDrill = "drill"
 )
 
 // event records that something happened, for the screen at once and in the

@@ -82,6 +82,9 @@ type Setup struct {
 	BackupInterval time.Duration
 	Now            func() time.Time
 	Strict         bool
+
+	// rebuilding prepares the new state file of a rebuild; nil starts as always.
+	rebuilding func(ctx context.Context, db *state.DB) error
 }
 
 // Host is an engine with all its parts, in one state folder that no other
@@ -114,6 +117,9 @@ func Start(ctx context.Context, s Setup) (host *Host, err error) {
 		return nil, fmt.Errorf("state folder %s: %w", s.Dir, err)
 	}
 	h.onClose(func(context.Context) error { return lock.Release() })
+	if err := checkRebuild(s); err != nil {
+		return nil, err
+	}
 	o := Options{
 		Phase: s.Phase, Layout: s.Layout, Author: s.Author, Budget: s.Budget, Now: s.Now, Strict: s.Strict,
 		Repository: s.Repository, StateDir: s.Dir, GitDir: filepath.Join(s.Dir, GitDir),
@@ -171,6 +177,11 @@ func (h *Host) openStores(ctx context.Context, s Setup, o *Options) (err error) 
 		return err
 	}
 	h.onClose(func(context.Context) error { return o.State.Close() })
+	if s.rebuilding != nil {
+		if err := s.rebuilding(ctx, o.State); err != nil {
+			return err
+		}
+	}
 	if err := h.openDerived(ctx, o); err != nil {
 		return err
 	}

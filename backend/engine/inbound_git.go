@@ -232,7 +232,7 @@ func (e *Engine) takePush(ctx context.Context, from, to string) error {
 	if err := e.noteTaken(ctx, to, ""); err != nil {
 		return err
 	}
-	in := &intake{e: e, commit: to}
+	in := &intake{e: e, commit: to, from: from}
 	others, err := e.o.Git.Changes(ctx, from, to, func(c gitstore.Change) error {
 		if c.Deleted {
 			return nil

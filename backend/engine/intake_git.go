@@ -25,6 +25,7 @@ const (
 type intake struct {
 	e      *Engine
 	commit string
+	from   string // what the index knew of git before, "" if unknown
 	ops    []state.Operation
 	size   int64 // of the content in ops
 
@@ -103,49 +104,25 @@ func (in *intake) drop(ctx context.Context, key store.Key) error {
 		return err
 	}
 	if ours {
-		in.conflicts++
-		in.e.event(Warning, "conflict", fmt.Sprintf("%q was deleted in git after it was changed here: our version stays", key.ID),
-			"Delete it again if it is not wanted")
-		return nil
+		return in.deletedThere(ctx, row)
 	}
 	expect := row.Hash
 	return in.add(ctx, state.Operation{Key: key, Origin: gitReplica, Expect: &expect})
-}
-
-// conflict keeps both versions of a document that was changed here, too: ours
-// keeps the place and is committed on top, theirs goes on as a copy. Modify
-// beats delete.
-func (in *intake) conflict(ctx context.Context, key store.Key, row state.Row, theirs *document.Document, hash document.Hash) error {
-	if row.Deleted || row.ID.IsZero() {
-		in.conflicts++
-		in.e.event(Warning, "conflict", fmt.Sprintf("%q was changed in git after it was deleted here: their version stays", key.ID),
-			fmt.Sprintf("Read %q; delete it again if it is not wanted", key.ID))
-		// Our own operation: git is to get it back after our delete.
-		return in.add(ctx, state.Operation{Key: key, Doc: theirs, Hash: hash, Expect: &document.Hash{}})
-	}
-	copyID, err := conflictID(key.ID, hash.String()[:12])
-	if err != nil {
-		return local(err)
-	}
-	if row, err := in.lookup(ctx, copyID); err != nil || !row.ID.IsZero() {
-		return err // an earlier attempt made it
-	}
-	if _, err := in.e.keepCopy(ctx, wanted{newest: state.Outgoing{Hash: hash}}, store.Op{Key: key, Doc: theirs}); err != nil {
-		return err
-	}
-	in.conflicts++
-	in.e.conflicts.Add(1)
-	in.e.event(Warning, "conflict", fmt.Sprintf("%q was changed in git too: our version keeps the place, theirs is kept as %q", key.ID, copyID),
-		fmt.Sprintf("Compare the two, put into %q what is to stay, and delete %q", key.ID, copyID))
-	return nil
 }
 
 // yieldTo keeps their version of a document at which both histories of a
 // branch changed something and ours is taken.
 func (in *intake) yieldTo(ctx context.Context, key store.Key) error {
 	there, err := in.e.o.Git.Has(ctx, in.commit, key.Folder)
-	if err != nil || !there {
-		return err // deleted there, changed here: ours stays
+	if err != nil {
+		return err
+	}
+	if !there { // deleted there, changed here: ours stays
+		row, err := in.lookup(ctx, key.ID)
+		if err != nil || row.ID.IsZero() || row.Deleted {
+			return err
+		}
+		return in.deletedThere(ctx, row)
 	}
 	doc, hash, why, err := in.read(ctx, key)
 	if err != nil {
@@ -233,7 +210,7 @@ func (in *intake) appendOne(ctx context.Context, op state.Operation) error {
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		again := &intake{e: in.e, commit: in.commit}
+		again := &intake{e: in.e, commit: in.commit, from: in.from}
 		if op.Doc == nil {
 			err = again.drop(ctx, op.Key)
 		} else {

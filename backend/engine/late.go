@@ -31,10 +31,18 @@ var (
 	_ Embedded      = (*late)(nil)
 	_ probe.Checker = (*late)(nil)
 	_ informant     = (*late)(nil)
+	_ diverter      = (*late)(nil)
 )
 
 // Keeps implements Embedded.
-func (l *late) Keeps() bool { return l.keeps }
+func (l *late) Keeps() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == nil {
+		return l.keeps
+	}
+	return l.own.Keeps()
+}
 
 // Trouble implements Embedded.
 func (l *late) Trouble() error {
@@ -55,6 +63,16 @@ func (l *late) Start() (err error) {
 	}
 	l.own, l.client, l.url, l.end, err = l.open()
 	return err
+}
+
+// StartEmpty implements Embedded.
+func (l *late) StartEmpty() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == nil {
+		return fmt.Errorf("%w: the embedded service does not run in this phase", store.ErrUnavailable)
+	}
+	return l.own.StartEmpty()
 }
 
 // Stop implements Embedded.
@@ -122,6 +140,26 @@ func (l *late) Latency() govc.Latency {
 		return c.Latency()
 	}
 	return govc.Latency{}
+}
+
+// Divert implements diverter.
+func (l *late) Divert(address string) bool {
+	c, err := l.there()
+	return err == nil && c.Divert(address)
+}
+
+// Address implements diverter.
+func (l *late) Address() string {
+	if c, err := l.there(); err == nil {
+		return c.Address()
+	}
+	return ""
+}
+
+// Secure implements diverter.
+func (l *late) Secure() bool {
+	c, err := l.there()
+	return err == nil && c.Secure()
 }
 
 // Get implements store.Store.

@@ -94,7 +94,7 @@ func (e *Engine) renewLocked(ctx context.Context) {
 func (e *Engine) enter(ctx context.Context, v *verdict) {
 	now := e.o.Now()
 	e.mu.Lock()
-	from := e.view.state
+	from, v := e.view.state, e.inDrill(v)
 	if v != nil && from != v.to && !slices.Contains(transitions[from], v.to) {
 		e.renewLocked(ctx)
 		e.mu.Unlock()
@@ -132,7 +132,7 @@ func (e *Engine) enter(ctx context.Context, v *verdict) {
 	case v.to == StateFallback, v.to == StateReseeding && (v.lost || from != StateProbing):
 		level = Warning
 	}
-	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), v.next)
+	e.event(level, "state", fmt.Sprintf("%s, from %s: %s", v.to, from, v.reason), e.nextOf(v))
 }
 
 // current returns the state of the primary.
@@ -246,7 +246,7 @@ func (e *Engine) stepFallback(ctx context.Context) *verdict {
 				return v
 			}
 			goodSince = time.Time{}
-			e.explain(unassessed(err))
+			e.explain(e.rehearsed(unassessed(err)))
 		}
 	}
 	return nil
@@ -292,7 +292,7 @@ func (e *Engine) stepLocked(ctx context.Context) *verdict {
 // stepPrimary carries operations to the service as they come.
 func (e *Engine) stepPrimary(ctx context.Context) *verdict {
 	for ctx.Err() == nil {
-		n, err := e.govcRound(ctx)
+		n, err := e.primaryRound(ctx)
 		if err != nil {
 			if v := e.judge(ctx, err); v != nil {
 				return v

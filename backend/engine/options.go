@@ -89,11 +89,14 @@ type Primary interface {
 type Embedded interface {
 	// Trouble is why it could not be started, nil if it could.
 	Trouble() error
-	// Keeps reports whether what it holds lies in a folder, and survives its end.
+	// Keeps reports whether what it holds now lies in a folder, and survives its
+	// end. It does not wait.
 	Keeps() bool
 	// Start brings the service up again at its address, with what its folder
 	// holds, or with nothing in it if it has none.
 	Start() error
+	// StartEmpty is Start with nothing in it, and without touching the folder.
+	StartEmpty() error
 	// Stop refuses connections from then on, and forgets everything that is not
 	// in its folder.
 	Stop(ctx context.Context) error
@@ -142,7 +145,7 @@ type Options struct {
 	// Budget bounds one interactive operation; 0 means DefaultBudget.
 	Budget time.Duration
 	// Now, NewID and Rand are the clock, the maker of operation ids and the
-	// source of jitter; nil takes the system's.
+	// source of jitter, safe for concurrent use; nil takes the system's.
 	Now   func() time.Time
 	NewID func() string
 	Rand  func() float64

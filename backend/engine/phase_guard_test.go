@@ -161,8 +161,8 @@ func TestAChangeWaitsForAServiceThatIsDown(t *testing.T) {
 	put(t, h, doc("a", "one"))
 	drill := func(down bool) {
 		t.Helper()
-		if got, err := h.Drill(t.Context()); err != nil || got != down {
-			t.Fatalf("%v, %v", got, err)
+		if toggled(t, h); h.DrillStatus().Running() != down {
+			t.Fatalf("%+v", h.DrillStatus())
 		}
 	}
 	drill(true)
@@ -232,10 +232,8 @@ func TestAChangeWhileTheServiceIsRefilled(t *testing.T) {
 	}
 	put(t, h, docs...)
 	for range 2 {
-		if _, err := h.Drill(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if h.Stats().Service.Drill {
+		toggled(t, h)
+		if h.DrillStatus().Running() {
 			awaitState(t, h, StateFallback)
 		}
 	}

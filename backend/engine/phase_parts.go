@@ -319,10 +319,12 @@ func (e *Engine) forgetParts(ctx context.Context, gone storeSet) error {
 
 // forgetGovc also ends the embedded service, which nobody uses any more.
 func (e *Engine) forgetGovc(ctx context.Context) error {
-	stopped := e.drilling()
+	if _, err := e.StopDrill(ctx); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	v := &e.view
-	v.state, v.since, v.reason, v.next, v.held, v.unjudged, v.drill = StateNone, e.o.Now(), noService(PhaseGitOnly), "", false, false, false
+	v.state, v.since, v.reason, v.next, v.held, v.unjudged, v.drill = StateNone, e.o.Now(), noService(PhaseGitOnly), "", false, false, DrillStatus{}
 	v.info, v.facts, v.waits, v.probed, v.health, v.began = govc.Info{}, Facts{}, nil, time.Time{}, probe.Health{}, time.Time{}
 	v.progress, v.known[primaryReplica], v.errs[primaryReplica] = nil, false, ""
 	clear(e.missing)
@@ -333,7 +335,7 @@ func (e *Engine) forgetGovc(ctx context.Context) error {
 	if err := e.o.State.Unpark(ctx, primaryReplica); err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	if e.o.Embedded == nil || stopped {
+	if e.o.Embedded == nil {
 		return nil
 	}
 	if err := e.o.Embedded.Stop(ctx); err != nil {

@@ -144,10 +144,8 @@ func TestKeptCopiesOutliveAServiceThatForgets(t *testing.T) {
 		t.Errorf("%+v, %+v, safe %v", s.Kept, s.Outbox, s.Safe)
 	}
 	for range 2 { // down, and up with nothing
-		if _, err := h.Drill(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if h.Stats().Service.Drill {
+		toggled(t, h)
+		if h.DrillStatus().Running() {
 			awaitState(t, h, StateFallback)
 			wantText(t, h, "b", "two", probe.State, probe.Memory)
 			put(t, h, doc("d", "five"))
@@ -380,4 +378,18 @@ func durableService(t *testing.T) string {
 		}
 	})
 	return url
+}
+
+// toggled takes the service down, or brings it up again.
+func toggled(t *testing.T, h *Host) {
+	t.Helper()
+	var err error
+	if h.DrillStatus().Running() {
+		_, err = h.StopDrill(t.Context())
+	} else {
+		_, err = h.StartDrill(t.Context(), Drill{Kind: DrillDown})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -288,16 +288,12 @@ func TestATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
 func TestATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
-	if _, err := h.Drill(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	drill(t, h, Drill{Kind: DrillDown})
 	awaitState(t, h, StateFallback)
 	large := doc("large", "")
 	large.Content.Raw = []byte(strings.Repeat("\xff\x00", document.MaxContent/2))
 	put(t, h, large)
-	if _, err := h.Drill(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	endDrill(t, h)
 	if err := h.Recover(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ import (
 func (e *Engine) Get(ctx context.Context, id document.ID) (Found, error) {
 	started := e.o.Now()
 	found, err := e.get(ctx, id)
+	if err == nil {
+		found.Conflict, _, err = e.disputed(ctx, id)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
 		e.measure(probe.Read, probe.Engine, e.o.Now().Sub(started), err)
 	}
@@ -206,7 +209,8 @@ func (e *Engine) lost(ctx context.Context, row state.Row) {
 		return // written or deleted meanwhile
 	}
 	parked, err := e.o.State.ParkedAt(ctx, row.ID)
-	if err != nil || slices.ContainsFunc(parked, func(p state.Parked) bool { return p.Store == primaryReplica }) {
+	_, dropped, dropErr := e.o.State.Dropped(ctx, primaryReplica, row.ID)
+	if err != nil || dropErr != nil || dropped || slices.ContainsFunc(parked, func(p state.Parked) bool { return p.Store == primaryReplica }) {
 		return // known not to be there
 	}
 	e.mu.Lock()
@@ -328,5 +332,11 @@ func (e *Engine) describe(ctx context.Context, r state.Row) (Row, error) {
 			}
 		}
 	}
-	return row, nil
+	if e.o.State.Summary().Conflicts > 0 {
+		if err := e.markDisputed(ctx, &row); err != nil {
+			return Row{}, err
+		}
+	}
+	err := e.describeDropped(ctx, &row)
+	return row, err
 }

@@ -59,7 +59,7 @@ func (e *Engine) resumeGit(ctx context.Context) (gitResume, error) {
 	switch {
 	case seq > most:
 		return 0, fmt.Errorf("%w: git holds operation %d of this state, but state.db has issued only %d: it is an old copy. "+
-			"Move state.db away to have it made anew from git: %s", store.ErrIdentity, seq, most, e.o.StateDir)
+			"Put the newer one back into %s, or run: caiatop rebuild", store.ErrIdentity, seq, most, e.o.StateDir)
 	case seq < hint:
 		return gitSnapshot, nil
 	case !attached:

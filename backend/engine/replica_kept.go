@@ -188,7 +188,7 @@ func (e *Engine) keptFollow(ctx context.Context, want string) (int, error) {
 		if newest[row.Key.ID] != row.Seq {
 			continue
 		}
-		copied, err := e.copyOf(ctx, row, want)
+		copied, err := e.keptOf(ctx, row, want)
 		if err != nil {
 			return 0, err
 		}
@@ -206,9 +206,9 @@ func (e *Engine) keptFollow(ctx context.Context, want string) (int, error) {
 	return len(rows), nil
 }
 
-// copyOf returns the copy to keep of an operation, without a document where none
+// keptOf returns the copy to keep of an operation, without a document where none
 // is needed: one before it goes then.
-func (e *Engine) copyOf(ctx context.Context, row state.Outgoing, want string) (state.KeptCopy, error) {
+func (e *Engine) keptOf(ctx context.Context, row state.Outgoing, want string) (state.KeptCopy, error) {
 	c := state.KeptCopy{ID: row.Key.ID, Seq: row.Seq, Hash: row.Hash}
 	if row.Delete {
 		return c, nil

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,7 @@ func (e *Engine) runText(ctx context.Context) {
 		pause(ctx, min(time.Duration(failures)*time.Second, 30*time.Second), nil)
 	}
 	for ctx.Err() == nil {
+		e.doTextWork(ctx)
 		err := e.catchUpText(ctx)
 		if err == nil {
 			break
@@ -42,6 +45,7 @@ func (e *Engine) runText(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		e.gate.yield(ctx, textYieldMost)
+		e.doTextWork(ctx)
 		n, err := e.textRound(ctx)
 		if err != nil {
 			retry(err)
@@ -181,9 +185,9 @@ func textOp(doc document.Document) state.TextOp {
 func flatten(out *strings.Builder, value any) {
 	switch v := value.(type) {
 	case map[string]any:
-		for name, inner := range v {
+		for _, name := range slices.Sorted(maps.Keys(v)) { // the same words for the same metadata
 			out.WriteString(" " + name)
-			flatten(out, inner)
+			flatten(out, v[name])
 		}
 	case []any:
 		for _, inner := range v {

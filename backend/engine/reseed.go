@@ -51,6 +51,9 @@ func (e *Engine) reseed(ctx context.Context) (*verdict, error) {
 	if _, err := e.o.Primary.EnsureRepo(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.takeNewer(ctx); err != nil {
+		return nil, err
+	}
 	// Whatever is appended from here on is replayed after the copy. That a copy
 	// was begun is recorded first: a crash leads back here.
 	if err := e.o.State.SetMeta(ctx, metaRefill, "begun"); err != nil {
@@ -247,14 +250,5 @@ func (e *Engine) inbound(ctx context.Context, key store.Key, doc *document.Docum
 		}
 		op.Hash = hash
 	}
-	issued, err := e.o.State.Append(ctx, []state.Operation{op})
-	if errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	if err != nil {
-		return local(err)
-	}
-	e.feedMemory([]state.Operation{op}, issued)
-	e.appended()
-	return nil
+	return e.appendOwn(ctx, op)
 }

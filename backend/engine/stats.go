@@ -128,10 +128,11 @@ func (e *Engine) snapshot() *Stats {
 	s := &Stats{
 		At: e.o.Now(), Phase: e.phase(), Change: e.phaseChange(), Kept: e.keptStats(summary),
 		Documents: summary.Documents, Bytes: summary.Bytes, Parked: summary.Parked,
+		Conflicts: summary.Conflicts, ConflictsFound: e.conflicts.Load(),
 		Cached: e.o.Memory.Len(), Ops: e.o.Recorder.Snapshot(),
 		Repository: e.o.Repository, StateDir: e.o.StateDir, GitDir: e.o.GitDir,
 		Reads: e.reads.Load(), Writes: e.writes.Load(), StateErr: e.replicaError(stateFile),
-		Newest: e.o.Journal.Newest(), Backup: e.backupStats(),
+		Newest: e.o.Journal.Newest(), Backup: e.backupStats(), Verify: e.verifyStats(),
 	}
 	behind := govcSeq
 	if !e.talks() {
@@ -147,15 +148,21 @@ func (e *Engine) snapshot() *Stats {
 	s.State, s.Since, s.Reason, s.Next, s.Switches = v.state, v.since, v.reason, v.next, v.switches
 	s.Service = Service{
 		URL: e.serviceURL(), Embedded: e.o.Embedded != nil && e.talks(), Dialect: v.info.Dialect,
-		Features: v.info.Capabilities, Durable: v.info.Durable || (e.o.Embedded != nil && e.o.Embedded.Keeps()), Drill: v.drill, Health: v.health,
+		Features: v.info.Capabilities, Durable: v.info.Durable, Drill: v.drill.Kind, Health: v.health,
 	}
-	s.Facts = e.factsLocked()
+	if e.o.Embedded != nil {
+		s.Service.Durable = e.o.Embedded.Keeps() // known at once
+	}
+	s.Drill, s.Facts = v.drill, e.factsLocked()
 	if v.progress != nil {
 		p := *v.progress
 		s.Progress = &p
 	}
 	if next := e.nextLocked(); next != "" {
 		s.Next = next
+	}
+	if v.state == StateFallback && !v.held && v.drill.Running() {
+		s.Next = drillNext
 	}
 	s.Events = slices.Clone(v.events)
 	slices.Reverse(s.Events)
@@ -176,7 +183,7 @@ func (e *Engine) snapshot() *Stats {
 	if e.hasGit() && v.known[gitReplica] && gitSeq >= summary.MaxSeq && missing == 0 {
 		s.Safe = append(s.Safe, "git")
 	}
-	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 {
+	if v.state == StatePrimary && govcSeq >= summary.MaxSeq && summary.Parked == missing+spoilt && len(e.missing) == 0 && !e.o.State.AnyDropped() {
 		s.Also = []string{"govc"}
 	}
 	return s
@@ -187,7 +194,7 @@ func (e *Engine) snapshot() *Stats {
 func (e *Engine) nextLocked() string {
 	v, trouble := e.view, e.troubled()
 	switch {
-	case v.state != StateFallback || v.held || v.drill:
+	case v.state != StateFallback || v.held || v.drill.Running():
 		return ""
 	case trouble != nil, v.next == unreachableNext && e.o.Embedded != nil && e.o.Embedded.Keeps() && (v.unjudged || (!v.health.Up && !v.health.At.IsZero())):
 		return e.embeddedAdvice(trouble)

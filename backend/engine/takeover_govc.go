@@ -25,6 +25,9 @@ var usualTypes = []string{"text", "markdown", "html", "json", "pdf", "document",
 // know: all where the service can list them, else those that its newest commits
 // name.
 func (e *Engine) importHeld(ctx context.Context) error {
+	if e.rebuilding() {
+		return nil // takeNewer does, and knows what git held
+	}
 	t := takeover{e: e}
 	for entry, err := range e.o.Primary.List(ctx) {
 		if errors.Is(err, errors.ErrUnsupported) {

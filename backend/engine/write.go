@@ -175,10 +175,15 @@ const pushWaits = 1000
 // durable in the state file. While the primary is healthy it also waits for
 // the primary's replicator, within the caller's budget.
 func (e *Engine) commit(ctx context.Context, ops []state.Operation) (Ack, error) {
+	return e.commitBy(ctx, ops, e.o.State.Append)
+}
+
+// commitBy is commit by another way into the state file.
+func (e *Engine) commitBy(ctx context.Context, ops []state.Operation, enter func(context.Context, []state.Operation) ([]state.Issued, error)) (Ack, error) {
 	deadline := e.o.Now().Add(e.o.Budget)
 	e.gate.enter()
 	started := e.o.Now()
-	issued, err := e.o.State.Append(ctx, ops)
+	issued, err := enter(ctx, ops)
 	e.tellSlow(slowCall{probe.Write, probe.State}, e.o.Now().Sub(started))
 	e.gate.leave()
 	e.noteAppend(ctx, err)

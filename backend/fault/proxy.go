@@ -2,20 +2,24 @@
 // request. Drills and tests use the same one, so that what a drill shows is
 // what the tests prove.
 //
-// It carries bytes and knows nothing of what they mean. A half-closed
+// It carries bytes and knows nothing of what they mean, but in the modes that
+// need HTTP: those read where a message begins and ends, its method and its
+// path, and carry every byte as it came. A half-closed
 // connection stays half-closed on the other side, and a reset stays a reset.
-// When Set returns, no connection of before the call carries another byte
-// unless the new mode allows it. Close ends every connection and every
-// goroutine.
+// A connection keeps the mode that it was made in: when Set returns, those of
+// another mode have ended, and carry not another byte. Close ends every
+// connection and every goroutine.
 //
 // It never changes, keeps or logs a byte, never resolves anything but its
-// target, and never listens anywhere but where it was told.
+// target, and never listens anywhere but where it was told. Errors is the one
+// mode in which it says something of its own.
 package fault
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -40,13 +44,18 @@ var ErrClosed = errors.New("the fault proxy is closed")
 type Options struct {
 	Target string // host:port of the service behind; required
 	Listen string // host:port to listen on, port 0 takes a free one; "" is 127.0.0.1:0
+	// Random is uniform in [0, 1) and safe for concurrent use: it decides which
+	// request meets a fault, and how late an answer is. nil is random.
+	Random func() float64
 }
 
 // Proxy stands in front of one address. Its methods are safe for concurrent
 // use.
 type Proxy struct {
 	target, listen string
+	random         func() float64
 	counters       counters
+	up, down       line // to the target and back, in the mode Bandwidth
 
 	setting sync.Mutex // one Start, Set or Close at a time
 
@@ -71,7 +80,10 @@ func New(o Options) *Proxy {
 	if o.Listen == "" {
 		o.Listen = defaultListen
 	}
-	return &Proxy{target: o.Target, listen: o.Listen, links: map[*link]struct{}{}}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return &Proxy{target: o.Target, listen: o.Listen, random: o.Random, links: map[*link]struct{}{}}
 }
 
 // Start listens. ctx bounds the start alone; Close ends the proxy. The target
@@ -91,7 +103,7 @@ func (p *Proxy) Start(ctx context.Context) error {
 	if _, _, err := net.SplitHostPort(p.target); err != nil {
 		return fmt.Errorf("start the fault proxy: the target %q is not host:port: %w", p.target, err)
 	}
-	bound, release, err := reserve(p.listen)
+	bound, release, err := Reserve(p.listen)
 	if err != nil {
 		return fmt.Errorf("start the fault proxy on %s: %w", p.listen, err)
 	}
@@ -141,6 +153,7 @@ func (p *Proxy) Set(m Mode) error {
 		p.open(fresh)
 		return nil
 	}
+	before := p.mode
 	p.mode = m
 	if !m.listens() {
 		p.entry = nil
@@ -150,8 +163,8 @@ func (p *Proxy) Set(m Mode) error {
 	if e != nil && !m.listens() {
 		err = e.leave()
 	}
-	if !m.carries() {
-		p.cut(m.resets())
+	if m != before {
+		p.cut(m.resets() || before.resets())
 	}
 	return err
 }
@@ -242,7 +255,7 @@ func (p *Proxy) take(conn *net.TCPConn) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-	l := &link{client: conn, stopDial: cancel, done: make(chan struct{})}
+	l := &link{mode: mode, client: conn, stopDial: cancel, gone: make(chan struct{}), done: make(chan struct{})}
 	p.links[l] = struct{}{}
 	p.mu.Unlock()
 	go func() {

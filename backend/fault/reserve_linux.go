@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// reserve binds address with a socket that never listens. It refuses every
+// Reserve binds address with a socket that never listens. It refuses every
 // connection, and keeps the port ours while the listener is closed: without it
 // any outgoing connection of this machine may be given the port in between. It
 // returns the address with its port, and how to give it back.
-func reserve(address string) (bound string, release func() error, err error) {
+func Reserve(address string) (bound string, release func() error, err error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return "", nil, err

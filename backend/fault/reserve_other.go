@@ -4,9 +4,9 @@ package fault
 
 import "net"
 
-// reserve finds out which port an address stands for. Only on Linux can it
+// Reserve finds out which port an address stands for. Only on Linux can it
 // also be kept while the listener is closed.
-func reserve(address string) (bound string, release func() error, err error) {
+func Reserve(address string) (bound string, release func() error, err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", nil, err

@@ -11,13 +11,15 @@ type Stats struct {
 	Cut       uint64 // connections that a mode or Close ended
 	Refused   uint64 // connections over MaxConnections
 	Unreached uint64 // connections reset because the target could not be reached
+	Faults    uint64 // requests that a mode answered, broke off or left without an answer
+	Strange   uint64 // connections reset because a mode needs HTTP and something else was spoken
 	Sent      int64  // bytes carried to the target
 	Received  int64  // bytes carried back
 }
 
 type counters struct {
-	accepted, cut, refused, unreached atomic.Uint64
-	sent, received                    atomic.Int64
+	accepted, cut, refused, unreached, faults, strange atomic.Uint64
+	sent, received                                     atomic.Int64
 }
 
 // Stats returns the counters.
@@ -28,6 +30,7 @@ func (p *Proxy) Stats() Stats {
 	c := &p.counters
 	return Stats{
 		Mode: mode, Open: open, Accepted: c.accepted.Load(), Cut: c.cut.Load(), Refused: c.refused.Load(),
-		Unreached: c.unreached.Load(), Sent: c.sent.Load(), Received: c.received.Load(),
+		Unreached: c.unreached.Load(), Faults: c.faults.Load(), Strange: c.strange.Load(),
+		Sent: c.sent.Load(), Received: c.received.Load(),
 	}
 }

@@ -59,6 +59,7 @@ type Client struct {
 	observe    func(string, time.Duration, error)
 	http       *resty.Client
 	pool       *http.Transport // ours, nil if one was given
+	route      route           // to the pool, or elsewhere: see Divert
 	budget     *budget
 	writer     *writerLock
 	touchEvery time.Duration
@@ -167,7 +168,8 @@ func (c *Client) connect(u *url.URL, o Options) error {
 		if c.pool.Proxy, c.proxy, err = proxyFor(u); err != nil {
 			return err
 		}
-		transport = c.pool
+		c.route.lead(c.pool, c.conns, "")
+		transport = &c.route
 	} else if o.TLS != (TLSOptions{}) {
 		return errors.New("govc: TLS options say nothing to a transport that is given")
 	}
@@ -191,6 +193,7 @@ func (c *Client) Close() {
 	}
 	c.writer.release()
 	if c.pool != nil {
+		c.route.through.Load().CloseIdleConnections()
 		c.pool.CloseIdleConnections()
 	}
 }

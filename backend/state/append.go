@@ -32,6 +32,9 @@ type Operation struct {
 	// Expect, if set, is the hash that the index must hold, zero if the
 	// document must be absent. Anything else refuses the whole call.
 	Expect *document.Hash
+	// Conflict, if set, is recorded together with the operation. One of that
+	// name that was settled is open again.
+	Conflict *Conflict
 }
 
 // Issued says how an operation was entered.
@@ -45,6 +48,8 @@ type Issued struct {
 	// Base is the hash that the index held before, zero if the document was
 	// absent or deleted.
 	Base document.Hash
+	// Recorded: the operation's Conflict is new, or open again.
+	Recorded bool
 }
 
 // entry is an operation ready to be written.
@@ -176,6 +181,12 @@ func (t *txn) append(entries []entry, issued []Issued) error {
 	for i, e := range entries {
 		key := store.Key{ID: e.Key.ID, Folder: before[i].folderOr(e.Key.Folder)}
 		issued[i] = Issued{Key: key, Base: before[i].hash}
+		if e.Conflict != nil {
+			var err error
+			if issued[i].Recorded, err = t.recordConflict(wRecordConflict, *e.Conflict); err != nil {
+				return err
+			}
+		}
 		if e.Doc == nil && !before[i].known {
 			continue
 		}
@@ -241,6 +252,9 @@ func (t *txn) enter(e entry, as Issued, before current) error {
 			timeColumn(d.UpdatedAt), hashColumn(e.Hash), e.Commit, as.Key.Folder.String(), e.source)
 	}
 	if err != nil {
+		return err
+	}
+	if err := t.followConflict(e); err != nil {
 		return err
 	}
 	if payload, ok := e.payload.([]byte); ok {

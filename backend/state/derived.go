@@ -98,10 +98,11 @@ var derivedReadSQL = [derivedReads]string{
 // concurrent use.
 type Derived struct {
 	file    string
-	fresh   bool
+	fresh   atomic.Bool
 	cursor  atomic.Int64
-	broken  atomic.Bool // found corrupt: Close removes the file
-	readers *pool
+	broken  atomic.Bool  // found corrupt: Close removes the file
+	swap    sync.RWMutex // held for writing while the file is replaced, after mu
+	readers *pool        // of the file as it is, see read
 
 	mu     sync.Mutex // held for a transaction
 	writer *sql.DB
@@ -132,7 +133,7 @@ func OpenDerived(ctx context.Context, dir, stateID string) (*Derived, error) {
 	if err != nil {
 		return nil, wrap(err, "remake", file)
 	}
-	d.fresh = true
+	d.fresh.Store(true)
 	return d, nil
 }
 
@@ -170,10 +171,12 @@ func (d *Derived) open(ctx context.Context, stateID string) (err error) {
 	if d.conn, err = d.writer.Conn(ctx); err != nil {
 		return err
 	}
-	if d.fresh, err = migrate(ctx, d.conn, derivedSchema); err != nil {
+	created, err := migrate(ctx, d.conn, derivedSchema)
+	if err != nil {
 		return err
 	}
-	if d.fresh {
+	d.fresh.Store(created)
+	if created {
 		if _, err := d.conn.ExecContext(ctx, `INSERT INTO derived VALUES (1, ?, 0)`, stateID); err != nil {
 			return err
 		}
@@ -225,9 +228,9 @@ func (d *Derived) closeWriter() error {
 	return errors.Join(errs...)
 }
 
-// Fresh reports whether the file was made by this OpenDerived: it is empty and
+// Fresh reports whether the file was made by this OpenDerived, or by Renew: it
 // wants to be filled.
-func (d *Derived) Fresh() bool { return d.fresh }
+func (d *Derived) Fresh() bool { return d.fresh.Load() }
 
 // Cursor returns the newest operation of the outbox that is indexed.
 func (d *Derived) Cursor() int64 { return d.cursor.Load() }

@@ -62,7 +62,7 @@ func fatal(err error) bool {
 }
 
 // corruptAdvice follows what is wrong with a state file that cannot be used.
-const corruptAdvice = ", restore the file, or move it away and start again; the index is then made anew from git"
+const corruptAdvice = ", put a good copy back, or run: caiatop rebuild"
 
 // wrap names the operation and the file, and adds the sentinel that callers
 // decide on. A nil error stays nil.

@@ -93,7 +93,20 @@ var migrations = []string{
 		seq    INTEGER NOT NULL -- of the delete
 	) STRICT, WITHOUT ROWID;
 	CREATE INDEX graves_by_seq ON graves(seq);`,
-	// 2 -> 3. Which stores are in use, and the change of that which is under way;
+	// Conflicts, open and settled, see Conflict.
+	conflictTables,
+	// What was parked and given up by the operator.
+	`CREATE TABLE dropped(
+		id     TEXT    NOT NULL,
+		store  TEXT    NOT NULL,
+		seq    INTEGER NOT NULL,
+		op_id  TEXT    NOT NULL,
+		reason TEXT    NOT NULL,
+		detail TEXT    NOT NULL,
+		at     ANY     NOT NULL,
+		PRIMARY KEY (id, store)
+	) STRICT;`,
+	// Which stores are in use, and the change of that which is under way;
 	// and the copies that are kept of documents where git keeps none. The payloads
 	// lie apart, so that the copies are counted without reading them.
 	`CREATE TABLE phase(

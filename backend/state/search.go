@@ -40,7 +40,7 @@ func (d *Derived) Search(ctx context.Context, query string, limit int) ([]TextHi
 	}
 	var hits []TextHit
 	var total int64
-	err := d.readers.use(ctx, func(r *reader) error {
+	err := d.read(ctx, func(r *reader) error {
 		return r.snapshot(ctx, func() error {
 			if err := r.stmts[dCount].QueryRowContext(ctx, match).Scan(&total); err != nil || total == 0 {
 				return err

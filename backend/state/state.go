@@ -44,6 +44,8 @@ type DB struct {
 
 	// memory is what was committed last. It is never changed in place.
 	memory atomic.Pointer[memory]
+	// dropped counts the operations that were given up, see Drop.
+	dropped atomic.Int64
 
 	requests chan *request
 	closing  chan struct{}
@@ -58,7 +60,8 @@ type memory struct {
 	issued, trimmed           int64 // sequence numbers
 	documents, bytes, payload int64
 	parked                    int64
-	graves                    bool // there are some
+	conflicts                 int64 // open
+	graves                    bool  // there are some
 	phase                     Phase
 	kept, keptBytes           int64
 	cursors                   map[string]cursor
@@ -236,8 +239,8 @@ func (db *DB) load(ctx context.Context) error {
 	m := &memory{cursors: map[string]cursor{}, meta: map[string]string{}}
 	var highest int64
 	err := db.conn.QueryRowContext(ctx, `SELECT state_id, clean, issued, trimmed, documents, bytes, payload,
-		(SELECT count(*) FROM parked), EXISTS (SELECT 1 FROM graves), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
-		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &m.graves, &highest)
+		(SELECT count(*) FROM parked), (SELECT count(*) FROM conflicts WHERE how = ''), EXISTS (SELECT 1 FROM graves), coalesce((SELECT max(seq) FROM outbox), 0) FROM header`).
+		Scan(&db.stateID, &m.clean, &m.issued, &m.trimmed, &m.documents, &m.bytes, &m.payload, &m.parked, &m.conflicts, &m.graves, &highest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("%w: the header is missing%s", store.ErrCorrupt, corruptAdvice)
 	}
@@ -245,6 +248,11 @@ func (db *DB) load(ctx context.Context) error {
 		return err
 	}
 	m.issued = max(m.issued, highest)
+	var dropped int64
+	if err := db.conn.QueryRowContext(ctx, `SELECT count(*) FROM dropped`).Scan(&dropped); err != nil {
+		return err
+	}
+	db.dropped.Store(dropped)
 	if err := db.loadMaps(ctx, m); err != nil {
 		return err
 	}
@@ -321,10 +329,11 @@ type Summary struct {
 	Parked       int64 // operations set aside, counted once a store
 	Kept         int64 // copies kept of documents
 	KeptBytes    int64 // of their payload
+	Conflicts    int64 // open
 }
 
 // Summary returns the numbers as of the last commit, from memory.
 func (db *DB) Summary() Summary {
 	m := db.memory.Load()
-	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked, Kept: m.kept, KeptBytes: m.keptBytes}
+	return Summary{MaxSeq: m.issued, Documents: m.documents, Bytes: m.bytes, PayloadBytes: m.payload, Parked: m.parked, Conflicts: m.conflicts, Kept: m.kept, KeptBytes: m.keptBytes}
 }

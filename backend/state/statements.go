@@ -40,6 +40,14 @@ const (
 	wRelease
 	wClearKept
 	wClearKeptPayloads
+	wRecordConflict
+	wKeepConflict
+	wConflictHow
+	wSettleConflict
+	wDropSettled
+	wConflictRemoved
+	wConflictBack
+	wCountDropped
 	writeStatements
 )
 
@@ -82,10 +90,19 @@ var writeSQL = [writeStatements]string{
 	// which that store still shows is none.
 	wDropTombstones: `DELETE FROM documents WHERE id IN (SELECT id FROM outbox WHERE seq <= ?1 AND kind = 1)
 		AND deleted = 1 AND seq <= ?1 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.id = documents.id)`,
-	wTrimOutbox: `DELETE FROM outbox WHERE seq <= ?`,
-	wSetMeta:    `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
-	wAddEvent:   `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
-	wTrimEvents: `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+	wCountDropped: `SELECT count(*) FROM dropped`,
+	wTrimOutbox:   `DELETE FROM outbox WHERE seq <= ?`,
+	wSetMeta:      `INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value`,
+	wAddEvent:     `INSERT INTO events(at, level, kind, text, next) VALUES (?, ?, ?, ?, ?)`,
+	wTrimEvents:   `DELETE FROM events WHERE n <= (SELECT max(n) FROM events) - ?`,
+
+	wRecordConflict:  recordConflict,
+	wKeepConflict:    keepConflict,
+	wConflictHow:     conflictHow,
+	wSettleConflict:  settleConflict,
+	wDropSettled:     dropSettled,
+	wConflictRemoved: conflictRemoved,
+	wConflictBack:    conflictBack,
 	wSetPhase: `INSERT OR REPLACE INTO phase(one, name, since, configured, wanted, step, begun, asked)
 		VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
 	wKeptSize:      `SELECT seq, size FROM kept WHERE id = ?`,
@@ -123,6 +140,11 @@ const (
 	qKeptPage
 	qUnkept
 	qIssued
+	qConflicts
+	qConflictsOpen
+	qConflictsCount
+	qConflict
+	qConflictsOf
 	readStatements
 )
 
@@ -160,4 +182,10 @@ var readSQL = [readStatements]string{
 	qUnkept: `SELECT ` + rowColumns + ` FROM documents WHERE id > ? AND deleted = 0
 		AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id = documents.id AND kept.hash = documents.hash) ORDER BY id LIMIT ?`,
 	qIssued: `SELECT ` + outgoingColumns + ` FROM outbox WHERE id = ? AND kind = 0 ORDER BY seq`,
+
+	qConflicts:      conflictsAll,
+	qConflictsOpen:  conflictsOpen,
+	qConflictsCount: conflictsCount,
+	qConflict:       conflictNamed,
+	qConflictsOf:    conflictsOf,
 }

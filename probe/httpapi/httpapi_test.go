@@ -239,6 +239,17 @@ func TestStatusCodesOnTheWire(t *testing.T) {
 		{"POST", "/api/v1/storage/backup", "", 200, `"commits":0`},
 		{"POST", "/api/v1/storage/backup?anew=yes", "", 400, `neither true nor false`},
 		{"POST", "/api/v1/storage/backup/verify", "", 200, `"damages":[]`},
+		{"POST", "/api/v1/storage/verify?repair=yes", "", 400, `neither true nor false`},
+		{"POST", "/api/v1/storage/verify?sample=-1", "", 400, `not a number`},
+		{"POST", "/api/v1/storage/verify?sample=1000001", "", 400, `not a number`},
+		{"POST", "/api/v1/storage/verify", "", 200, `"findings":[]`},
+		{"GET", "/api/v1/storage/verify", "", 200, `"parts":[]`},
+		{"DELETE", "/api/v1/storage/verify", "", 200, `"parts":[]`},
+		{"GET", "/api/v1/storage/parked?limit=10001", "", 400, `not a number`},
+		{"GET", "/api/v1/storage/parked", "", 200, `"parked":[]`},
+		{"POST", "/api/v1/storage/parked", `{"ids":[]}`, 200, `"done":0`},
+		{"DELETE", "/api/v1/storage/parked/a?lose=maybe", "", 400, `neither true nor false`},
+		{"DELETE", "/api/v1/storage/parked/a", "", 200, `{}`},
 		{"GET", "/nowhere", "", 404, `"code":"not_found"`},
 	}
 	for _, c := range cases {

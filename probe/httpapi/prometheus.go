@@ -161,6 +161,9 @@ func (f facts) Collect(out chan<- prometheus.Metric) {
 	}
 	s.Backup.collect(gauge)
 	s.collectPhase(gauge)
+	e.collectConflicts(gauge, counter)
+	s.Drill.collect(gauge)
+	s.Verify.collect(gauge)
 	counter(readsDesc, float64(e.Reads))
 	counter(writesDesc, float64(e.Writes))
 	counter(switchesDesc, float64(e.Switches))

@@ -64,6 +64,10 @@ type Engine interface {
 	Services
 	Backups
 	Phases
+	Conflicts
+	Drills
+	Verifications
+	Parkings
 }
 
 // Versions is what callers do with earlier versions of documents. Errors wrap
@@ -173,17 +177,20 @@ type GitStats struct {
 
 // EngineStats describes the engine as a whole.
 type EngineStats struct {
-	State     string   `json:"state"`
-	Reason    string   `json:"reason"`
-	Phase     string   `json:"phase"`
-	Documents int64    `json:"documents"`
-	Bytes     int64    `json:"bytes"`
-	Pending   int64    `json:"pending"`
-	Parked    int64    `json:"parked"`
-	Reads     uint64   `json:"reads"`  // by callers since the start
-	Writes    uint64   `json:"writes"` // by callers since the start
-	Switches  int      `json:"switches"`
-	Safe      []string `json:"safe"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+	Phase     string `json:"phase"`
+	Documents int64  `json:"documents"`
+	Bytes     int64  `json:"bytes"`
+	Pending   int64  `json:"pending"`
+	Parked    int64  `json:"parked"`
+	Conflicts int64  `json:"conflicts"` // open
+	// ConflictsFound counts those found since the start.
+	ConflictsFound int64    `json:"conflicts_found"`
+	Reads          uint64   `json:"reads"`  // by callers since the start
+	Writes         uint64   `json:"writes"` // by callers since the start
+	Switches       int      `json:"switches"`
+	Safe           []string `json:"safe"`
 }
 
 // Metrics is the answer of /api/v1/storage/metrics.
@@ -212,6 +219,8 @@ type Document struct {
 	// which store it came from; a put ignores them.
 	Hash     string
 	ServedBy string
+	// Conflict: it was changed on two sides, and nobody has settled that.
+	Conflict bool
 }
 
 // ListQuery selects rows. The zero value is the first page of all.
@@ -234,6 +243,7 @@ type Row struct {
 	Hash      string    `json:"hash"`
 	Govc      string    `json:"govc"` // what the service holds: "in step", "behind", ...
 	Git       string    `json:"git"`
+	Conflict  bool      `json:"conflict,omitempty"` // one side of an open conflict
 }
 
 // Page is a part of a listing.
@@ -266,11 +276,12 @@ type Ack struct {
 	Commit     string `json:"commit,omitempty"` // of the service, if it has it yet
 	// Conflicts names the documents whose place at the service somebody else's
 	// version keeps.
-	Conflicts []Conflict `json:"conflicts,omitempty"`
+	Conflicts []MetConflict `json:"conflicts,omitempty"`
 }
 
-// Conflict is a document that was changed here and at the service.
-type Conflict struct {
+// MetConflict is a document that was changed here and at the service, as a write
+// is told.
+type MetConflict struct {
 	ID   string `json:"id"`
 	Copy string `json:"copy,omitempty"` // the document that keeps ours; none for a delete, which gave way
 }
@@ -290,22 +301,27 @@ type Status struct {
 	// Change is the change of the phase that is under way.
 	Change *PhaseChange `json:"phase_change,omitempty"`
 	// Kept are the copies that a phase without git keeps.
-	Kept       *Kept     `json:"kept,omitempty"`
-	Service    Service   `json:"service"`
-	Outbox     Outbox    `json:"outbox"`
-	Stores     []Store   `json:"stores"`
-	Documents  int64     `json:"documents"`
-	Bytes      int64     `json:"bytes"` // of content
-	Parked     int64     `json:"parked"`
-	Progress   *Progress `json:"progress,omitempty"`
-	Latencies  []Latency `json:"latencies"`
-	Safe       []string  `json:"safe"` // durable places that hold every acknowledged write
-	Also       []string  `json:"also"` // others that hold it
-	Repository string    `json:"repository"`
-	StateDir   string    `json:"state_dir"`
-	GitDir     string    `json:"git_dir,omitempty"`
-	Backup     Backup    `json:"backup"`
-	PID        int       `json:"pid"`
+	Kept    *Kept   `json:"kept,omitempty"`
+	Service Service `json:"service"`
+	// Drill is the one that runs: what is said of the service is rehearsed.
+	Drill      *DrillStatus `json:"drill,omitempty"`
+	Outbox     Outbox       `json:"outbox"`
+	Stores     []Store      `json:"stores"`
+	Documents  int64        `json:"documents"`
+	Bytes      int64        `json:"bytes"` // of content
+	Parked     int64        `json:"parked"`
+	Conflicts  int64        `json:"conflicts"` // open
+	Progress   *Progress    `json:"progress,omitempty"`
+	Latencies  []Latency    `json:"latencies"`
+	Safe       []string     `json:"safe"` // durable places that hold every acknowledged write
+	Also       []string     `json:"also"` // others that hold it
+	Repository string       `json:"repository"`
+	StateDir   string       `json:"state_dir"`
+	GitDir     string       `json:"git_dir,omitempty"`
+	Backup     Backup       `json:"backup"`
+	// Verify is the verification that runs, or the last one.
+	Verify Verification `json:"verify"`
+	PID    int          `json:"pid"`
 	// Holder is the process that runs the engine, Job what it is busy with.
 	Holder Holder    `json:"holder"`
 	Job    *Progress `json:"job,omitempty"`
@@ -331,7 +347,6 @@ type Service struct {
 	Embedded bool    `json:"embedded"`
 	Up       bool    `json:"up"`
 	Error    string  `json:"error,omitempty"`
-	Drill    bool    `json:"drill,omitempty"` // taken down on purpose, by the operator of the console
 	Version  string  `json:"version,omitempty"`
 	ProbeMS  float64 `json:"probe_ms,omitempty"` // median of the last good probes
 }

@@ -28,6 +28,7 @@ type wireDocument struct {
 	UpdatedAt  time.Time                  `json:"updated_at,omitzero"`
 	Hash       string                     `json:"hash,omitempty"`
 	ServedBy   string                     `json:"served_by,omitempty"`
+	Conflict   bool                       `json:"conflict,omitempty"`
 }
 
 // documentBatch is the body of a put, idBatch that of a delete of several.
@@ -70,7 +71,7 @@ func (d Document) MarshalJSON() ([]byte, error) {
 	w := wireDocument{
 		ID: d.ID, Type: d.Type, SourceURL: d.SourceURL, SourcePath: d.SourcePath,
 		RawBase64: d.Raw, Metadata: d.Metadata, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
-		Hash: d.Hash, ServedBy: d.ServedBy,
+		Hash: d.Hash, ServedBy: d.ServedBy, Conflict: d.Conflict,
 	}
 	if travelsAsText(d.Text) {
 		w.Text = d.Text
@@ -92,7 +93,7 @@ func (d *Document) UnmarshalJSON(data []byte) error {
 	*d = Document{
 		ID: w.ID, Type: w.Type, SourceURL: w.SourceURL, SourcePath: w.SourcePath,
 		Text: w.Text, Raw: w.RawBase64, Metadata: w.Metadata, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
-		Hash: w.Hash, ServedBy: w.ServedBy,
+		Hash: w.Hash, ServedBy: w.ServedBy, Conflict: w.Conflict,
 	}
 	if len(w.TextBase64) > 0 {
 		d.Text = string(w.TextBase64)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caiatech/caiatop/backend/engine"
 	"github.com/caiatech/caiatop/bench"
 	"github.com/caiatech/caiatop/config"
 	"github.com/caiatech/caiatop/probe/httpapi"
@@ -34,6 +35,10 @@ type Session interface {
 	httpapi.Services
 	httpapi.Backups
 	httpapi.Phases
+	httpapi.Conflicts
+	httpapi.Drills
+	httpapi.Verifications
+	httpapi.Parkings
 	Control() httpapi.Control
 	Close(ctx context.Context) error
 }
@@ -74,6 +79,9 @@ type Deps struct {
 	// Serve runs the engine without a screen until ctx ends, and calls ready
 	// once it answers.
 	Serve func(ctx context.Context, flags Flags, caller Caller, ready func(Ready) error) error
+	// Rebuild makes the state file anew. The error wraps
+	// engine.ErrNothingToRebuild if it is whole.
+	Rebuild func(ctx context.Context, flags Flags, o engine.RebuildOptions) (engine.Rebuilt, error)
 	// Settings returns what the configuration comes to, or all that is wrong
 	// with it.
 	Settings func(flags Flags) (config.Config, []*config.Error)
@@ -182,9 +190,9 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(), a.serverCommand(), a.statusCommand(), a.healthCommand(), a.doctorCommand(),
 		a.putCommand(), a.getCommand(), a.editCommand(), a.listCommand(), a.searchCommand(), a.removeCommand(),
-		a.historyCommand(), a.restoreCommand(), a.undoCommand(),
+		a.historyCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(),
 		a.importCommand(), a.exportCommand(),
-		a.phaseCommand(), a.backupCommand(), a.recoverCommand(), a.fallbackCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
+		a.phaseCommand(), a.backupCommand(), a.verifyCommand(), a.rebuildCommand(), a.parkedCommand(), a.recoverCommand(), a.fallbackCommand(), a.drillCommand(), a.eventsCommand(), a.metricsCommand(), a.benchCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -13,7 +13,7 @@ import (
 func TestACommandThatMetAConflictSaysThatAllIsWell(t *testing.T) {
 	w := newWorld(t).serve()
 	w.put("a", "one", nil)
-	w.engine.Meets(httpapi.Conflict{ID: "a", Copy: "a.conflict-1"})
+	w.engine.Meets(httpapi.MetConflict{ID: "a", Copy: "a.conflict-1"})
 	for _, line := range []string{"put --id a -", "rm a"} {
 		w.put("a", "one", nil)
 		code, stdout, stderr := w.run(strings.Fields(line)...)
@@ -28,7 +28,7 @@ func TestACommandThatMetAConflictSaysThatAllIsWell(t *testing.T) {
 		}
 	}
 	w.put("a", "one", nil)
-	w.engine.Meets(httpapi.Conflict{ID: "a"})
+	w.engine.Meets(httpapi.MetConflict{ID: "a"})
 	if code, stdout, stderr := w.run("rm", "a"); code != cli.ExitTempFail || !strings.Contains(stderr, "their version stays") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}

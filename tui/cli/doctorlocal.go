@@ -87,7 +87,18 @@ func (d *doctor) permissions(dir string, info fs.FileInfo) {
 			return
 		}
 	}
+	if _, err := os.Stat(filepath.Join(dir, engine.RebuildFile)); err == nil && !d.isHeld(dir) {
+		d.say(checkFolder, resultFail, "finish it with: caiatop rebuild", "a rebuild of the state file in %s was begun and not finished: nothing else starts there", dir)
+		return
+	}
 	d.ok(checkFolder, "%s is there, and for its owner only", dir)
+}
+
+// isHeld reports whether somebody uses the folder now, as a rebuild does that
+// is under way.
+func (d *doctor) isHeld(dir string) bool {
+	held, _, err := durable.Held(filepath.Join(dir, engine.LockFile))
+	return held || err != nil
 }
 
 // existing is the nearest folder above a path that is there.

@@ -99,14 +99,14 @@ func TestDoctorKnowsADrill(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(w.folder(), engine.KeyFile), []byte(goodKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	down := httpapi.Status{State: "FALLBACK", Reason: "the service was taken down", Next: "it ends in the console", Ready: true, Service: httpapi.Service{URL: refused, Embedded: true, Drill: true}}
+	down := httpapi.Status{State: "FALLBACK", Reason: "the service was taken down", Next: "it ends in the console", Ready: true, Service: httpapi.Service{URL: refused, Embedded: true}, Drill: &httpapi.DrillStatus{Running: true, Drill: httpapi.Drill{Kind: "down"}}}
 	w.engine.SetStatus(down)
 	d, found := w.doctor()
-	w.want(found, map[string]string{"engine": "warn|FALLBACK", "connect": "warn|by a drill|ends in the console", "http": "unknown|a drill keeps"})
+	w.want(found, map[string]string{"engine": "warn|FALLBACK", "connect": "warn|by a drill|ends by itself", "http": "unknown|a drill keeps"})
 	if !d.OK {
 		t.Errorf("a drill is no failure: %+v", d)
 	}
-	down.Service.Drill = false
+	down.Drill = nil
 	w.engine.SetStatus(down)
 	_, found = w.doctor()
 	w.want(found, map[string]string{"connect": "fail|the embedded service does not listen|caiatop events"})

@@ -152,8 +152,8 @@ func (d *doctor) connected(r govc.Reach) {
 	}
 	const proxy = "look at the proxy, correct HTTP_PROXY or HTTPS_PROXY, or name the host in NO_PROXY if it can be reached without"
 	switch err := r.Err; {
-	case d.local && d.status != nil && d.status.Service.Drill:
-		d.say(checkConnect, resultWarn, "nothing is broken: the drill ends in the console that began it (key d), or when that is closed",
+	case d.local && d.status != nil && d.status.Drill != nil:
+		d.say(checkConnect, resultWarn, "nothing is broken: the drill ends by itself, or now with: caiatop drill stop",
 			"the embedded service was taken down by a drill")
 		d.why = "not looked at: a drill keeps the embedded service down"
 	case d.local:

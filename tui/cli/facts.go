@@ -24,6 +24,7 @@ func (l Local) Stats(context.Context) (httpapi.Stats, error) {
 		Engine: httpapi.EngineStats{
 			State: string(s.State), Reason: s.Reason, Phase: string(s.Phase), Documents: s.Documents, Bytes: s.Bytes,
 			Pending: s.Outbox.Pending, Parked: s.Parked, Reads: s.Reads, Writes: s.Writes, Switches: s.Switches, Safe: s.Safe,
+			Conflicts: s.Conflicts, ConflictsFound: s.ConflictsFound,
 		},
 	}
 	for _, r := range s.Stores {

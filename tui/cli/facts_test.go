@@ -189,7 +189,7 @@ func TestACommandIsToldToPressAKey(t *testing.T) {
 		}
 	}
 	l, host := newLocal(t, true)
-	if _, err := host.Drill(t.Context()); err != nil {
+	if _, err := host.StartDrill(t.Context(), engine.Drill{Kind: engine.DrillDown}); err != nil {
 		t.Fatal(err)
 	}
 	err := l.Recover(t.Context(), false)
@@ -198,7 +198,7 @@ func TestACommandIsToldToPressAKey(t *testing.T) {
 		t.Errorf("recover during a drill: %v", err)
 	}
 	status, err := l.Status(t.Context())
-	if err != nil || strings.Contains(status.Next, "press ") || !status.Service.Drill {
+	if err != nil || strings.Contains(status.Next, "press ") || status.Drill == nil {
 		t.Errorf("status: %q, %v", status.Next, err)
 	}
 }

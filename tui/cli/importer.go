@@ -48,7 +48,7 @@ type report struct {
 	Failures []failure `json:"failures"`
 	// Conflicts names the first documents whose place at the service somebody
 	// else's version keeps.
-	Conflicts []httpapi.Conflict `json:"conflicts,omitempty"`
+	Conflicts []httpapi.MetConflict `json:"conflicts,omitempty"`
 }
 
 // folder is the tree below a root as a file system. Unlike os.Root.FS it takes

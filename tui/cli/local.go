@@ -76,7 +76,7 @@ func (l Local) Get(ctx context.Context, id string) (httpapi.Document, error) {
 		return httpapi.Document{}, apiError(err)
 	}
 	doc, err := toAPI(found.Document)
-	doc.Hash, doc.ServedBy = found.Hash.String(), string(found.ServedBy)
+	doc.Hash, doc.ServedBy, doc.Conflict = found.Hash.String(), string(found.ServedBy), found.Conflict
 	return doc, err
 }
 
@@ -209,7 +209,7 @@ func toAPI(d document.Document) (httpapi.Document, error) {
 func toAck(a engine.Ack) httpapi.Ack {
 	out := httpapi.Ack{OpIDs: a.OpIDs, Durability: string(a.Durability), Commit: a.Commit}
 	for _, c := range a.Conflicts {
-		out.Conflicts = append(out.Conflicts, httpapi.Conflict{ID: c.ID.String(), Copy: c.Copy.String()})
+		out.Conflicts = append(out.Conflicts, httpapi.MetConflict{ID: c.ID.String(), Copy: c.Copy.String()})
 	}
 	return out
 }
@@ -217,7 +217,7 @@ func toAck(a engine.Ack) httpapi.Ack {
 func toRow(r engine.Row) httpapi.Row {
 	return httpapi.Row{
 		ID: r.ID.String(), Type: r.Type.String(), Folder: r.Folder.String(), Source: r.Source, Size: r.Size,
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Hash: r.Hash.String(), Govc: string(r.Govc), Git: string(r.Git),
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Hash: r.Hash.String(), Govc: string(r.Govc), Git: string(r.Git), Conflict: r.Conflict,
 	}
 }
 
@@ -226,18 +226,21 @@ func toStatus(s *engine.Stats) httpapi.Status {
 		Healthy: Healthy(s), State: string(s.State), Since: s.Since, Reason: s.Reason, Next: withoutKeys(s.Next), Phase: string(s.Phase), PhaseSince: s.Change.Since, Change: toPhaseChange(s.Change), Kept: toKept(s.Kept),
 		Service: httpapi.Service{
 			URL: s.Service.URL, Embedded: s.Service.Embedded, Up: s.Service.Health.Up, Error: s.Service.Health.Err,
-			Drill: s.Service.Drill, Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
+			Version: s.Service.Health.Version, ProbeMS: milliseconds(s.Service.Health.Latency),
 		},
 		Outbox:    httpapi.Outbox{Pending: s.Outbox.Pending, Bytes: s.Outbox.Bytes},
-		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked,
-		Backup: toBackup(s.Backup),
-		Safe:   s.Safe, Also: s.Also, Repository: s.Repository, StateDir: s.StateDir, GitDir: s.GitDir, PID: os.Getpid(),
+		Documents: s.Documents, Bytes: s.Bytes, Parked: s.Parked, Conflicts: s.Conflicts,
+		Backup: toBackup(s.Backup), Verify: toVerification(s.Verify),
+		Safe: s.Safe, Also: s.Also, Repository: s.Repository, StateDir: s.StateDir, GitDir: s.GitDir, PID: os.Getpid(),
 	}
 	if !s.Outbox.Oldest.IsZero() {
 		out.Outbox.Oldest = &s.Outbox.Oldest
 	}
 	if s.Progress != nil {
 		out.Progress = &httpapi.Progress{What: s.Progress.What, Done: s.Progress.Done, Total: s.Progress.Total, Started: s.Progress.Started}
+	}
+	if drill := toDrill(s.Drill); drill.Running {
+		out.Drill = &drill
 	}
 	for _, r := range s.Stores {
 		out.Stores = append(out.Stores, httpapi.Store{
@@ -311,6 +314,8 @@ func apiError(err error) error {
 		{store.ErrCorrupt, httpapi.ErrCorrupt},
 		{store.ErrUnavailable, httpapi.ErrUnavailable},
 		{engine.ErrNoPrimary, httpapi.ErrInvalid},
+		{engine.ErrNoDrill, httpapi.ErrInvalid},
+		{engine.ErrDrillRuns, httpapi.ErrConflict},
 	} {
 		if errors.Is(err, known.is) {
 			return httpapi.NewError(coded{err, known.as}, "")

@@ -43,7 +43,7 @@ func Program(version string, console func(ctx context.Context, host *engine.Host
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	w := wiring{version: version, console: console, env: os.LookupEnv}
 	return Deps{
-		Open: w.open, Running: w.running, Start: w.start, Console: w.runConsole, Serve: w.runServe,
+		Open: w.open, Running: w.running, Start: w.start, Console: w.runConsole, Serve: w.runServe, Rebuild: w.rebuild,
 		Settings: w.settings, Edit: w.edit, Version: version,
 		Bench: func(ctx context.Context, progress func(bench.Progress)) (bench.Report, error) {
 			return bench.Run(ctx, bench.Options{}, progress)

@@ -288,6 +288,63 @@ func (f *following) SetPhase(ctx context.Context, phase string) error {
 	return f.act(ctx, func(s Session) error { return s.SetPhase(ctx, phase) })
 }
 
+// Drill implements httpapi.Drills.
+func (f *following) Drill(ctx context.Context) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.Drill(ctx) })
+}
+
+// StartDrill implements httpapi.Drills. One that the first engine began has
+// ended with it.
+func (f *following) StartDrill(ctx context.Context, d httpapi.Drill) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.StartDrill(ctx, d) })
+}
+
+// StopDrill implements httpapi.Drills.
+func (f *following) StopDrill(ctx context.Context) (httpapi.DrillStatus, error) {
+	return follow(ctx, f, func(s Session) (httpapi.DrillStatus, error) { return s.StopDrill(ctx) })
+}
+
+// Verify implements httpapi.Verifications. One that runs already may be the one
+// that was begun by the first try.
+func (f *following) Verify(ctx context.Context, o httpapi.VerifyOptions) (httpapi.Verification, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Verification, error) { return s.Verify(ctx, o) })
+}
+
+// Verification implements httpapi.Verifications.
+func (f *following) Verification(ctx context.Context) (httpapi.Verification, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Verification, error) { return s.Verification(ctx) })
+}
+
+// StopVerification implements httpapi.Verifications.
+func (f *following) StopVerification(ctx context.Context) (httpapi.Verification, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Verification, error) { return s.StopVerification(ctx) })
+}
+
+// Parked implements httpapi.Parkings.
+func (f *following) Parked(ctx context.Context, limit int) (httpapi.ParkedList, error) {
+	return follow(ctx, f, func(s Session) (httpapi.ParkedList, error) { return s.Parked(ctx, limit) })
+}
+
+// RetryParked implements httpapi.Parkings.
+func (f *following) RetryParked(ctx context.Context, ids []string) (httpapi.Retried, error) {
+	return follow(ctx, f, func(s Session) (httpapi.Retried, error) { return s.RetryParked(ctx, ids) })
+}
+
+// DropParked implements httpapi.Parkings. Where the answer to the first try was
+// lost, that nothing is set aside means that it was done.
+func (f *following) DropParked(ctx context.Context, id string, lose bool) error {
+	lost := false
+	err := f.act(ctx, func(s Session) error {
+		err := s.DropParked(ctx, id, lose)
+		if lost && errors.Is(err, httpapi.ErrNotFound) {
+			return nil
+		}
+		lost = lost || errors.Is(err, httpapi.ErrGone)
+		return err
+	})
+	return err
+}
+
 // Control implements Session.
 func (f *following) Control() httpapi.Control { return f }
 

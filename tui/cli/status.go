@@ -80,6 +80,9 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 	}
 	add("why", ui.Gist(status.Reason))
 	add("next", status.Next)
+	if status.Drill != nil {
+		add("drill", drillLine(*status.Drill, now))
+	}
 	add("phase", status.Phase+changeLine(status.Change))
 	add("service", serviceLine(status.Service))
 	add("repository", status.Repository)
@@ -96,12 +99,16 @@ func WriteStatus(w io.Writer, status httpapi.Status, now time.Time) error {
 		if status.Parked == 1 {
 			were = " was"
 		}
-		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop events")
+		add("parked", count(status.Parked, "operation")+were+" set aside, see: caiatop parked list")
+	}
+	if status.Conflicts > 0 {
+		add("conflicts", ui.Count(status.Conflicts)+" open, see: caiatop conflicts list")
 	}
 	if p := status.Progress; p != nil {
 		add("progress", fmt.Sprintf("%s: %s of %s", p.What, ui.Count(p.Done), ui.Count(p.Total)))
 	}
 	add("backup", backupLine(status.Backup, now))
+	add("verified", verifyLine(status.Verify, now))
 	add("safe in", strings.Join(status.Safe, ", "))
 	add("also in", strings.Join(status.Also, ", "))
 	add("state folder", status.StateDir)

@@ -168,6 +168,10 @@ func startFault(dir string, err error) error {
 	case errors.Is(err, gitrepo.ErrReadOnly): // by how it is made, not by its permissions
 		f.Why = coded{err, ErrCantCreate}
 		f.Fix = fmt.Sprintf("move %s elsewhere and put a bare clone in its place (git clone --bare); or start without it, and take its documents over with: caiatop import --git", git)
+	case errors.Is(err, engine.ErrRebuilding):
+		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "finish it with: caiatop rebuild"
+	case errors.Is(err, store.ErrCorrupt):
+		f.Why, f.Fix = coded{err, httpapi.ErrCorrupt}, "put a good copy of state.db back, or make it anew with: caiatop rebuild"
 	case errors.Is(err, state.ErrNewerSchema):
 		f.Why, f.Fix = coded{err, httpapi.ErrUnavailable}, "use the newer caiatop that made this folder, or another --state-dir"
 	case errors.Is(err, errHTTP):

@@ -42,6 +42,19 @@ func Merge(base, mine, theirs string) (merged string, clean bool) {
 	return m.out.String(), m.clean
 }
 
+// Marked reports whether a text holds one of the lines that Merge puts around
+// what both sides changed. The one in their middle is no sign: texts have it as
+// the line below a title.
+func Marked(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if line == markMine || line == markBase || line == markTheirs {
+			return true
+		}
+	}
+	return false
+}
+
 // side is one of the two texts, with what of it is not merged yet.
 type side struct {
 	lines []string

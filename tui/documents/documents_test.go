@@ -106,6 +106,7 @@ func TestWorse(t *testing.T) {
 	}{
 		{engine.InStep, engine.InStep, engine.InStep, ""},
 		{engine.Behind, engine.InStep, engine.Behind, "govc"},
+		{engine.InStep, engine.Disputed, engine.Disputed, "git"},
 		{engine.InStep, engine.Behind, engine.Behind, "git"},
 		{engine.Behind, engine.Behind, engine.Behind, ""},
 		{engine.Behind, engine.Missing, engine.Missing, "git"},

@@ -199,7 +199,7 @@ func (p *Page) drawRow(table ui.Table, n, w int, r *row, selected bool) string {
 // worse returns the presence that an operator should know of, and the store if
 // it is not the same everywhere.
 func worse(govc, git engine.Presence) (engine.Presence, string) {
-	order := []engine.Presence{engine.Missing, engine.Parked, engine.TooLarge, engine.Behind, engine.Unknown}
+	order := []engine.Presence{engine.Missing, engine.Parked, engine.Disputed, engine.TooLarge, engine.Behind, engine.Unknown}
 	for _, p := range order {
 		switch {
 		case govc == p && git == p:

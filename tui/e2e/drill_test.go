@@ -18,14 +18,14 @@ func TestDrill(t *testing.T) {
 	c.see("Added 6 samples")
 
 	c.keys("d")
-	c.see("take it down", "cancel")
-	c.keys("Enter") // the focus is on cancel
-	c.miss("take it down")
+	c.fits(c.see("connections are refused", "lost-replies", "caiatop drill start down --for 1m", "esc cancel"))
+	c.keys("Escape")
+	c.miss("connections are refused")
 	c.see("● PRIMARY")
 	c.keys("d")
-	c.see("take it down")
-	c.keys("Tab", "Enter")
-	screen := c.see("▲ FALLBACK", "down by drill", "in a row failed", "connection refused", "or press r")
+	c.see("connections are refused")
+	c.keys("Right", "Enter") // long enough for all that follows
+	screen := c.see("▲ FALLBACK", "DRILL down until", "down by drill", "In a drill (down), ", "in a row failed", "connection refused", "or press r")
 	c.fits(screen)
 	if strings.Contains(screen, "also govc") {
 		t.Errorf("govc is named as a safe place while it is down:\n%s", screen)
@@ -45,7 +45,8 @@ func TestDrill(t *testing.T) {
 	c.see("▲ FALLBACK", "outbox 1")
 
 	c.keys("d")
-	c.see("The embedded service is up again")
+	c.see("the embedded service is up again")
+	c.miss("DRILL")
 	c.keys("r")
 	c.see("● PRIMARY", "outbox 0", "REPLAYING, from FALLBACK", "Replayed 1 ", "also govc", "documents 7")
 	c.keys("2")

@@ -91,7 +91,7 @@ func TestInterrupt(t *testing.T) {
 	c.ended(0)
 	c.console("● PRIMARY")
 	c.keys("d")
-	c.see("take it down")
+	c.see("connections are refused")
 	c.keys("C-c")
 	c.ended(0)
 }

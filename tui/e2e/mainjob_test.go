@@ -70,8 +70,8 @@ func TestMainJob(t *testing.T) {
 	browse(c, files)
 
 	c.keys("d")
-	c.see("take it down")
-	c.keys("Tab", "Enter")
+	c.see("connections are refused")
+	c.keys("Right", "Enter")
 	c.see("▲ FALLBACK", "down by drill")
 	text := "Kept while the service was away.\n"
 	h.must("put", "--id", "note-7", h.write(text, "note.txt"))

@@ -150,6 +150,12 @@ func (p *Page) mode(w, h int) []string {
 	if s.Backup.Target != "" && len(lines) < h {
 		lines = append(lines, "backup "+p.backup())
 	}
+	if s.Conflicts > 0 && len(lines) < h {
+		lines = append(lines, p.conflicts())
+	}
+	if verified := p.verified(); verified != "" && len(lines) < h {
+		lines = append(lines, "verified "+verified)
+	}
 	if len(lines) < h {
 		lines = append(lines, fmt.Sprintf("switches %s   parked %s", ui.Count(int64(s.Switches)), p.parked()))
 	}
@@ -179,6 +185,11 @@ func (p *Page) phase(w int) []string {
 		lines = append(lines, text)
 	}
 	return lines
+}
+
+// conflicts counts what a person has to decide about.
+func (p *Page) conflicts() string {
+	return p.theme.Paint(ui.Warn, fmt.Sprintf("%s conflicts %s", p.theme.Glyphs.Warn, ui.Count(p.stats.Conflicts))) + " (caiatop conflicts)"
 }
 
 func (p *Page) parked() string {

@@ -2,6 +2,7 @@ package overview
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -44,13 +45,9 @@ func (p *Page) headline() string {
 // stands in the events.
 func (p *Page) reason() string { return ui.Gist(termsafe.Line(p.stats.Reason).String()) }
 
-// next says what ends the state or what to do. A drill is ended by who began it.
+// next says what ends the state or what to do.
 func (p *Page) next() string {
-	next := termsafe.Line(p.stats.Next).String()
-	if p.stats.Service.Drill {
-		next = strings.TrimSpace("Press d to bring the service up. " + next)
-	}
-	return next
+	return termsafe.Line(p.stats.Next).String()
 }
 
 // labelled returns a sentence in at most limit lines after a label.
@@ -71,6 +68,9 @@ func (p *Page) figures() []string {
 		p.outbox(), "git " + strings.TrimPrefix(p.gitCursor(), "git   "),
 		"switches " + ui.Count(int64(p.stats.Switches)), "parked " + p.parked(),
 		"documents " + ui.Count(p.stats.Documents),
+	}
+	if p.stats.Conflicts > 0 {
+		out = slices.Insert(out, 1, p.conflicts())
 	}
 	if p.stats.Backup.Target != "" {
 		out = append(out, "backup "+p.backup())

@@ -59,12 +59,13 @@ func TestFallbackIsTold(t *testing.T) {
 
 func TestADrillSaysHowItEnds(t *testing.T) {
 	s := outage()
-	s.Service.Drill = true
+	s.Drill.Kind, s.Service.Drill = engine.DrillDown, engine.DrillDown
+	s.Next = "The drill ends by itself, or press d (caiatop drill stop). Then good probes end this, or press r (caiatop recover)"
 	for _, size := range bodies {
 		p := newPage()
 		p.SetSize(size[0], size[1])
 		p.SetStats(s)
-		if got := flat(p); !strings.Contains(got, "next Press d to bring the service up. It ends after") {
+		if got := flat(p); !strings.Contains(got, "next The drill ends by itself, or press d") {
 			t.Errorf("%v:\n%s", size, strings.Join(p.View(), "\n"))
 		}
 	}

@@ -118,8 +118,10 @@ func (t *Theme) State(s engine.State) (glyph, word string, tone Tone) {
 // for both.
 func (t *Theme) Service(s engine.Service) (glyph, word string, tone Tone) {
 	switch {
-	case s.Drill:
+	case s.Drill == engine.DrillDown:
 		return t.Glyphs.Warn, "down by drill", Warn
+	case s.Drill != "": // how it does is rehearsed
+		return t.Glyphs.Warn, "drill: " + string(s.Drill), Warn
 	case s.Health.At.IsZero():
 		return t.Glyphs.None, "not looked at yet", Dim
 	case !s.Health.Up && s.Health.Status == "unhealthy": // it answers that it cannot serve
@@ -145,7 +147,7 @@ func (t *Theme) Presence(p engine.Presence) (glyph string, tone Tone) {
 		return t.Glyphs.Busy, Accent
 	case engine.Missing, engine.Parked:
 		return t.Glyphs.Bad, Bad
-	case engine.TooLarge:
+	case engine.TooLarge, engine.Disputed:
 		return t.Glyphs.Warn, Warn
 	case engine.Detached:
 		return " ", Dim

@@ -17,22 +17,27 @@ import (
 
 // Engine implements httpapi.Engine. The zero value is empty and healthy.
 type Engine struct {
-	mu      sync.Mutex
-	docs    map[string]httpapi.Document
-	history map[string][]version // newest last
-	fail    error
-	calls   []string
-	state   httpapi.Status
-	stats   httpapi.Stats
-	metrics httpapi.Metrics
-	events  []httpapi.Event
-	ops     int
-	run     httpapi.BackupRun
-	report  httpapi.BackupReport
-	service httpapi.ServiceFacts
-	phase   httpapi.Phase
-	behind  int64
-	met     []httpapi.Conflict
+	mu       sync.Mutex
+	docs     map[string]httpapi.Document
+	history  map[string][]version // newest last
+	fail     error
+	calls    []string
+	state    httpapi.Status
+	stats    httpapi.Stats
+	metrics  httpapi.Metrics
+	events   []httpapi.Event
+	ops      int
+	run      httpapi.BackupRun
+	report   httpapi.BackupReport
+	service  httpapi.ServiceFacts
+	phase    httpapi.Phase
+	behind   int64
+	met      []httpapi.MetConflict
+	disputes []httpapi.Dispute
+	drill    httpapi.DrillStatus
+
+	verification httpapi.Verification
+	parked       httpapi.ParkedList
 }
 
 var _ httpapi.Engine = (*Engine)(nil)
@@ -45,7 +50,7 @@ func (e *Engine) Lags(n int64) {
 }
 
 // Meets makes every write say that it met these conflicts.
-func (e *Engine) Meets(conflicts ...httpapi.Conflict) {
+func (e *Engine) Meets(conflicts ...httpapi.MetConflict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.met = conflicts
