@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -287,12 +288,22 @@ func TestASampleReadsNoMoreThanItSays(t *testing.T) {
 	}
 }
 
-// heldVerification is an engine whose verification has begun and waits.
-func heldVerification(t *testing.T, s Setup) *Host {
+// heldVerification is an engine whose verification has begun and waits for a
+// service that does not answer what is asked about documents.
+func heldVerification(t *testing.T, s Setup, front *between) *Host {
 	t.Helper()
+	front.heal()
 	h := start(t, s)
-	await(t, h, "git known", func(s *Stats) bool { return !s.Stores[1].Unknown })
-	h.adopted = make(chan struct{}) // what it waits for first
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	await(t, h, "every store in step", inStep)
+	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !aboutDocuments(r) {
+			return false
+		}
+		<-r.Context().Done()
+		return true
+	})
 	if _, err := h.Verify(t.Context(), VerifyOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -303,8 +314,9 @@ func heldVerification(t *testing.T, s Setup) *Host {
 }
 
 func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
-	dir := t.TempDir()
-	h := heldVerification(t, detached(dir))
+	front := inFront(t, service(t, "k"))
+	set := external(t.TempDir(), front.url)
+	h := heldVerification(t, set, front)
 	if err := h.StopVerification(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -315,12 +327,13 @@ func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
 		t.Errorf("none runs: %v", err)
 	}
 	stop(t, h)
-	h = heldVerification(t, detached(dir))
+	h = heldVerification(t, set, front)
 	stop(t, h)
 	if _, err := h.Verify(t.Context(), VerifyOptions{}); !errors.Is(err, ErrClosing) {
 		t.Errorf("%v", err)
 	}
-	h = start(t, detached(dir))
+	front.heal()
+	h = start(t, set)
 	if r := h.Verification(); r.State != VerifyStopped || r.Ended.IsZero() {
 		t.Errorf("after a restart: %+v", r)
 	}
@@ -332,7 +345,8 @@ func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
 // A process that is killed leaves its state file as it was at that moment.
 func TestAKilledVerificationIsToldOfAtTheNextStart(t *testing.T) {
 	dir, left := t.TempDir(), t.TempDir()
-	h := heldVerification(t, detached(dir))
+	front := inFront(t, service(t, "k"))
+	h := heldVerification(t, external(dir, front.url), front)
 	for _, name := range []string{"state.db", "state.db-wal"} {
 		if err := os.WriteFile(filepath.Join(left, name), bytesOf(t, filepath.Join(dir, name)), 0o600); err != nil {
 			t.Fatal(err)
