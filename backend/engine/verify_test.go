@@ -98,6 +98,7 @@ func stocked(t *testing.T, s Setup) *Host {
 }
 
 func TestAWholeStoreIsVerifiedAndNothingIsFound(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	before := h.Stats()
 	r := wantClean(t, h)
@@ -126,6 +127,7 @@ func TestAWholeStoreIsVerifiedAndNothingIsFound(t *testing.T) {
 }
 
 func TestWhatSomebodyDidAtTheServiceIsFoundAndMended(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	there := outside(t, h, dir)
@@ -180,6 +182,7 @@ func TestWhatSomebodyDidAtTheServiceIsFoundAndMended(t *testing.T) {
 }
 
 func TestARowThatLeftTheIndexIsTakenBackFromGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	database(t, dir, "state.db", `DELETE FROM documents WHERE id = 'b'`)
@@ -198,6 +201,7 @@ func TestARowThatLeftTheIndexIsTakenBackFromGit(t *testing.T) {
 }
 
 func TestAFlippedByteInAPackIsFoundAndWrittenAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	overwrite(t, dir, h, "b")
@@ -231,6 +235,7 @@ func folderOf(t *testing.T, dir, id string) string {
 }
 
 func TestDamageThatNothingCanMendIsSaid(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "the second text"))
@@ -256,6 +261,7 @@ func TestDamageThatNothingCanMendIsSaid(t *testing.T) {
 }
 
 func TestWhatCannotBeLookedAtIsUnknown(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	if err := h.Fallback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -271,6 +277,7 @@ func TestWhatCannotBeLookedAtIsUnknown(t *testing.T) {
 }
 
 func TestASampleReadsNoMoreThanItSays(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	r := verified(t, h, VerifyOptions{Sample: 2})
 	if git, govc := r.part(PartGit), r.part(PartGovc); git.Checked != 2 || govc.Checked != 2 || git.Unknown == "" || r.Found != 0 {
@@ -314,6 +321,7 @@ func heldVerification(t *testing.T, s Setup, front *between) *Host {
 }
 
 func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	set := external(t.TempDir(), front.url)
 	h := heldVerification(t, set, front)
@@ -344,6 +352,7 @@ func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
 
 // A process that is killed leaves its state file as it was at that moment.
 func TestAKilledVerificationIsToldOfAtTheNextStart(t *testing.T) {
+	t.Parallel()
 	dir, left := t.TempDir(), t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := heldVerification(t, external(dir, front.url), front)
@@ -371,6 +380,7 @@ func TestAKilledVerificationIsToldOfAtTheNextStart(t *testing.T) {
 }
 
 func TestAWriteDuringAVerificationIsNoFinding(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	stopWriting := make(chan struct{})
 	wrote := make(chan error, 1)
