@@ -10,6 +10,7 @@ import (
 // TestANewStateTakesTheVersionThatWeWrite of a document that somebody moved: it
 // lies in git twice from then on, and only one of the two is written to.
 func TestANewStateTakesTheVersionThatWeWrite(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -54,6 +55,7 @@ func TestANewStateTakesTheVersionThatWeWrite(t *testing.T) {
 // TestANewStateBringsADeletedBranchBack: its first commit would have let go of
 // every document.
 func TestANewStateBringsADeletedBranchBack(t *testing.T) {
+	t.Parallel()
 	for _, to := range []string{"", "main~1"} {
 		dir := t.TempDir()
 		h := start(t, detached(dir))
@@ -87,6 +89,7 @@ func TestANewStateBringsADeletedBranchBack(t *testing.T) {
 // TestANewStateSaysWhatItLeavesOut: what lies among the documents of a
 // repository and cannot be shown as one was counted, and nobody was told.
 func TestANewStateSaysWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))

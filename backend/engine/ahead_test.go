@@ -15,6 +15,7 @@ import (
 // from an earlier copy, the folder of the embedded service is not. What is newer
 // there is taken over before anybody reads it, deletes as well.
 func TestAnOlderStateBesideANewerServiceSeesNothingOfIt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two"), doc("gone", "three"), doc("kept", "four")) })
 	old := filepath.Join(t.TempDir(), "backup")
@@ -74,6 +75,7 @@ func TestAnOlderStateBesideANewerServiceSeesNothingOfIt(t *testing.T) {
 // TestWhatOthersWriteDuringAnOutageIsInvisibleUntilItIsRead at a service of ours;
 // that they deleted something is not inferred there.
 func TestWhatOthersWriteDuringAnOutageIsInvisibleUntilItIsRead(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)

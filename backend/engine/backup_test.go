@@ -32,6 +32,7 @@ func inBackup(s *Stats) bool {
 }
 
 func TestTheBackupFollowsTheStore(t *testing.T) {
+	t.Parallel()
 	state, dir := t.TempDir(), filepath.Join(t.TempDir(), "backup.git")
 	h := start(t, backedUp(t, state, dir))
 	put(t, h, doc("a", "one"))
@@ -65,6 +66,7 @@ func TestTheBackupFollowsTheStore(t *testing.T) {
 
 // TestAFailingBackupHoldsUpNothing and is told once, and again when it is made.
 func TestAFailingBackupHoldsUpNothing(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	away := filepath.Join(root, "away")
 	h := start(t, backedUp(t, t.TempDir(), filepath.Join(away, "backup.git")))
@@ -94,6 +96,7 @@ func TestAFailingBackupHoldsUpNothing(t *testing.T) {
 }
 
 func TestWithoutABackup(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	if s := h.Stats().Backup; s.State != backup.Off {
 		t.Errorf("%+v", s)
@@ -110,6 +113,7 @@ func TestWithoutABackup(t *testing.T) {
 // before it is looked at never gets into the backup, which could not go on from
 // there; and a branch that they moved back or deleted is no failure of it.
 func TestAPushThatIsTakenBackLeavesTheBackupAlone(t *testing.T) {
+	t.Parallel()
 	state, dir := t.TempDir(), filepath.Join(t.TempDir(), "backup.git")
 	h := start(t, detached(state))
 	put(t, h, doc("a", "one"))

@@ -13,6 +13,7 @@ import (
 )
 
 func TestConflictsOfAPush(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("both", "base"), doc("ourdelete", "base"), doc("theirdelete", "base"))
@@ -73,6 +74,7 @@ func TestConflictsOfAPush(t *testing.T) {
 // TestAPushThatIsTakenOverTwiceBringsItsConflictsOnce: a process that is killed
 // while it takes a push over does it again, whatever was decided meanwhile.
 func TestAPushThatIsTakenOverTwiceBringsItsConflictsOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("both", "base"), doc("theirdelete", "base"))
@@ -123,6 +125,7 @@ func forgotten(t *testing.T, h *Host) {
 }
 
 func TestCopiesOfEarlierVersionsAreListed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	long, other := strings.Repeat("x", document.MaxID-3)+"one", strings.Repeat("x", document.MaxID-3)+"two"

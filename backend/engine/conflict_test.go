@@ -9,6 +9,7 @@ import (
 // TestAWriteThatMetAConflictIsAcknowledgedAsThere, though somebody else's version
 // keeps the place: the acknowledgement names the copy that keeps ours.
 func TestAWriteThatMetAConflictIsAcknowledgedAsThere(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -38,6 +39,7 @@ func TestAWriteThatMetAConflictIsAcknowledgedAsThere(t *testing.T) {
 
 // TestConflictsAreRememberedForEver: only so many.
 func TestConflictsAreRememberedForEver(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	for i := range maxCollided + 2 {
 		h.noteConflict(wanted{}, MetConflict{ID: mustID(document.ShortHash(string(rune(i))) + "-x")})

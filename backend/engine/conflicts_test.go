@@ -12,6 +12,7 @@ import (
 )
 
 func TestAConflictIsListedWithBothSidesAndTheirBase(t *testing.T) {
+	t.Parallel()
 	c := clashing(t, writes(t), "a")
 	list, total, err := c.h.Conflicts(t.Context(), false, 0, 0)
 	if err != nil || total != 1 || len(list) != 1 {
@@ -48,6 +49,7 @@ func TestAConflictIsListedWithBothSidesAndTheirBase(t *testing.T) {
 }
 
 func TestEveryChoiceSettlesAConflictAndIsTakenBack(t *testing.T) {
+	t.Parallel()
 	edited := doc("edit", "third")
 	cases := []struct {
 		id, place, copy string
@@ -105,6 +107,7 @@ func TestEveryChoiceSettlesAConflictAndIsTakenBack(t *testing.T) {
 }
 
 func TestAConflictWithADeleteOfOurs(t *testing.T) {
+	t.Parallel()
 	c := clashing(t, deletes(t), "gone", "stays", "edited", "dropped")
 	d := dispute(t, c.h, "gone")
 	ours, theirs, known := d.Sides()
@@ -145,6 +148,7 @@ func TestAConflictWithADeleteOfOurs(t *testing.T) {
 }
 
 func TestWhatWasShownIsNoLongerThere(t *testing.T) {
+	t.Parallel()
 	c := clashing(t, writes(t), "a", "b")
 	shown := dispute(t, c.h, "a")
 	key, theirs := changed(get(t, c.h, "a"), "theirs again")
@@ -244,6 +248,7 @@ func aDeletedCopySettlesItsConflict(t *testing.T, h *Host, id string) {
 }
 
 func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {
+	t.Parallel()
 	c := clashing(t, writes(t), "a", "b")
 	if err := c.h.Fallback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -279,6 +284,7 @@ func TestAConflictIsSettledWhileTheServiceIsAway(t *testing.T) {
 }
 
 func TestASecondConflictAboutADocument(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("é", document.MaxID/2)
 	c := clashing(t, writes(t), "a", long)
 	if d := dispute(t, c.h, long); len(d.Name.String()) > document.MaxID || d.ID.String() != long {
@@ -336,6 +342,7 @@ func choicesNotLeft(t *testing.T, c clash, d Dispute) {
 // TestAConflictThatIsMetTwiceIsOneConflict: a process that is killed after the
 // conflict was recorded, and before the cursor moved, compares again.
 func TestAConflictThatIsMetTwiceIsOneConflict(t *testing.T) {
+	t.Parallel()
 	h := start(t, external(t.TempDir(), service(t, "k")))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "base"), doc("b", "base"))

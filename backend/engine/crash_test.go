@@ -95,6 +95,7 @@ func killedWriter(t *testing.T, dir string, acks int, env ...string) []string {
 }
 
 func TestKilledWritersLoseNoAcknowledgedWrite(t *testing.T) {
+	t.Parallel()
 	rounds := crashRounds
 	if n := os.Getenv("CAIATOP_SOAK_ROUNDS"); n != "" {
 		if _, err := fmt.Sscan(n, &rounds); err != nil {

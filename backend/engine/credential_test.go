@@ -32,6 +32,7 @@ func (k *known) Access() govc.Access { return k.access }
 // TestEndOfCredentials is told before it comes, each time it has come nearer,
 // and never of credentials that are renewed.
 func TestEndOfCredentials(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	db, err := state.Open(t.Context(), t.TempDir(), state.Options{})
 	if err != nil {
@@ -118,6 +119,7 @@ func arrives(t *testing.T, s Setup, at State) *Stats {
 // TestUntrustedServiceIsFallback: a certificate that is not trusted ends
 // nothing: the reason says what to do, and it ends when the certificate does.
 func TestUntrustedServiceIsFallback(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -131,6 +133,7 @@ func TestUntrustedServiceIsFallback(t *testing.T) {
 // TestRefusedLoginIsLocked: a service that lives and takes no such user is no
 // outage; what was given otherwise reaches it over TLS.
 func TestRefusedLoginIsLocked(t *testing.T) {
+	t.Parallel()
 	service := govcd.New(govcd.Options{Key: "right"})
 	server := httptest.NewTLSServer(service.Handler())
 	defer func() {
@@ -156,6 +159,7 @@ func TestRefusedLoginIsLocked(t *testing.T) {
 // TestForbiddenIsToldApart: who may not write is told to have it granted, not to
 // correct the credentials.
 func TestForbiddenIsToldApart(t *testing.T) {
+	t.Parallel()
 	for err, want := range map[error]string{store.ErrForbidden: "granted", store.ErrUnauthorized: "GOVC_AUTH_TOKEN"} {
 		if v := refused(err); v.to != StateLocked || !strings.Contains(v.next, want) {
 			t.Errorf("refused(%v) = %+v", err, v)

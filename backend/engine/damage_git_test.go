@@ -104,6 +104,7 @@ func flip(t *testing.T, name string, at, n int) {
 // git cannot give any more is written again from what the service holds, and
 // the damaged repository is kept.
 func TestOnePackThatCannotBeOpenedRefusesTheStart(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, dir string){
 		"garbage in the index": func(t *testing.T, dir string) {
 			for _, idx := range gitPacks(t, dir, ".idx") {
@@ -144,6 +145,7 @@ func TestOnePackThatCannotBeOpenedRefusesTheStart(t *testing.T) {
 // A foreign pack of random bytes, which real git passes over, stops nothing, and
 // is shown until it is moved away.
 func TestAForeignPackOfRandomBytesStopsEverything(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -180,6 +182,7 @@ func TestAForeignPackOfRandomBytesStopsEverything(t *testing.T) {
 // as missing from when that is known, over commits and restarts, until its file
 // is put back.
 func TestKnownDamageIsShownAsHealthy(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "the second text"))
@@ -235,6 +238,7 @@ func TestKnownDamageIsShownAsHealthy(t *testing.T) {
 
 // What another place still holds is written to git again.
 func TestADamagedDocumentStaysDamagedThoughMemoryHoldsIt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kept := memstore.New(cacheBytes)
 	h := startWith(t, detached(dir), func(o *Options) { o.Memory = kept })
@@ -258,6 +262,7 @@ func TestADamagedDocumentStaysDamagedThoughMemoryHoldsIt(t *testing.T) {
 
 // Damage that made the repository be written anew is gone with the old one.
 func TestDamageIsShownOfARepositoryThatWasMovedAside(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kept := memstore.New(cacheBytes)
 	h := startWith(t, detached(dir), func(o *Options) { o.Memory = kept })
@@ -284,6 +289,7 @@ func TestDamageIsShownOfARepositoryThatWasMovedAside(t *testing.T) {
 // A repository whose only branch is another one is not ours to begin a second
 // history in.
 func TestABranchThatIsNotMainIsTakenForAnEmptyRepository(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))

@@ -12,6 +12,7 @@ import (
 
 // TestOneDrillAtATime, which also keeps the service from being taken back.
 func TestOneDrillAtATime(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	drill(t, h, Drill{Kind: DrillBlackHole, For: MaxDrill})
@@ -32,6 +33,7 @@ func TestOneDrillAtATime(t *testing.T) {
 }
 
 func TestADrillEndsByItself(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if _, err := h.startDrill(t.Context(), Drill{Kind: DrillLostReplies, For: 20 * time.Millisecond, Rate: 1}); err != nil {
@@ -52,6 +54,7 @@ func TestADrillEndsByItself(t *testing.T) {
 // TestADrillThatCannotBeEndedIsEndedAgain: another program listens on the port
 // of the service when it is to come back.
 func TestADrillThatCannotBeEndedIsEndedAgain(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	drill(t, h, Drill{Kind: DrillDown, For: LeastDrill})
@@ -96,6 +99,7 @@ func TestTheEndOfTheEngineEndsADrill(t *testing.T) {
 // changes most. The next one knows of none, and nothing that was acknowledged is
 // lost.
 func TestAKilledDrillIsGone(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("before", "one")) })
 	acked := killedWriter(t, dir, 10, crashDrill+"="+string(DrillEmptyRestart))
@@ -117,6 +121,7 @@ func TestAKilledDrillIsGone(t *testing.T) {
 
 // TestADrillIsNamedOnceInAReason, also where a state is entered again.
 func TestADrillIsNamedOnceInAReason(t *testing.T) {
+	t.Parallel()
 	e := newEngine(Options{Now: time.Now})
 	e.view.state, e.view.drill.Kind = StateFallback, DrillDown
 	e.enter(t.Context(), unreachable("no answer"))

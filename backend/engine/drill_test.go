@@ -106,6 +106,7 @@ func TestDrillsAtARealService(t *testing.T) {
 // TestDrillsOfDataAreRefusedAtARealService: what could harm a service that is
 // not ours is refused before anything is sent to it.
 func TestDrillsOfDataAreRefusedAtARealService(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -129,6 +130,7 @@ func TestDrillsOfDataAreRefusedAtARealService(t *testing.T) {
 // TestAnEncryptedServiceHasDrillsThatNeedNoRequests: the proxy cannot look into
 // what is said.
 func TestAnEncryptedServiceHasDrillsThatNeedNoRequests(t *testing.T) {
+	t.Parallel()
 	client, err := govc.New(govc.Options{URL: "https://service.example", Repo: "docs"})
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +231,7 @@ func commitsOf(t *testing.T, h *Host, there *govc.Client, id string) int {
 
 // TestAnEmptyRestartNeedsGit: without it the service may hold the only copy.
 func TestAnEmptyRestartNeedsGit(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"))
@@ -248,6 +251,7 @@ func TestAnEmptyRestartNeedsGit(t *testing.T) {
 // TestLostRepliesMakeNoSecondCommit: the service does what it is asked for, and
 // its answers are dropped.
 func TestLostRepliesMakeNoSecondCommit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -277,6 +281,7 @@ func TestLostRepliesMakeNoSecondCommit(t *testing.T) {
 }
 
 func TestDrillsHaveLimits(t *testing.T) {
+	t.Parallel()
 	for _, ok := range []Drill{
 		{Kind: DrillDown},
 		{Kind: DrillDown, For: LeastDrill},

@@ -63,6 +63,7 @@ func nothing(*Host) {}
 
 // TestAStartOfTheEmbeddedServiceCopiesEverything, though its folder has it all.
 func TestAStartOfTheEmbeddedServiceCopiesEverything(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var docs []document.Document
 	for i := range 300 {
@@ -95,6 +96,7 @@ func TestAStartOfTheEmbeddedServiceCopiesEverything(t *testing.T) {
 
 // TestADeletedFolderOfTheEmbeddedServiceIsFilledFromGit, and an event says why.
 func TestADeletedFolderOfTheEmbeddedServiceIsFilledFromGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
 	if err := os.RemoveAll(filepath.Join(dir, ServiceDir)); err != nil {
@@ -114,6 +116,7 @@ func TestADeletedFolderOfTheEmbeddedServiceIsFilledFromGit(t *testing.T) {
 // TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted: it has our marker, and
 // lacks what came after the backup, while what it has and we deleted is gone.
 func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	folder := filepath.Join(dir, ServiceDir)
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two"), doc("deleted later", "three")) })
@@ -159,6 +162,7 @@ func TestAFolderOfTheEmbeddedServiceFromABackupIsTrusted(t *testing.T) {
 // TestACommandBetweenTwoStartsMakesTheServiceBeCopied: it works without the
 // service, which is sent what it missed.
 func TestACommandBetweenTwoStartsMakesTheServiceBeCopied(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
 	run(t, detached(dir), func(h *Host) {
@@ -181,6 +185,7 @@ func TestACommandBetweenTwoStartsMakesTheServiceBeCopied(t *testing.T) {
 // TestAServiceThatRestsKeepsTheOutboxForEver: past a limit it is let go, and
 // compared as a whole when it comes back.
 func TestAServiceThatRestsKeepsTheOutboxForEver(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
 	h := startWith(t, detached(dir), func(o *Options) { o.Rests, o.absentMost = true, 2 })
@@ -205,6 +210,7 @@ func TestAServiceThatRestsKeepsTheOutboxForEver(t *testing.T) {
 // TestAServiceWithoutRoomIsLeftAndNothingIsSetAside: the reason is shown, and
 // what is acknowledged meanwhile reaches it when there is room again.
 func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -244,6 +250,7 @@ func TestAServiceWithoutRoomIsLeftAndNothingIsSetAside(t *testing.T) {
 // TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting: it works without the
 // service, says why and what to do, and takes the service back once that is done.
 func TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	folder := filepath.Join(dir, ServiceDir)
 	writeFile(t, folder, "no folder")
@@ -276,6 +283,7 @@ func TestAFolderThatCannotBeUsedKeepsTheEngineFromStarting(t *testing.T) {
 // TestAFolderOfTheServiceDeletedWhileItRunsNeedsARestartOfCaiatop: the advice of
 // FALLBACK brings it back.
 func TestAFolderOfTheServiceDeletedWhileItRunsNeedsARestartOfCaiatop(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -299,6 +307,7 @@ func TestAFolderOfTheServiceDeletedWhileItRunsNeedsARestartOfCaiatop(t *testing.
 // TestADamagedRepositoryOfTheServiceIsToldAsOneThatAnswersAgain: what to do is to
 // move it away.
 func TestADamagedRepositoryOfTheServiceIsToldAsOneThatAnswersAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
 	folder := filepath.Join(dir, ServiceDir)
@@ -326,6 +335,7 @@ func TestADamagedRepositoryOfTheServiceIsToldAsOneThatAnswersAgain(t *testing.T)
 // TestALostStateFileLocksTheEmbeddedService, whose folder is nobody else's. What
 // it has and git lacks is not lost.
 func TestALostStateFileLocksTheEmbeddedService(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
 	losesItsState(t, dir)
@@ -354,6 +364,7 @@ func TestALostStateFileLocksTheEmbeddedService(t *testing.T) {
 // TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary: it is read from git, and
 // written there again.
 func TestADamagedDocumentOfTheEmbeddedServiceEndsPrimary(t *testing.T) {
+	t.Parallel()
 	dir, asGit := t.TempDir(), t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "the second text")) })
 	if err := os.Symlink(filepath.Join(dir, ServiceDir, "repositories", "caia-documents.git"), filepath.Join(asGit, GitDir)); err != nil {

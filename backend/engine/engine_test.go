@@ -17,6 +17,7 @@ import (
 )
 
 func TestWritesReachEveryStore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -62,6 +63,7 @@ func TestWritesReachEveryStore(t *testing.T) {
 }
 
 func TestListAndSearch(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	put(t, h, doc("net~http~server.go", "package http listens"), doc("net~url.go", "package url escapes"), doc("zebra", "stripes"))
 	await(t, h, "the text index in step", inStep)
@@ -85,6 +87,7 @@ func TestListAndSearch(t *testing.T) {
 }
 
 func TestOutageOfTheServiceLosesNothing(t *testing.T) {
+	t.Parallel()
 	t.Run("kept in its folder", func(t *testing.T) { outage(t, setup(t.TempDir())) })
 	t.Run("kept in memory", func(t *testing.T) { outage(t, forgetful(t.TempDir())) })
 }
@@ -126,6 +129,7 @@ func outage(t *testing.T, setup Setup) {
 }
 
 func TestOperatorLeavesAndComesBack(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"))
@@ -149,6 +153,7 @@ func TestOperatorLeavesAndComesBack(t *testing.T) {
 }
 
 func TestEverythingIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -179,6 +184,7 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 }
 
 func TestASecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start(t, setup(dir))
 	_, err := Start(t.Context(), setup(dir))
@@ -189,6 +195,7 @@ func TestASecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 }
 
 func TestOneShotStopsAtStateFileAndGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Detached = true
@@ -209,6 +216,7 @@ func TestOneShotStopsAtStateFileAndGit(t *testing.T) {
 }
 
 func TestALostStateFileIsMadeAnewFromGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	put(t, h, doc("a", "one"), doc("b", "two"))
@@ -229,6 +237,7 @@ func TestALostStateFileIsMadeAnewFromGit(t *testing.T) {
 }
 
 func TestALostGitFolderIsFilledAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	remote := service(t, "k")
 	s := setup(dir)
@@ -252,6 +261,7 @@ func TestALostGitFolderIsFilledAgain(t *testing.T) {
 }
 
 func TestAnOldStateFileIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Detached = true
@@ -274,6 +284,7 @@ func TestAnOldStateFileIsRefused(t *testing.T) {
 }
 
 func TestPutRefusesWhatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	s := setup(t.TempDir())
 	s.Detached = true
 	h := start(t, s)

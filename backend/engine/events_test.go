@@ -14,6 +14,7 @@ import (
 )
 
 func TestEventsKeepWhatToDoAcrossARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	h.Note(Warning, "job", "the import failed", "import it again")
@@ -28,6 +29,7 @@ func TestEventsKeepWhatToDoAcrossARestart(t *testing.T) {
 }
 
 func TestNotesAreBounded(t *testing.T) {
+	t.Parallel()
 	var n notes
 	now := time.Unix(1_000_000, 0)
 	for i := range notesMost {
@@ -49,12 +51,14 @@ func TestNotesAreBounded(t *testing.T) {
 }
 
 func TestANoteOfTroubleAlwaysSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	h.Note(Error, "job", "something broke", "")
 	everyTroubleSaysWhatToDo(t, h)
 }
 
 func TestSlowCallsAreToldOnceInAWhile(t *testing.T) {
+	t.Parallel()
 	var s slowness
 	now := time.Unix(1_000_000, 0)
 	write, read := slowCall{probe.Write, probe.Engine}, slowCall{probe.Read, probe.Engine}
@@ -83,6 +87,7 @@ func TestSlowCallsAreToldOnceInAWhile(t *testing.T) {
 }
 
 func TestASlowCallerIsAnEventWithAdvice(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	h.measure(probe.Read, probe.Engine, slowRead+time.Second, nil)
 	for _, ev := range h.Stats().Events {
@@ -94,6 +99,7 @@ func TestASlowCallerIsAnEventWithAdvice(t *testing.T) {
 }
 
 func TestTheLogFileHoldsEventsAndRecords(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := detached(dir)
 	s.LogLevel, s.Journal = slog.LevelDebug, journal.New()
@@ -122,6 +128,7 @@ func TestTheLogFileHoldsEventsAndRecords(t *testing.T) {
 }
 
 func TestALogFileThatCannotBeOpenedStopsNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, LogFile), 0o700); err != nil { // a folder in its place
 		t.Fatal(err)
@@ -135,6 +142,7 @@ func TestALogFileThatCannotBeOpenedStopsNothing(t *testing.T) {
 }
 
 func TestResetMetricsForgetsWhatWasMeasured(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("a", "one"))
 	counted := func() (n int64) {
@@ -166,6 +174,7 @@ func everyTroubleSaysWhatToDo(t *testing.T, h *Host) {
 }
 
 func TestTheLogRepeatsEveryEventAtEachStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	h.Note(Warning, "job", "an export was cut short", "begin it again")
@@ -185,6 +194,7 @@ func TestTheLogRepeatsEveryEventAtEachStart(t *testing.T) {
 
 // A record of the log is shown when it comes, not with the next write.
 func TestARecordOfTheLogWaitsForTheNextSnapshot(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	await(t, h, "every store in step", func(s *Stats) bool { return !s.Stores[1].Unknown && !s.Stores[2].Unknown })
 	feed := h.Subscribe()
@@ -206,6 +216,7 @@ func TestARecordOfTheLogWaitsForTheNextSnapshot(t *testing.T) {
 }
 
 func TestTroubleThatLastsFloodsTheEvents(t *testing.T) {
+	t.Parallel()
 	var r repeats
 	now := time.Unix(1_000_000, 0)
 	if told, more := r.admit(now, "a"); !told || more != 0 {
@@ -228,6 +239,7 @@ func TestTroubleThatLastsFloodsTheEvents(t *testing.T) {
 }
 
 func TestALongJobOfTheEngineIsToldFromBeginToEnd(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	h.job("making an index")("3 documents")
 	texts := toldAbout(h, "job", Info)

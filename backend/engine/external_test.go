@@ -47,6 +47,7 @@ func external(dir, url string) Setup {
 }
 
 func TestBothSidesChangedKeepsBothVersions(t *testing.T) {
+	t.Parallel()
 	url := service(t, "k")
 	h := start(t, external(t.TempDir(), url))
 	awaitState(t, h, StatePrimary)
@@ -82,6 +83,7 @@ func TestBothSidesChangedKeepsBothVersions(t *testing.T) {
 }
 
 func TestAModifiedDocumentSurvivesADelete(t *testing.T) {
+	t.Parallel()
 	url := service(t, "k")
 	h := start(t, external(t.TempDir(), url))
 	awaitState(t, h, StatePrimary)
@@ -108,6 +110,7 @@ func TestAModifiedDocumentSurvivesADelete(t *testing.T) {
 }
 
 func TestAChangeByOthersIsNoticedOnRead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	url := service(t, "k")
 	h := start(t, external(dir, url))
@@ -128,6 +131,7 @@ func TestAChangeByOthersIsNoticedOnRead(t *testing.T) {
 }
 
 func TestANewStateJoinsARepositoryThatIsMarked(t *testing.T) {
+	t.Parallel()
 	url := service(t, "k")
 	first := start(t, external(t.TempDir(), url))
 	awaitState(t, first, StatePrimary)
@@ -144,6 +148,7 @@ func TestANewStateJoinsARepositoryThatIsMarked(t *testing.T) {
 }
 
 func TestAnotherRepositoryIsNeverWrittenTo(t *testing.T) {
+	t.Parallel()
 	one, two := service(t, "k"), service(t, "k")
 	dir := t.TempDir()
 	h := start(t, external(dir, one))
@@ -185,6 +190,7 @@ func TestAnotherRepositoryIsNeverWrittenTo(t *testing.T) {
 }
 
 func TestRefusedCredentialsAreNotAnOutage(t *testing.T) {
+	t.Parallel()
 	s := external(t.TempDir(), service(t, "another key"))
 	h := start(t, s)
 	got := awaitState(t, h, StateLocked)
@@ -197,6 +203,7 @@ func TestRefusedCredentialsAreNotAnOutage(t *testing.T) {
 }
 
 func TestAnEmptyServiceIsNotFilledWithAStrangersDocuments(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := external(dir, "http://127.0.0.1:1") // nobody listens
 	h := start(t, s)
@@ -214,6 +221,7 @@ func TestAnEmptyServiceIsNotFilledWithAStrangersDocuments(t *testing.T) {
 }
 
 func TestAServiceThatRestartsEmptyIsFilledAgain(t *testing.T) {
+	t.Parallel()
 	h := start(t, forgetful(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"), doc("b", "two"))
@@ -237,6 +245,7 @@ func TestAServiceThatRestartsEmptyIsFilledAgain(t *testing.T) {
 }
 
 func TestWhatTheServiceCannotHoldIsKeptInGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -262,6 +271,7 @@ func TestWhatTheServiceCannotHoldIsKeptInGit(t *testing.T) {
 // TestAServiceThatRestartsBetweenTwoProbesIsTakenForTheOneBefore: it keeps its
 // data no more, and is another build.
 func TestAServiceThatRestartsBetweenTwoProbesIsTakenForTheOneBefore(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	open := func(o govcd.Options, addr string) (s *govcd.Service, url string) {
 		t.Helper()

@@ -38,6 +38,7 @@ func announced(t *testing.T) []string {
 
 // TestEveryCapabilityOfOursIsExplained, what it brings and what its lack means.
 func TestEveryCapabilityOfOursIsExplained(t *testing.T) {
+	t.Parallel()
 	all := announced(t)
 	with := CapabilitiesOf(govc.Info{Dialect: govc.DialectV2, Implementation: govcd.Implementation, Capabilities: all})
 	without := CapabilitiesOf(govc.Info{Dialect: govc.DialectV2})
@@ -78,6 +79,7 @@ func TestEveryCapabilityOfOursIsExplained(t *testing.T) {
 }
 
 func TestFactsOfAPlainServiceAreNotInvented(t *testing.T) {
+	t.Parallel()
 	f := FactsOf(govc.Info{Dialect: govc.DialectV2, Reason: "because", Version: "1"})
 	if f.Durable != nil || f.Implementation != "" || !f.Described || f.Lineage != "" || f.Window != 0 {
 		t.Errorf("%+v", f)
@@ -101,6 +103,7 @@ func (c *talker) Latency() govc.Latency { return c.latency }
 // TestShownLatencyDoesNotJump: it is a median, and no probe without a change of
 // what is shown causes a snapshot.
 func TestShownLatencyDoesNotJump(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	client := &talker{
 		access:  govc.Access{Method: govc.MethodToken, Rights: map[string]string{"*": "read"}, Expires: at},
@@ -142,6 +145,7 @@ func TestShownLatencyDoesNotJump(t *testing.T) {
 }
 
 func TestTheNewestTipIsKnown(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	e := &Engine{o: Options{Now: func() time.Time { return now }}}
 	e.noteTip("abc")
@@ -159,6 +163,7 @@ func TestTheNewestTipIsKnown(t *testing.T) {
 
 // TestTheTipIsUnknownAfterAStart though it is recorded, and the service tells it.
 func TestTheTipIsUnknownAfterAStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
 	run(t, setup(dir), func(h *Host) {
@@ -171,6 +176,7 @@ func TestTheTipIsUnknownAfterAStart(t *testing.T) {
 // TestTheWindowIsNeverMeasured at a service without conditional writes; where
 // there are some, there is none.
 func TestTheWindowIsNeverMeasured(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		url string
 		has bool
@@ -192,6 +198,7 @@ func TestTheWindowIsNeverMeasured(t *testing.T) {
 
 // TestOneSlowBatchIsTheWindowForEver: it is that of the last ones.
 func TestOneSlowBatchIsTheWindowForEver(t *testing.T) {
+	t.Parallel()
 	e := &Engine{}
 	e.noteWindow(time.Second)
 	for range windowsOf - 1 {
@@ -208,6 +215,7 @@ func TestOneSlowBatchIsTheWindowForEver(t *testing.T) {
 }
 
 func TestNumbersAreShownAsOnTheScreen(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1_000_001: "1,000,001", -12_345: "-12,345"} {
 		if got := number(n); got != want {
 			t.Errorf("%d is shown as %q", n, got)

@@ -24,6 +24,7 @@ func detached(dir string) Setup {
 }
 
 func TestAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -55,6 +56,7 @@ func TestAWriteSurvivesAMomentOfFailingWrites(t *testing.T) {
 }
 
 func TestOnePoisonedDocumentHoldsUpItsBatch(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -81,6 +83,7 @@ func TestOnePoisonedDocumentHoldsUpItsBatch(t *testing.T) {
 }
 
 func TestASetAsideWriteIsAcknowledgedAsThere(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	large := doc("large", "")
@@ -91,6 +94,7 @@ func TestASetAsideWriteIsAcknowledgedAsThere(t *testing.T) {
 }
 
 func TestReadsFailWhileADocumentIsOverwritten(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("a", "start"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -120,6 +124,7 @@ func TestReadsFailWhileADocumentIsOverwritten(t *testing.T) {
 }
 
 func TestOneBrokenDocumentEndsPrimary(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -143,6 +148,7 @@ func TestOneBrokenDocumentEndsPrimary(t *testing.T) {
 }
 
 func TestImpatientCallersEndPrimary(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -166,6 +172,7 @@ func TestImpatientCallersEndPrimary(t *testing.T) {
 }
 
 func TestAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -214,6 +221,7 @@ func TestAnInterruptedRefillIsTakenUpAgain(t *testing.T) {
 }
 
 func TestAServiceThatWentBackInTimeIsTrusted(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -236,6 +244,7 @@ func TestAServiceThatWentBackInTimeIsTrusted(t *testing.T) {
 }
 
 func TestWaitingForAStateOutlivesTheEngine(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -260,6 +269,7 @@ func TestWaitingForAStateOutlivesTheEngine(t *testing.T) {
 }
 
 func TestAReplayIgnoresTheLimitOfABatch(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -294,6 +304,7 @@ func TestAReplayIgnoresTheLimitOfABatch(t *testing.T) {
 }
 
 func TestARoundThatIsCutShortSetsWritesAside(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if err := h.Fallback(t.Context()); err != nil {
@@ -314,6 +325,7 @@ func TestARoundThatIsCutShortSetsWritesAside(t *testing.T) {
 }
 
 func TestOurOwnTroubleIsNotTheServices(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	for _, cause := range []error{store.ErrIdentity, store.ErrUnauthorized} {
@@ -324,6 +336,7 @@ func TestOurOwnTroubleIsNotTheServices(t *testing.T) {
 }
 
 func TestADurableWriteIsAcknowledgedThoughItsCallerLeft(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)
@@ -343,6 +356,7 @@ func TestADurableWriteIsAcknowledgedThoughItsCallerLeft(t *testing.T) {
 }
 
 func TestALostReplyMakesNoSecondCommit(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -366,6 +380,7 @@ func TestALostReplyMakesNoSecondCommit(t *testing.T) {
 }
 
 func TestClosesWhileTheServiceHangs(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)

@@ -25,6 +25,7 @@ func writeFile(t *testing.T, name, text string) {
 // Until the folder is written again, what it held is only in files that this
 // process has open.
 func TestAnEndRightAfterGitWasDeletedLosesIt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	for i := range 20 {
@@ -40,6 +41,7 @@ func TestAnEndRightAfterGitWasDeletedLosesIt(t *testing.T) {
 }
 
 func TestAPackThatVanishedWithoutItsIndexIsLostAtTheEnd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -61,6 +63,7 @@ func TestAPackThatVanishedWithoutItsIndexIsLostAtTheEnd(t *testing.T) {
 
 // Writes to git failed already for another reason when the folder was deleted.
 func TestGitIsSaidToBeWholeBeforeItIsMended(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -82,6 +85,7 @@ func TestGitIsSaidToBeWholeBeforeItIsMended(t *testing.T) {
 // The commit that says that git is whole must not come before what git lacks is
 // recorded: after a crash in between nobody knew.
 func TestACrashForgetsWhatGitLacks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kept := memstore.New(cacheBytes)
 	s := detached(dir)
@@ -120,6 +124,7 @@ func TestACrashForgetsWhatGitLacks(t *testing.T) {
 // A branch with a hole in its history is moved aside; what it holds beside the
 // hole is still there.
 func TestWhatADamagedRepositoryStillHoldsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "two"))
@@ -171,6 +176,7 @@ func TestWhatADamagedRepositoryStillHoldsIsGivenUp(t *testing.T) {
 }
 
 func TestDamagedRepositoriesFillTheDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -199,6 +205,7 @@ func TestDamagedRepositoriesFillTheDisk(t *testing.T) {
 }
 
 func TestATreeOfUnreadableFoldersFloodsTheEvents(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("a", "one"))
 	synced(t, h)

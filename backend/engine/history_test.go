@@ -34,6 +34,7 @@ func gitStands(t *testing.T, dir string) (goesOn func()) {
 }
 
 func TestHistoryWaitsForGitAndSaysSo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -57,6 +58,7 @@ func TestHistoryWaitsForGitAndSaysSo(t *testing.T) {
 }
 
 func TestAnUndoOfAFoldedEditDeletesTheDocument(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("z", "first commit"))
 	synced(t, h)
@@ -88,6 +90,7 @@ func TestAnUndoOfAFoldedEditDeletesTheDocument(t *testing.T) {
 }
 
 func TestHistoryThatOthersMade(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	work := filepath.Join(t.TempDir(), "work")
 	git := func(args ...string) {
@@ -138,6 +141,7 @@ func TestHistoryThatOthersMade(t *testing.T) {
 }
 
 func TestUndoAfterAConflict(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)

@@ -134,6 +134,7 @@ func wantEvent(t *testing.T, h *Host, kind, part string) {
 }
 
 func TestWhatIsPushedReachesEveryStore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -175,6 +176,7 @@ func TestWhatIsPushedReachesEveryStore(t *testing.T) {
 }
 
 func TestAPushWhileTheServiceIsDown(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -193,6 +195,7 @@ func TestAPushWhileTheServiceIsDown(t *testing.T) {
 // A repository of an earlier version has no mark: what came behind our newest
 // commit was never taken over.
 func TestAPushIntoARepositoryWithoutAMark(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -212,6 +215,7 @@ func TestAPushIntoARepositoryWithoutAMark(t *testing.T) {
 
 // The first push into a repository that nothing was ever written to.
 func TestAPushIntoAnEmptyRepository(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	c := cloneOf(t, dir)
@@ -237,6 +241,7 @@ func blocked(t *testing.T, dir string) (free func()) {
 }
 
 func TestAPushAgainstPendingWritesOfOurs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("both", "base"), doc("ourdelete", "base"), doc("theirdelete", "base"), doc("same", "base"))

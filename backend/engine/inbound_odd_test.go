@@ -18,6 +18,7 @@ import (
 // What a forced push drops is joined again, and survives a collection of
 // garbage in between.
 func TestAForcedPushDropsNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("both", "base"))
@@ -48,6 +49,7 @@ func TestAForcedPushDropsNothing(t *testing.T) {
 }
 
 func TestAForcedPushOfAnotherHistory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -66,6 +68,7 @@ func TestAForcedPushOfAnotherHistory(t *testing.T) {
 }
 
 func TestMainIsMovedBackOrDeleted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -93,6 +96,7 @@ func TestMainIsMovedBackOrDeleted(t *testing.T) {
 // The process died after it had moved the mark and before it moved the branch:
 // our own work, nothing to tell of.
 func TestACrashBetweenMarkAndBranch(t *testing.T) {
+	t.Parallel()
 	dir, crashed := t.TempDir(), t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -129,6 +133,7 @@ func copyFolder(t *testing.T, from, to string) {
 // Folders whose names no document may have, and what is too large or too deep,
 // are passed over; the rest is taken.
 func TestAHostilePush(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	c := cloneOf(t, dir)
@@ -164,6 +169,7 @@ func TestAHostilePush(t *testing.T) {
 }
 
 func TestADocumentThatIsMovedOrLiesTwice(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("moved", "one"), doc("twice", "two"))
@@ -194,6 +200,7 @@ func TestADocumentThatIsMovedOrLiesTwice(t *testing.T) {
 
 // A push of more commits than are searched for our trailer does not hide it.
 func TestAPushOfManyCommitsHidesOurs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -225,6 +232,7 @@ func TestAPushOfManyCommitsHidesOurs(t *testing.T) {
 // A push is in the index in part, and the process dies; then somebody replaces
 // it by another.
 func TestACrashWhileAPushIsTakenOver(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -278,6 +286,7 @@ func TestACrashWhileAPushIsTakenOver(t *testing.T) {
 
 // Somebody pushes again and again while documents are written here.
 func TestPushesBesideWrites(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))

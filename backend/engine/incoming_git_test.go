@@ -14,6 +14,7 @@ import (
 // moves, so that one of many documents never got into a store that was written
 // to.
 func TestCommitsWaitForAPushThatComesIn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -54,6 +55,7 @@ func TestCommitsWaitForAPushThatComesIn(t *testing.T) {
 
 // TestAPushThatDoesNotEndHoldsCommitsUpOnce and only for so long.
 func TestAPushThatDoesNotEndHoldsCommitsUpOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		in := newIncoming(dir, time.Now)
@@ -97,6 +99,7 @@ func TestAPushThatDoesNotEndHoldsCommitsUpOnce(t *testing.T) {
 // the push began, and shows no sign of one until the other side has compressed
 // what it sends. A store that was always written to refused every large push.
 func TestALargePushIsRefusedForEver(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		in := newIncoming(dir, time.Now)

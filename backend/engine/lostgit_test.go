@@ -53,6 +53,7 @@ func toldAbout(h *Host, kind string, level Level) (texts []string) {
 }
 
 func TestADeletedGitFolderComesBackWithItsHistory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	for i := range 30 {
@@ -78,6 +79,7 @@ func TestADeletedGitFolderComesBackWithItsHistory(t *testing.T) {
 // TestAWrittenRepositoryHasNoMark: a push that was forced before the next commit
 // of ours let go of our history, and git may collect what nothing names.
 func TestAWrittenRepositoryHasNoMark(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -103,6 +105,7 @@ func TestAWrittenRepositoryHasNoMark(t *testing.T) {
 }
 
 func TestAnEmptyRepositoryInThePlaceOfGitHidesTheLoss(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "two"))
@@ -134,6 +137,7 @@ func TestAnEmptyRepositoryInThePlaceOfGitHidesTheLoss(t *testing.T) {
 }
 
 func TestFilesThatVanishInsideGitAreWrittenAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -158,6 +162,7 @@ func TestFilesThatVanishInsideGitAreWrittenAgain(t *testing.T) {
 // A start without the files: nothing is open, and the documents are gone but
 // for what other places hold.
 func TestFilesThatVanishedInsideGitBeforeTheStart(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	dir := t.TempDir()
 	h := start(t, external(dir, address))
@@ -185,6 +190,7 @@ func TestFilesThatVanishedInsideGitBeforeTheStart(t *testing.T) {
 // Git and service are both away, and the process was restarted: nothing serves
 // the old documents, and nothing may say that something does.
 func TestNothingIsSaidToBeSafeThatNobodyHolds(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	dir := t.TempDir()
@@ -241,6 +247,7 @@ func TestNothingIsSaidToBeSafeThatNobodyHolds(t *testing.T) {
 // Git is gone beyond repair while the service is down: memory has what was
 // written last, and git is made of it.
 func TestGitIsRebuiltFromMemory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kept := memstore.New(cacheBytes)
 	s := detached(dir)
@@ -267,6 +274,7 @@ func TestGitIsRebuiltFromMemory(t *testing.T) {
 // The folder goes at any moment, commits under way included: what was
 // acknowledged is read in between, and git is whole in the end.
 func TestTheGitFolderGoesWhileDocumentsAreWritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("first", "text"))
@@ -317,6 +325,7 @@ func cutOff(w http.ResponseWriter, _ *http.Request) bool {
 }
 
 func TestDocumentsInMemoryAreCountedThoughMemoryFallsBehind(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("stays", "text"), doc("goes", "text"))
 	await(t, h, "both in memory", func(s *Stats) bool { return s.Cached == 2 })

@@ -12,6 +12,7 @@ import (
 // the trailers lie below it: they still tell how far git is, to real git and to
 // the next start.
 func TestTheTrailersOfALongMessageAreFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Detached = true

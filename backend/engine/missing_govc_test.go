@@ -10,6 +10,7 @@ import (
 // TestADocumentStaysMissingAtTheServiceThoughGitHasItAgain: nobody had it when
 // the service was filled; when git delivers it again, the service gets it.
 func TestADocumentStaysMissingAtTheServiceThoughGitHasItAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, forgetful(dir), func(h *Host) {
 		put(t, h, doc("a", "one"), doc("b", "the second text"))

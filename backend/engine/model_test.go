@@ -401,6 +401,7 @@ func (m *model) strange(k int) error {
 
 // TestPlansThatBrokeAPromiseOnce are those that the drawing found.
 func TestPlansThatBrokeAPromiseOnce(t *testing.T) {
+	t.Parallel()
 	const ms = time.Millisecond
 	for name, p := range map[string]plan{
 		"written before the first look at the service": {serviceDurable, false, []step{{Do: "put"}, {Do: "burst", N: 2}}},

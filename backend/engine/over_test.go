@@ -38,6 +38,7 @@ func slipIn(front *between, n int32, write func()) (slipped func() bool) {
 // somebody else in before each of the requests that carry a write, alone and in
 // a batch with another one.
 func TestAForeignWriteBetweenCompareAndApplyIsOverwritten(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -80,6 +81,7 @@ func TestAForeignWriteBetweenCompareAndApplyIsOverwritten(t *testing.T) {
 // TestAForeignDocumentIsOverwrittenByANewOneOfOurs slips one in where nothing
 // was when it was looked at.
 func TestAForeignDocumentIsOverwrittenByANewOneOfOurs(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -112,6 +114,7 @@ func TestAForeignDocumentIsOverwrittenByANewOneOfOurs(t *testing.T) {
 // TestAPutAsksTheServiceMoreThanOnce: where nobody else writes, a write is one
 // request: no look at what is there, at the newest commit or at the marker.
 func TestAPutAsksTheServiceMoreThanOnce(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)

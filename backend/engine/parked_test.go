@@ -34,6 +34,7 @@ func refusing(t *testing.T, id string) (h *Host, front *between, address string)
 }
 
 func TestWhatIsParkedIsListedRetriedAndDropped(t *testing.T) {
+	t.Parallel()
 	h, front, address := refusing(t, "poison")
 	put(t, h, doc("poison", "one"), doc("b", "two"))
 	await(t, h, "set aside", func(s *Stats) bool { return s.Parked == 1 && inStep(s) })
@@ -88,6 +89,7 @@ func TestWhatIsParkedIsListedRetriedAndDropped(t *testing.T) {
 }
 
 func TestTheLastCopyIsDroppedOnlyWhenTheOperatorSaysSo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "the second text"))
@@ -120,6 +122,7 @@ func TestTheLastCopyIsDroppedOnlyWhenTheOperatorSaysSo(t *testing.T) {
 }
 
 func TestWhatWasDroppedIsForgottenByTheNextWrite(t *testing.T) {
+	t.Parallel()
 	h, front, _ := refusing(t, "poison")
 	put(t, h, doc("poison", "one"))
 	await(t, h, "set aside", func(s *Stats) bool { return s.Parked == 1 })

@@ -13,6 +13,7 @@ import (
 )
 
 func TestBreakerTripsAfterFailuresInARow(t *testing.T) {
+	t.Parallel()
 	var b breaker
 	now := time.Unix(1_000_000, 0)
 	for i := range tripConsecutive - 1 {
@@ -30,6 +31,7 @@ func TestBreakerTripsAfterFailuresInARow(t *testing.T) {
 }
 
 func TestBreakerTripsWhenHalfOfTheCallsFail(t *testing.T) {
+	t.Parallel()
 	var b breaker
 	now := time.Unix(1_000_000, 0)
 	why := ""
@@ -46,6 +48,7 @@ func TestBreakerTripsWhenHalfOfTheCallsFail(t *testing.T) {
 }
 
 func TestBreakerForgetsOldCalls(t *testing.T) {
+	t.Parallel()
 	var b breaker
 	now := time.Unix(1_000_000, 0)
 	for i := range tripCalls - 1 {
@@ -57,6 +60,7 @@ func TestBreakerForgetsOldCalls(t *testing.T) {
 }
 
 func TestWatermarkNamesTheCommitThatCarriedAnOperation(t *testing.T) {
+	t.Parallel()
 	w := newWatermark(0)
 	w.pass(3, "a")
 	w.pass(5, "b")
@@ -74,6 +78,7 @@ func TestWatermarkNamesTheCommitThatCarriedAnOperation(t *testing.T) {
 }
 
 func TestWatermarkWakesWaiters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatermark(0)
 		passed := make(chan string, 1)
@@ -97,6 +102,7 @@ func TestWatermarkWakesWaiters(t *testing.T) {
 }
 
 func TestGateYieldsToCallersButNotForEver(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := gate{now: time.Now}
 		started := time.Now()
@@ -120,6 +126,7 @@ func TestGateYieldsToCallersButNotForEver(t *testing.T) {
 }
 
 func TestFoldKeepsTheNewestAndKnowsOurs(t *testing.T) {
+	t.Parallel()
 	key := func(s string) store.Key { return store.Key{ID: mustID(s)} }
 	h := func(b byte) document.Hash { return document.Hash{b} }
 	rows := []state.Outgoing{
@@ -143,6 +150,7 @@ func TestFoldKeepsTheNewestAndKnowsOurs(t *testing.T) {
 }
 
 func TestABatchForGitHoldsEachDocumentOnce(t *testing.T) {
+	t.Parallel()
 	key := func(s string) store.Key { return store.Key{ID: mustID(s)} }
 	rows := []state.Outgoing{{Seq: 1, Key: key("a")}, {Seq: 2, Key: key("b")}, {Seq: 3, Key: key("a")}, {Seq: 4, Key: key("c")}}
 	if got, newest := onceEach(rows, false); len(got) != 2 || got[1].Seq != 2 || newest[mustID("a")] != 1 {
@@ -157,6 +165,7 @@ func TestABatchForGitHoldsEachDocumentOnce(t *testing.T) {
 }
 
 func TestConflictIDsFitAndStayUnique(t *testing.T) {
+	t.Parallel()
 	op := newID()
 	short, err := conflictID(mustID("report"), op)
 	if err != nil || short.String() != "report.conflict-"+op {
@@ -176,6 +185,7 @@ func TestConflictIDsFitAndStayUnique(t *testing.T) {
 }
 
 func TestTransitionsLeadOutOfEveryState(t *testing.T) {
+	t.Parallel()
 	for _, s := range []State{StateProbing, StatePrimary, StateFallback, StateReplaying, StateReseeding, StateLocked} {
 		if len(transitions[s]) == 0 {
 			t.Errorf("no way out of %s", s)

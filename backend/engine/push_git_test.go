@@ -13,6 +13,7 @@ import (
 // A push of many documents by real git reaches every store while reads and
 // writes go on.
 func TestAPushOfTwoThousandDocuments(t *testing.T) {
+	t.Parallel()
 	docs := 2 * pushWaits
 	if raced {
 		docs = 300
@@ -70,6 +71,7 @@ func TestAPushOfTwoThousandDocuments(t *testing.T) {
 // way to the service, each write took its whole budget and was then acknowledged
 // as local.
 func TestWritesWaitForSomebodyElsesPush(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if ack := put(t, h, doc("a", "one")); ack.Durability != PrimaryAndLocal {

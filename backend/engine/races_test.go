@@ -156,6 +156,7 @@ func changed(found Found, text string) (store.Key, document.Document) {
 }
 
 func TestABatchOnAnotherDocumentHidesTheirChange(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -174,6 +175,7 @@ func TestABatchOnAnotherDocumentHidesTheirChange(t *testing.T) {
 }
 
 func TestACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), address))
@@ -203,6 +205,7 @@ func TestACommitOfOursThatTookTheirStagedChangeHidesIt(t *testing.T) {
 }
 
 func TestAWriteDuringAConflictIsLost(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	front := inFront(t, address)
 	h := start(t, external(t.TempDir(), front.url))
@@ -238,6 +241,7 @@ func TestAWriteDuringAConflictIsLost(t *testing.T) {
 }
 
 func TestAReseedDropsAPendingDelete(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -270,6 +274,7 @@ func TestAReseedDropsAPendingDelete(t *testing.T) {
 }
 
 func TestATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Detached = true
@@ -286,6 +291,7 @@ func TestATooLargeDocumentDoesNotKeepANewServiceOut(t *testing.T) {
 }
 
 func TestATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	drill(t, h, Drill{Kind: DrillDown})
@@ -304,6 +310,7 @@ func TestATooLargeDocumentOfAnOutageKeepsTheServiceOut(t *testing.T) {
 }
 
 func TestAFirstAttachmentEndsUnderSteadyWrites(t *testing.T) {
+	t.Parallel()
 	for name, id := range map[string]func(i int) string{
 		"of new documents":   func(i int) string { return fmt.Sprintf("steady-%d", i) },
 		"of known documents": func(i int) string { return fmt.Sprintf("doc-0-%04d", i%(MaxBatch/4)) },
@@ -349,6 +356,7 @@ func writesUntil(t *testing.T, h *Host, id func(int) string, ok func(*Stats) boo
 }
 
 func TestAnEarlierVersionOfOursWinsAfterOneWasParked(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -371,6 +379,7 @@ func TestAnEarlierVersionOfOursWinsAfterOneWasParked(t *testing.T) {
 }
 
 func TestAReplayNeverEndsUnderWritesThatOutpaceIt(t *testing.T) {
+	t.Parallel()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(t.TempDir(), front.url))
 	awaitState(t, h, StatePrimary)

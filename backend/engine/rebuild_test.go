@@ -82,6 +82,7 @@ func wantAhead(t *testing.T, h *Host) {
 }
 
 func TestALostStateFileIsRebuiltFromAServiceThatIsAhead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	serviceAhead(t, setup(dir))
 	losesItsState(t, dir)
@@ -98,6 +99,7 @@ func TestALostStateFileIsRebuiltFromAServiceThatIsAhead(t *testing.T) {
 
 // Also without a command: the embedded service is ours alone.
 func TestALostStateFileMakesConflictsOfWhatOnlyTheServiceHad(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	serviceAhead(t, setup(dir))
 	losesItsState(t, dir)
@@ -105,6 +107,7 @@ func TestALostStateFileMakesConflictsOfWhatOnlyTheServiceHad(t *testing.T) {
 }
 
 func TestALostStateFileIsRebuiltFromAGitThatIsAhead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	if _, err := h.StartDrill(t.Context(), Drill{Kind: DrillDown}); err != nil {
@@ -163,6 +166,7 @@ func wantOutbox(t *testing.T, h *Host, report Rebuilt) {
 }
 
 func TestADamagedStateFileGivesUpItsOutbox(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	onlyInOutbox(t, dir)
 	// The index is damaged, the outbox is not.
@@ -178,6 +182,7 @@ func TestADamagedStateFileGivesUpItsOutbox(t *testing.T) {
 }
 
 func TestATruncatedStateFileIsRebuilt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	serviceAhead(t, setup(dir))
 	file := filepath.Join(dir, "state.db")
@@ -195,6 +200,7 @@ func TestATruncatedStateFileIsRebuilt(t *testing.T) {
 // Wherever a rebuild is killed, nothing but a rebuild starts there, and the next
 // one goes on.
 func TestARebuildThatWasKilledGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	onlyInOutbox(t, dir)
 	left := t.TempDir()
@@ -279,6 +285,7 @@ func begun(t *testing.T, dir string, moved bool) (aside string) {
 }
 
 func TestAWholeStateFileIsNotRebuilt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	if _, _, err := Rebuild(t.Context(), setup(dir), RebuildOptions{Force: true}); err == nil {
@@ -298,6 +305,7 @@ func TestAWholeStateFileIsNotRebuilt(t *testing.T) {
 }
 
 func TestAnOldCopyOfTheStateFileIsRebuilt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	stop(t, h)
@@ -323,6 +331,7 @@ func TestAnOldCopyOfTheStateFileIsRebuilt(t *testing.T) {
 }
 
 func TestAnotherServiceIsNotAdoptedByARebuild(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	dir := t.TempDir()
 	h := stocked(t, external(dir, address))
@@ -343,6 +352,7 @@ func TestAnotherServiceIsNotAdoptedByARebuild(t *testing.T) {
 }
 
 func TestTheStateFilesKeptAsideAreBounded(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	stop(t, start(t, detached(dir)))
 	for i := range maxStateAside {

@@ -12,6 +12,7 @@ import (
 // TestASearchRightAfterAWriteFindsNothing: it waits until the index has what was
 // acknowledged before.
 func TestASearchRightAfterAWriteFindsNothing(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	var docs []document.Document
 	for i := range 600 {
@@ -25,6 +26,7 @@ func TestASearchRightAfterAWriteFindsNothing(t *testing.T) {
 
 // TestASearchOfAnIndexThatIsBehindSaysSo, once its time is up.
 func TestASearchOfAnIndexThatIsBehindSaysSo(t *testing.T) {
+	t.Parallel()
 	h := startWith(t, detached(t.TempDir()), func(o *Options) { o.Budget = localReserve + 50*time.Millisecond })
 	put(t, h, doc("a", "needle"))
 	await(t, h, "the index in step", func(s *Stats) bool { return s.Stores[2].Lag == 0 })

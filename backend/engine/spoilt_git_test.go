@@ -18,6 +18,7 @@ func gitHas(t *testing.T, h *Host, id string) Presence {
 // TestAPushedVersionThatCannotBeReadSeemedInStep: the document was served as it
 // was before, and git was said to hold that.
 func TestAPushedVersionThatCannotBeReadSeemedInStep(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "one"))
@@ -83,6 +84,7 @@ func TestAPushedVersionThatCannotBeReadSeemedInStep(t *testing.T) {
 // Where a forced push leaves out our version and brings one that cannot be read,
 // ours keeps the place, and theirs is told of.
 func TestAForcedPushOfWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))

@@ -35,6 +35,7 @@ func plain(t *testing.T, o wiretest.EmulatorOptions) string {
 // TestAPlainServiceIsDescribedBesideAWriter: what tells its dialect may end it
 // there. Its uptime is no reason to ask again.
 func TestAPlainServiceIsDescribedBesideAWriter(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int64
 	emulator := wiretest.NewEmulator(wiretest.EmulatorOptions{Legacy: true})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,6 +61,7 @@ func TestAPlainServiceIsDescribedBesideAWriter(t *testing.T) {
 // TestAJoiningStateSeesNothingOfAServiceThatCannotList: what its commits name is
 // taken over, and the rest is said to be unknown.
 func TestAJoiningStateSeesNothingOfAServiceThatCannotList(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]wiretest.EmulatorOptions{"new": {Fragile: true}, "legacy": {Legacy: true}} {
 		t.Run(name, func(t *testing.T) {
 			url := plain(t, o)
@@ -88,6 +90,7 @@ func TestAJoiningStateSeesNothingOfAServiceThatCannotList(t *testing.T) {
 // TestADocumentThatCannotBeReadKeepsAStateFromJoining: it is told, and the rest
 // is taken over.
 func TestADocumentThatCannotBeReadKeepsAStateFromJoining(t *testing.T) {
+	t.Parallel()
 	url := service(t, "k")
 	run(t, external(t.TempDir(), url), func(h *Host) { put(t, h, doc("a", "one"), doc("b", "two")) })
 	c := colleague(t, url)
@@ -130,6 +133,7 @@ func spoil(t *testing.T, url, path string) {
 // deleted, and the service, which was away then, still holds it. What somebody
 // else changed there is not deleted.
 func TestADeletedDocumentComesBackWhenTheStateFileIsLost(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) {
 		put(t, h, doc("a", "one"), doc("b", "two"), doc("c", "three"))
@@ -163,6 +167,7 @@ func TestADeletedDocumentComesBackWhenTheStateFileIsLost(t *testing.T) {
 // TestARepositoryThatWasOnlyMadeNeedsAPerson, at services that have no log of
 // one document: whoever made it may have been this engine, which was interrupted.
 func TestARepositoryThatWasOnlyMadeNeedsAPerson(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]wiretest.EmulatorOptions{"new": {}, "legacy": {Legacy: true}} {
 		t.Run(name, func(t *testing.T) {
 			url := plain(t, o)

@@ -52,6 +52,7 @@ func losesItsState(t *testing.T, dir string) {
 }
 
 func TestAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
+	t.Parallel()
 	one, two := service(t, "k"), service(t, "k")
 	dir := t.TempDir()
 	h := start(t, external(dir, one))
@@ -90,6 +91,7 @@ func TestAnAdoptionThatFailedIsBelievedDone(t *testing.T) {
 }
 
 func TestAStateThatNeverMetAServiceCanAdoptOne(t *testing.T) {
+	t.Parallel()
 	two := service(t, "k")
 	other := start(t, external(t.TempDir(), two))
 	awaitState(t, other, StatePrimary)
@@ -119,6 +121,7 @@ func TestAStateThatNeverMetAServiceCanAdoptOne(t *testing.T) {
 }
 
 func TestAJoinThatWasCutShortIsBelievedDone(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	first := start(t, external(t.TempDir(), address))
 	awaitState(t, first, StatePrimary)
@@ -149,6 +152,7 @@ func TestAJoinThatWasCutShortIsBelievedDone(t *testing.T) {
 }
 
 func TestAWriteWhileJoiningIsReplacedByTheirs(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	first := start(t, external(t.TempDir(), address))
 	awaitState(t, first, StatePrimary)
@@ -173,6 +177,7 @@ func TestAWriteWhileJoiningIsReplacedByTheirs(t *testing.T) {
 }
 
 func TestTakingOverFromGitIsForgottenWhenItIsInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	docs := make([]document.Document, 600)
@@ -208,6 +213,7 @@ func TestTakingOverFromGitIsForgottenWhenItIsInterrupted(t *testing.T) {
 }
 
 func TestAWriteWhileGitIsTakenOverIsReplacedByAnOlderVersion(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	old := doc("a", "old")
@@ -247,6 +253,7 @@ func TestAWriteWhileGitIsTakenOverIsReplacedByAnOlderVersion(t *testing.T) {
 }
 
 func TestADeletedDocumentComesBackWithAnOlderGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))
@@ -269,6 +276,7 @@ func TestADeletedDocumentComesBackWithAnOlderGit(t *testing.T) {
 }
 
 func TestGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(dir, front.url))
@@ -300,6 +308,7 @@ func TestGitIsNotFilledAgainIfTheServiceWasAway(t *testing.T) {
 // TestADocumentThatWasNotDeliveredOnceStaysMissing: git was filled from a service
 // that had just come back, one document failed, and was never asked for again.
 func TestADocumentThatWasNotDeliveredOnceStaysMissing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(dir, front.url))
@@ -338,6 +347,7 @@ func TestADocumentThatWasNotDeliveredOnceStaysMissing(t *testing.T) {
 }
 
 func TestAFirstRefillOverwritesWhatAnotherConsoleRefilled(t *testing.T) {
+	t.Parallel()
 	one, two := service(t, "k"), service(t, "k")
 	front, other := inFront(t, one), inFront(t, two)
 	h := start(t, external(t.TempDir(), front.url))

@@ -30,6 +30,7 @@ func copied(h *Host) (texts []string) {
 
 // TestAStartAtAServiceThatKeptEverythingCopiesNothing and asks for no document.
 func TestAStartAtAServiceThatKeptEverythingCopiesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(dir, front.url))
@@ -58,6 +59,7 @@ func TestAStartAtAServiceThatKeptEverythingCopiesNothing(t *testing.T) {
 // TestAServiceRestoredFromAnEarlierCopyIsTrusted: it has our marker, and lacks
 // what came after the copy was made.
 func TestAServiceRestoredFromAnEarlierCopyIsTrusted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	front := inFront(t, service(t, "k"))
 	h := start(t, external(dir, front.url))
@@ -107,6 +109,7 @@ func TestAServiceRestoredFromAnEarlierCopyIsTrusted(t *testing.T) {
 
 // TestACommitOfOthersOnTopIsNoLoss: what was recorded is still below it.
 func TestACommitOfOthersOnTopIsNoLoss(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	address := service(t, "k")
 	h := start(t, external(dir, address))

@@ -10,6 +10,7 @@ import (
 // what happened. The store is one that git clone made: other git programs sync
 // what they write to it from then on.
 func TestATornBranchFileIsPutRightAtTheStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"))

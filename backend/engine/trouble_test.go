@@ -11,6 +11,7 @@ import (
 )
 
 func TestARefillShowsWhatTheServiceStillLacks(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	h.mu.Lock()
 	h.view.state, h.view.progress = StateReseeding, &Progress{Total: 10, Done: 4}
@@ -24,6 +25,7 @@ func TestARefillShowsWhatTheServiceStillLacks(t *testing.T) {
 }
 
 func TestARefusedWriteIsShownUntilOneIsTaken(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	h.noteAppend(t.Context(), document.ErrInvalid)
 	if why := h.Stats().StateErr; why != "" {
@@ -66,6 +68,7 @@ func TestNoPlaceForTheFullTextIndexStopsNothing(t *testing.T) {
 }
 
 func TestTextThatJSONWouldReplaceIsRefused(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	bad := doc("a", "text")
 	bad.Source.URL = "http://h/\xff"

@@ -7,6 +7,7 @@ import (
 )
 
 func TestADamagedOperationIsMendedFromWhereItsVersionIs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	goesOn := gitStands(t, dir)
@@ -34,6 +35,7 @@ func TestADamagedOperationIsMendedFromWhereItsVersionIs(t *testing.T) {
 }
 
 func TestATextIndexThatIsWrongOrDamagedIsMadeRight(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	database(t, dir, "derived.db",

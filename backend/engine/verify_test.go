@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,7 @@ func stocked(t *testing.T, s Setup) *Host {
 }
 
 func TestAWholeStoreIsVerifiedAndNothingIsFound(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	before := h.Stats()
 	r := wantClean(t, h)
@@ -125,6 +127,7 @@ func TestAWholeStoreIsVerifiedAndNothingIsFound(t *testing.T) {
 }
 
 func TestWhatSomebodyDidAtTheServiceIsFoundAndMended(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	there := outside(t, h, dir)
@@ -179,6 +182,7 @@ func TestWhatSomebodyDidAtTheServiceIsFoundAndMended(t *testing.T) {
 }
 
 func TestARowThatLeftTheIndexIsTakenBackFromGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	database(t, dir, "state.db", `DELETE FROM documents WHERE id = 'b'`)
@@ -197,6 +201,7 @@ func TestARowThatLeftTheIndexIsTakenBackFromGit(t *testing.T) {
 }
 
 func TestAFlippedByteInAPackIsFoundAndWrittenAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := stocked(t, setup(dir))
 	overwrite(t, dir, h, "b")
@@ -230,6 +235,7 @@ func folderOf(t *testing.T, dir, id string) string {
 }
 
 func TestDamageThatNothingCanMendIsSaid(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, detached(dir))
 	put(t, h, doc("a", "one"), doc("b", "the second text"))
@@ -255,6 +261,7 @@ func TestDamageThatNothingCanMendIsSaid(t *testing.T) {
 }
 
 func TestWhatCannotBeLookedAtIsUnknown(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	if err := h.Fallback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -270,6 +277,7 @@ func TestWhatCannotBeLookedAtIsUnknown(t *testing.T) {
 }
 
 func TestASampleReadsNoMoreThanItSays(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	r := verified(t, h, VerifyOptions{Sample: 2})
 	if git, govc := r.part(PartGit), r.part(PartGovc); git.Checked != 2 || govc.Checked != 2 || git.Unknown == "" || r.Found != 0 {
@@ -287,12 +295,22 @@ func TestASampleReadsNoMoreThanItSays(t *testing.T) {
 	}
 }
 
-// heldVerification is an engine whose verification has begun and waits.
-func heldVerification(t *testing.T, s Setup) *Host {
+// heldVerification is an engine whose verification has begun and waits for a
+// service that does not answer what is asked about documents.
+func heldVerification(t *testing.T, s Setup, front *between) *Host {
 	t.Helper()
+	front.heal()
 	h := start(t, s)
-	await(t, h, "git known", func(s *Stats) bool { return !s.Stores[1].Unknown })
-	h.adopted = make(chan struct{}) // what it waits for first
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	await(t, h, "every store in step", inStep)
+	front.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !aboutDocuments(r) {
+			return false
+		}
+		<-r.Context().Done()
+		return true
+	})
 	if _, err := h.Verify(t.Context(), VerifyOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -303,8 +321,10 @@ func heldVerification(t *testing.T, s Setup) *Host {
 }
 
 func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
-	dir := t.TempDir()
-	h := heldVerification(t, detached(dir))
+	t.Parallel()
+	front := inFront(t, service(t, "k"))
+	set := external(t.TempDir(), front.url)
+	h := heldVerification(t, set, front)
 	if err := h.StopVerification(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -315,12 +335,13 @@ func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
 		t.Errorf("none runs: %v", err)
 	}
 	stop(t, h)
-	h = heldVerification(t, detached(dir))
+	h = heldVerification(t, set, front)
 	stop(t, h)
 	if _, err := h.Verify(t.Context(), VerifyOptions{}); !errors.Is(err, ErrClosing) {
 		t.Errorf("%v", err)
 	}
-	h = start(t, detached(dir))
+	front.heal()
+	h = start(t, set)
 	if r := h.Verification(); r.State != VerifyStopped || r.Ended.IsZero() {
 		t.Errorf("after a restart: %+v", r)
 	}
@@ -331,8 +352,10 @@ func TestAVerificationIsStoppedByItsOperatorAndByTheEnd(t *testing.T) {
 
 // A process that is killed leaves its state file as it was at that moment.
 func TestAKilledVerificationIsToldOfAtTheNextStart(t *testing.T) {
+	t.Parallel()
 	dir, left := t.TempDir(), t.TempDir()
-	h := heldVerification(t, detached(dir))
+	front := inFront(t, service(t, "k"))
+	h := heldVerification(t, external(dir, front.url), front)
 	for _, name := range []string{"state.db", "state.db-wal"} {
 		if err := os.WriteFile(filepath.Join(left, name), bytesOf(t, filepath.Join(dir, name)), 0o600); err != nil {
 			t.Fatal(err)
@@ -357,6 +380,7 @@ func TestAKilledVerificationIsToldOfAtTheNextStart(t *testing.T) {
 }
 
 func TestAWriteDuringAVerificationIsNoFinding(t *testing.T) {
+	t.Parallel()
 	h := stocked(t, setup(t.TempDir()))
 	stopWriting := make(chan struct{})
 	wrote := make(chan error, 1)

@@ -88,6 +88,7 @@ func synced(t *testing.T, h *Host) {
 }
 
 func TestReplaceNeedsTheVersionThatWasRead(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	if _, err := h.Replace(t.Context(), doc("a", "one"), document.Hash{1}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a new document with a base: %v", err)
@@ -131,6 +132,7 @@ func TestReplaceNeedsTheVersionThatWasRead(t *testing.T) {
 
 // Every edit adds one to what it read: none may be lost, whoever wins.
 func TestEditorsNeverOverwriteEachOther(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, doc("a", ""))
 	const editors, edits = 4, 25
@@ -165,6 +167,7 @@ func TestEditorsNeverOverwriteEachOther(t *testing.T) {
 }
 
 func TestTheHashOfAnothersVersionIsABase(t *testing.T) {
+	t.Parallel()
 	address := service(t, "k")
 	h := start(t, external(t.TempDir(), address))
 	awaitState(t, h, StatePrimary)
@@ -198,6 +201,7 @@ func TestTheHashOfAnothersVersionIsABase(t *testing.T) {
 }
 
 func TestHistoryAndUndoInEveryPhase(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]func(string) Setup{
 		"dual":     setup,
 		"primary":  func(dir string) Setup { s := setup(dir); s.Phase = PhasePrimary; return s },
@@ -284,6 +288,7 @@ func metadataOf(t *testing.T, d document.Document) string {
 }
 
 func TestAnUndoResurrectsAnUnknownField(t *testing.T) {
+	t.Parallel()
 	h := start(t, detached(t.TempDir()))
 	put(t, h, withExtra(t, "one", ""))
 	synced(t, h)
