@@ -137,6 +137,7 @@ func TestAnEncryptedServiceHasDrillsThatNeedNoRequests(t *testing.T) {
 	}
 	defer client.Close()
 	e := newEngine(Options{Primary: client, Now: time.Now})
+	e.phased.govc.on.Store(true)
 	var kinds []DrillKind
 	for _, info := range DrillKinds() {
 		if err := e.mayDrill(info.Kind); err == nil {

@@ -12,6 +12,12 @@ import (
 // wouldLose refuses at once what no waiting can make possible.
 func (e *Engine) wouldLose(from, to Phase) error {
 	goes, comes := from.stores().without(to.stores()), to.stores().without(from.stores())
+	if e.DrillStatus().Kind == DrillEmptyRestart {
+		return &PhaseError{
+			From: from, To: to, Why: "a drill put an empty service in the place of the embedded one, so what it holds says nothing",
+			Next: "End the drill (caiatop drill stop), then try again",
+		}
+	}
 	if goes.govc && from.stores().git {
 		if err := e.gitLacks(from, to); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 // TestTheConfigurationWinsOnlyWhenItChanges: a phase that an operator set stays,
 // as long as the configuration says what it said before.
 func TestTheConfigurationWinsOnlyWhenItChanges(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	begin := func(configured Phase) *Host {
 		s := setup(dir)
@@ -48,6 +49,7 @@ func TestTheConfigurationWinsOnlyWhenItChanges(t *testing.T) {
 
 // TestAChangeThatTheConfigurationTakesBackIsForgotten before it was carried out.
 func TestAChangeThatTheConfigurationTakesBackIsForgotten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, detached(dir), func(h *Host) { put(t, h, doc("a", "one")) })
 	s := detached(dir) // cannot attach or leave a service
@@ -74,6 +76,7 @@ func TestAChangeThatTheConfigurationTakesBackIsForgotten(t *testing.T) {
 // TestANewStateBeginsInThePhaseThatIsConfigured, unless git holds documents that
 // it would never look at.
 func TestANewStateBeginsInThePhaseThatIsConfigured(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Phase = PhaseGovcOnly
@@ -98,6 +101,7 @@ func TestANewStateBeginsInThePhaseThatIsConfigured(t *testing.T) {
 
 // TestAStateOfAnEarlierVersionKeepsItsPhase.
 func TestAStateOfAnEarlierVersionKeepsItsPhase(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		served     bool
 		configured Phase

@@ -30,6 +30,7 @@ func changeDB(t *testing.T, dir string, change func(db *state.DB) error) {
 // TestAChangeGoesOnFromEachPointAtWhichItMayBeKilled: what is recorded before
 // the first effect of each step leads back into it.
 func TestAChangeGoesOnFromEachPointAtWhichItMayBeKilled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		from, to Phase
 		step     string
@@ -78,6 +79,7 @@ func TestAChangeGoesOnFromEachPointAtWhichItMayBeKilled(t *testing.T) {
 // TestCopiesThatAKillLeftBehindAreDropped: the change was through, and the tidying
 // was not.
 func TestCopiesThatAKillLeftBehindAreDropped(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, setup(dir), func(h *Host) { put(t, h, doc("a", "one")) })
 	d := doc("stale", "copy")
@@ -138,6 +140,7 @@ func changingWriter(dir string) error {
 // TestKilledInTheMiddleOfAChangeLosesNothing: each life begins where the one
 // before was killed, in whatever phase and step, with a service that forgot all.
 func TestKilledInTheMiddleOfAChangeLosesNothing(t *testing.T) {
+	t.Parallel()
 	rounds, dir := 4, t.TempDir()
 	if n := os.Getenv("CAIATOP_SOAK_ROUNDS"); n != "" {
 		if _, err := fmt.Sscan(n, &rounds); err != nil {

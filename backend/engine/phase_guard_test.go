@@ -28,6 +28,7 @@ func refusedPhase(t *testing.T, h *Host, to, stays Phase, why, next string) {
 // TestCopiesThatDoNotFitRefuseTheChange: at once, or when it turns out, and
 // nothing of it stays.
 func TestCopiesThatDoNotFitRefuseTheChange(t *testing.T) {
+	t.Parallel()
 	s := forgetful(t.TempDir())
 	s.KeptBytes = 2000
 	h := start(t, s)
@@ -53,6 +54,7 @@ func TestCopiesThatDoNotFitRefuseTheChange(t *testing.T) {
 
 // TestAFullKeptStoreRefusesWritesAndTakesDeletes.
 func TestAFullKeptStoreRefusesWritesAndTakesDeletes(t *testing.T) {
+	t.Parallel()
 	s := forgetful(t.TempDir())
 	s.KeptBytes = 2000
 	s.Phase = PhaseGovcOnly
@@ -76,6 +78,7 @@ func TestAFullKeptStoreRefusesWritesAndTakesDeletes(t *testing.T) {
 
 // TestGitIsNotLeftAloneWithoutADocument: the service may have the only copy.
 func TestGitIsNotLeftAloneWithoutADocument(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"))
@@ -90,6 +93,7 @@ func TestGitIsNotLeftAloneWithoutADocument(t *testing.T) {
 
 // TestADocumentThatNoStoreHasBlocksTheWayBackToGit.
 func TestADocumentThatNoStoreHasBlocksTheWayBackToGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := forgetful(dir)
 	s.Phase = PhaseGovcOnly
@@ -120,6 +124,7 @@ func TestADocumentThatNoStoreHasBlocksTheWayBackToGit(t *testing.T) {
 
 // TestWhatTheServiceCannotHoldIsKept where git is away, and goes where it can.
 func TestWhatTheServiceCannotHoldIsKept(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -155,6 +160,7 @@ func TestWhatTheServiceCannotHoldIsKept(t *testing.T) {
 
 // TestAChangeWaitsForAServiceThatIsDown, one at a time, and can be taken back.
 func TestAChangeWaitsForAServiceThatIsDown(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -205,6 +211,7 @@ func TestAChangeWaitsForAServiceThatIsDown(t *testing.T) {
 
 // TestGovcCanBeLeftWhileItIsDown: git has everything.
 func TestGovcCanBeLeftWhileItIsDown(t *testing.T) {
+	t.Parallel()
 	h := start(t, setup(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	if err := h.Fallback(t.Context()); err != nil {
@@ -222,6 +229,7 @@ func TestGovcCanBeLeftWhileItIsDown(t *testing.T) {
 
 // TestAChangeWhileTheServiceIsRefilled waits for it and loses nothing.
 func TestAChangeWhileTheServiceIsRefilled(t *testing.T) {
+	t.Parallel()
 	h := start(t, forgetful(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	want := map[string]string{}
@@ -252,6 +260,7 @@ func TestAChangeWhileTheServiceIsRefilled(t *testing.T) {
 // TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies: a change does not take
 // effect before all of them are there.
 func TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, forgetful(dir), func(h *Host) { put(t, h, doc("lost", "one")) })
 	if err := os.RemoveAll(filepath.Join(dir, GitDir)); err != nil {
@@ -270,6 +279,7 @@ func TestADocumentThatNoStoreHasBlocksTheWayToKeptCopies(t *testing.T) {
 // TestGitWasTakenForWholeOnceItsBranchWasKnown, before anything was copied to it:
 // a change to git-only then dropped the only copies.
 func TestGitWasTakenForWholeOnceItsBranchWasKnown(t *testing.T) {
+	t.Parallel()
 	h := start(t, forgetful(t.TempDir()))
 	awaitState(t, h, StatePrimary)
 	put(t, h, doc("a", "one"))
@@ -283,4 +293,29 @@ func TestGitWasTakenForWholeOnceItsBranchWasKnown(t *testing.T) {
 		t.Errorf("git's branch is known, and that is taken for everything: %q, %v", waiting, err)
 	}
 	h.phased.git.leavePart()
+}
+
+// TestThePhaseStaysWhileADrillHasAnEmptyServiceThere: what that holds proves
+// nothing.
+func TestThePhaseStaysWhileADrillHasAnEmptyServiceThere(t *testing.T) {
+	t.Parallel()
+	h := start(t, setup(t.TempDir()))
+	awaitState(t, h, StatePrimary)
+	put(t, h, doc("a", "one"))
+	await(t, h, "every store in step", healthyAndInStep)
+	if _, err := h.StartDrill(t.Context(), Drill{Kind: DrillEmptyRestart}); err != nil {
+		t.Fatal(err)
+	}
+	var refused *PhaseError
+	if err := h.SetPhase(t.Context(), PhaseGovcOnly); !errors.As(err, &refused) || !strings.Contains(refused.Next, "drill stop") {
+		t.Errorf("%v", err)
+	}
+	if _, err := h.StopDrill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Recover(t.Context(), false); err != nil {
+		t.Log(err) // it may be under way
+	}
+	awaitState(t, h, StatePrimary)
+	setPhase(t, h, PhaseGovcOnly)
 }

@@ -56,6 +56,7 @@ func commits(t *testing.T, dir string) int {
 // TestGovcOnlyAndBack: git is left as it was, then has everything again, with
 // what happened meanwhile.
 func TestGovcOnlyAndBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -126,6 +127,7 @@ func inGit(t *testing.T, h *Host, dir, id string) string {
 // TestKeptCopiesOutliveAServiceThatForgets: without git, what it forgot comes
 // back from the copies, also after a start.
 func TestKeptCopiesOutliveAServiceThatForgets(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, forgetful(dir))
 	awaitState(t, h, StatePrimary)
@@ -188,6 +190,7 @@ func wantAt(t *testing.T, got, want map[string]string) {
 // TestGitOnlyToDualFillsTheService, which begins empty in a folder of its own,
 // and again after it was left for a while.
 func TestGitOnlyToDualFillsTheService(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Phase = PhaseGitOnly
@@ -216,6 +219,7 @@ func TestGitOnlyToDualFillsTheService(t *testing.T) {
 
 // TestAServiceThatWasChangedMeanwhileKeepsItsVersion as a conflict.
 func TestAServiceThatWasChangedMeanwhileKeepsItsVersion(t *testing.T) {
+	t.Parallel()
 	url := service(t, "k")
 	h := start(t, external(t.TempDir(), url))
 	awaitState(t, h, StatePrimary)
@@ -239,6 +243,7 @@ func TestAServiceThatWasChangedMeanwhileKeepsItsVersion(t *testing.T) {
 
 // TestAPushWhileGitWasAwayIsNotOverwritten.
 func TestAPushWhileGitWasAwayIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := start(t, setup(dir))
 	awaitState(t, h, StatePrimary)
@@ -279,6 +284,7 @@ func pushText(t *testing.T, h *Host, dir string, texts map[string]string) {
 // TestPrimaryGivesGitBatches: writes one by one are one commit, and nobody who
 // asks for git waits for the batch.
 func TestPrimaryGivesGitBatches(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := setup(dir)
 	s.Phase = PhasePrimary
@@ -322,6 +328,7 @@ func TestPrimaryGivesGitBatches(t *testing.T) {
 // full-text index, an edit that knows not of every field, a comparison after
 // another console raised the epoch.
 func TestTheOnlyCopyAtTheServiceIsSeen(t *testing.T) {
+	t.Parallel()
 	url, dir := durableService(t), t.TempDir()
 	h := start(t, external(dir, url))
 	awaitState(t, h, StatePrimary)
