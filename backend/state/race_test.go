@@ -7,7 +7,7 @@ import "flag"
 // The race detector makes the model 12 times slower and looks for something
 // else than the model does: the run without it has all the checks.
 func init() {
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
 }
