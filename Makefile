@@ -112,7 +112,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each (FUZZ="./backend/gitrepo": of
 .PHONY: soak
 soak: ## the kill tests of engine and service, the crash tests of the git core with 500 rounds, every fuzz target for 20 s (40 minutes)
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^TestKilledWritersLoseNoAcknowledgedWrite$$' -v ./backend/engine
-	go test -count=1 -timeout 60m -run '^TestTheEngineKeepsItsPromisesWhateverHappens$$' -rapid.checks=2000 -rapid.nofailfile -v ./backend/engine
+	go test -count=1 -timeout 60m -v ./backend/engine -run '^TestTheEngineKeepsItsPromisesWhateverHappens$$' -rapid.checks=2000 -rapid.nofailfile
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(PowerFails|KilledWhile|EveryFaultOf|GitRepacks)' -v ./backend/gitrepo
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 30m -run '^TestDocumentsSurviveEveryPowerCut$$' -v ./backend/gitstore
 	CAIATOP_SOAK_ROUNDS=500 go test -count=1 -timeout 60m -run '^Test(AKilledServiceLosesNothing|EveryFaultOfTheDiskIsAnswered)$$' -v ./backend/govcd
