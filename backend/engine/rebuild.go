@@ -357,7 +357,8 @@ func (r *rebuild) close() error {
 	return errors.Join(errs...)
 }
 
-// copyFile copies a file durably; one that is not there is left out.
+// copyFile copies a file, which has its name only once it is whole and synced: a
+// name that is there is believed. One that is not there is left out.
 func copyFile(from, to string) (err error) {
 	in, err := os.Open(from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -367,10 +368,14 @@ func copyFile(from, to string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	part := to + ".part"
+	out, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	return durable.Volume{}.Rename(part, to)
 }
